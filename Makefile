@@ -1,0 +1,46 @@
+# Everything this project does, from a clean clone. Needs Python 3.10 or later, and make.
+#
+#   make demo     watch records arrive in a warehouse
+#   make test     run the suite
+
+PYTHON ?= python3
+BIN := .venv/bin
+# Split between the machine's cores; a file's tests stay together, and so share their fixtures.
+PYTEST_ARGS ?= -n auto --dist loadfile
+
+.PHONY: help demo test lint format types clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .meltano/installed ## Sync a local Zoho CRM into DuckDB, twice, and check every value
+	$(BIN)/python -m tests.demo
+
+test: .meltano/installed ## Run the whole test suite
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: .venv/installed ## Check style and formatting
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: .venv/installed ## Fix style and formatting
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+types: .venv/installed ## Check types
+	$(BIN)/mypy
+
+clean: ## Remove everything that was installed or generated, but not .env and *.duckdb
+	rm -rf .venv .meltano .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist output
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The development environment
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+# The Meltano plugins: this tap and the targets, each in an environment of its own
+.meltano/installed: meltano.yml .venv/installed
+	$(BIN)/meltano install
+	touch $@
