@@ -1,0 +1,80 @@
+"""Bulk write jobs that somebody ran: their state, and the result that tells of each row."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from tests.zoho_server.organisation import Organisation
+
+
+@dataclass(kw_only=True)
+class BulkWriteJob:
+    """A bulk write job and the rows of its result.
+
+    Attributes:
+        columns: The first three mapped columns of the uploaded file.
+        rows: A row: the values of those columns, STATUS, RECORD_ID, ERRORS.
+        absolute_url: Give `download_url` with a host, as Zoho does for some.
+    """
+
+    module: str
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    operation: str = "insert"
+    status: str = "COMPLETED"
+    absolute_url: bool = True
+    id: str = ""
+    created_time: datetime | None = None
+    file_id: str = field(default="111111000000052009")
+
+    def details(self, organisation: Organisation, host: str) -> dict[str, Any]:
+        """What the job details call answers, without the `data` of bulk read."""
+        statuses = [row[len(self.columns)] for row in self.rows]
+        path = f"/crm/bulk/v8/write/{self.id}/result"
+        done = self.status == "COMPLETED"
+        assert self.created_time is not None
+        return {
+            "status": self.status,
+            "character_encoding": "UTF-8",
+            "resource": [
+                {
+                    "status": self.status,
+                    "type": "data",
+                    "module": {"api_name": self.module},
+                    "file": {
+                        "status": self.status,
+                        "name": f"{self.module}.csv",
+                        "added_count": statuses.count("ADDED"),
+                        "updated_count": statuses.count("UPDATED"),
+                        "skipped_count": statuses.count("SKIPPED"),
+                        "total_count": len(statuses),
+                    },
+                }
+            ],
+            "id": self.id,
+            "operation": self.operation,
+            "result": {"download_url": (host if self.absolute_url else "") + path}
+            if done
+            else None,
+            "created_by": organisation.user_reference(str(organisation.current_user["id"])),
+            "created_time": organisation.timestamp(self.created_time),
+        }
+
+    def archive(self) -> bytes:
+        """The ZIP of the result."""
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow([*self.columns, "STATUS", "RECORD_ID", "ERRORS"])
+        writer.writerows(self.rows)
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(f"{self.module}-bulkwrite.csv", text.getvalue())
+        return packed.getvalue()

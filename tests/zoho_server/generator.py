@@ -1,0 +1,181 @@
+"""Records from a seed: plausible values, and a share of those that are hard to carry."""
+
+from __future__ import annotations
+
+import random
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from tests.zoho_server.awkward import AWKWARD_TEXTAREAS, AWKWARD_TEXTS, HUGE_TEXT, daylight_changes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tests.zoho_server.organisation import Organisation
+    from tests.zoho_server.schema import Field, Module, Record
+
+_EPOCH = datetime(2023, 1, 1, tzinfo=timezone.utc)
+_SPAN_SECONDS = int(timedelta(days=730).total_seconds())
+_POOL = 400
+_WORDS = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "haven", "inlet", "jetty", "knoll", "larch", "mesa", "nook"]
+_NAMES = ("Boyle", "Müller", "Nguyễn", "Smith", "Ångström", "O'Neil", "van der Berg", "佐藤")
+# "$converted" leads would otherwise be half of all.
+_CONVERTED_SHARE = 0.1
+
+
+def fill(
+    organisation: Organisation, sizes: Mapping[str, int], *, awkward: float, empty: float
+) -> None:
+    """Give every module its records. Lookups point to records that exist."""
+    ids = {
+        name: [organisation.new_id() for _ in range(sizes.get(name, 0))]
+        for name in organisation.modules
+    }
+    for name, module in organisation.modules.items():
+        # One generator a module: the size of one changes nothing in another.
+        rng = random.Random(f"{organisation.seed}:{name}")
+        row = _RowMaker(organisation, module, rng, ids, awkward=awkward, empty=empty)
+        module.records = {record_id: row.make(record_id) for record_id in ids[name]}
+        if awkward and ids[name]:
+            _make_huge(module, ids[name][0])
+
+
+def new_record(organisation: Organisation, module: Module) -> Record:
+    """A record with a new id, of the same kind as the generated ones."""
+    record_id = organisation.new_id()
+    ids = {name: list(other.records)[:_POOL] for name, other in organisation.modules.items()}
+    rng = random.Random(f"{organisation.seed}:{record_id}")
+    return _RowMaker(organisation, module, rng, ids, awkward=0, empty=0.1, pool=3).make(record_id)
+
+
+def _make_huge(module: Module, record_id: str) -> None:
+    for field in module.fields.values():
+        if field.data_type == "textarea":
+            module.records[record_id][field.api_name] = HUGE_TEXT
+            return
+
+
+class _RowMaker:
+    """Makes one module's records. Values come from pools, since making each anew takes too long."""
+
+    def __init__(
+        self,
+        organisation: Organisation,
+        module: Module,
+        rng: random.Random,
+        ids: Mapping[str, list[str]],
+        *,
+        awkward: float,
+        empty: float,
+        pool: int = _POOL,
+    ) -> None:
+        self._rng = rng
+        self._awkward = awkward
+        self._zone_changes = daylight_changes(organisation.zone)
+        self._ids = ids
+        self._users = list(organisation.users.records)
+        self._pool_size = pool
+        self._columns = [
+            (field.api_name, self._maker(field), 0.0 if field.mandatory else empty)
+            for field in module.fields.values()
+            if field.exportable and field.api_name not in ("Created_Time", "Modified_Time")
+        ]
+        self._times = [name for name in ("Created_Time", "Modified_Time") if name in module.fields]
+        self._converts = "Converted__s" in module.fields
+        self._is_event = "End_DateTime" in module.fields
+
+    def make(self, record_id: str) -> Record:
+        chance = self._rng.random
+        record: Record = {"id": record_id}
+        for name, make, empty in self._columns:
+            record[name] = None if empty and chance() < empty else make()
+        if self._times:
+            created = self._instant()
+            record["Created_Time"] = created
+            record["Modified_Time"] = created + timedelta(seconds=int(chance() * 9_000_000))
+        if self._converts:
+            record["Converted__s"] = record["$converted"] = chance() < _CONVERTED_SHARE
+        if self._is_event:
+            record["End_DateTime"] = record["Start_DateTime"] + timedelta(hours=1)
+        return record
+
+    def _instant(self) -> datetime:
+        return _EPOCH + timedelta(seconds=int(self._rng.random() * _SPAN_SECONDS))
+
+    def _maker(self, field: Field) -> Callable[[], Any]:
+        """How a value of this field comes to be."""
+        if field.target is not None:
+            ids = self._users if field.target == "users" else self._ids.get(field.target, [])
+            return self._pick(ids or [None])
+        if field.data_type in ("autonumber", "email"):
+            serial = iter(range(1, 1_000_000_000))
+            form = "00{:05d}" if field.data_type == "autonumber" else "person{}@example.com"
+            return lambda: form.format(next(serial))
+        one = self._one(field)
+        pool = [one() for _ in range(self._pool_size)]
+        awkward = self._awkward_values(field)
+        if not awkward or not self._awkward:
+            return self._pick(pool)
+        return self._pick_either(pool, awkward)
+
+    def _pick(self, pool: list[Any]) -> Callable[[], Any]:
+        size, chance = len(pool), self._rng.random
+        return lambda: pool[int(chance() * size)]
+
+    def _pick_either(self, pool: list[Any], awkward: list[Any]) -> Callable[[], Any]:
+        plain, odd = self._pick(pool), self._pick(awkward)
+        chance, share = self._rng.random, self._awkward
+        return lambda: odd() if chance() < share else plain()
+
+    def _one(self, field: Field) -> Callable[[], Any]:
+        """How a plain value of this field's type is made."""
+        rng = self._rng
+        if field.is_tag:
+            return lambda: rng.sample(["vip", "2024 fair", "Größe", "follow-up"], rng.randint(0, 3))
+        if field.pick_list and field.kind == "list":
+            return lambda: rng.sample(field.pick_list, rng.randint(0, len(field.pick_list)))
+        if field.pick_list:
+            return lambda: rng.choice(field.pick_list)
+        places = 2 if field.decimal_place is None else field.decimal_place
+        makers: dict[str, Callable[[], Any]] = {
+            "integer": lambda: rng.randint(-5, 10_000),
+            "bigint": lambda: rng.randint(0, 10**12),
+            "number": lambda: Decimal(rng.randint(-(10**6), 10**9)).scaleb(-places),
+            "boolean": lambda: rng.random() < 0.5,
+            "date": lambda: date(1990, 1, 1) + timedelta(days=rng.randint(0, 15_000)),
+            "datetime": self._instant,
+            "textarea": lambda: " ".join(rng.choices(_WORDS, k=rng.randint(3, 40))),
+        }
+        return makers.get(field.kind, self._text(field))
+
+    def _text(self, field: Field) -> Callable[[], str]:
+        rng = self._rng
+        if field.data_type == "phone":
+            return lambda: f"+1 555 {rng.randint(0, 9999999):07d}"
+        if field.data_type == "website":
+            return lambda: f"https://{rng.choice(_WORDS)}.example/?q={rng.randint(0, 99)}"
+        if field.api_name.endswith("Last_Name"):
+            return lambda: f"{rng.choice(_NAMES)} {rng.choice(_WORDS)}"
+        return lambda: " ".join(rng.choices(_WORDS, k=rng.randint(1, 3))).title()
+
+    def _awkward_values(self, field: Field) -> list[Any]:
+        """Values of this field's type that naive code gets wrong."""
+        if field.is_tag or field.pick_list:
+            return []
+        values: dict[str, list[Any]] = {
+            "text": AWKWARD_TEXTS,
+            "textarea": AWKWARD_TEXTAREAS,
+            "integer": [0, -1, 999_999_999],
+            "bigint": [9_223_372_036_854_775_807, 1_234_567_890_123_456_789, 0],
+            "number": [
+                Decimal(0),
+                Decimal("-0.1"),
+                Decimal("1234567890123456.123456789"),
+                Decimal("0.100000000000000005"),
+                Decimal("99999999999999.99"),
+            ],
+            "date": [date(1900, 1, 1), date(2024, 2, 29), date(9999, 12, 31)],
+            "datetime": self._zone_changes,
+        }
+        return values.get(field.kind, [])
