@@ -44,7 +44,7 @@ AWKWARD_TEXTS = [
     "no\u00a0break",
     "line\u2028separator",
     "next\u0085line",
-    "𝔘𝔫𝔦𝔠𝔬𝔡𝔢",
+    "\U0001d518\U0001d52b",  # outside the basic plane
     "<script>alert('x')</script>",
     "%s {0} ${EMPTY}",
     "2024-03-10",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
@@ -14,6 +14,7 @@ from tests.zoho_server.errors import ZohoError
 from tests.zoho_server.query import read_request
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from starlette.requests import Request
@@ -33,7 +34,7 @@ _FIRST_TOKEN_VERSION = 7
 class BulkApi:
     """Answers the bulk calls."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is made of
         self,
         organisation: Organisation,
         access: Access,

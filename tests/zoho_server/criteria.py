@@ -198,34 +198,41 @@ def _parse(field: Field, value: Any) -> Any:
     if value is None or isinstance(value, (dict, list)):
         raise ZohoError("VALUE_TYPE_NOT_SUPPORTED", api_name=field.api_name)
     text = str(value)
+    if field.kind == "boolean" and text.lower() not in ("true", "false"):
+        raise _incompatible(field, "boolean")
     match field.kind:
         case "boolean":
-            if text.lower() in ("true", "false"):
-                return text.lower() == "true"
-        case _ if isinstance(value, bool):
-            pass
+            return text.lower() == "true"
+        case "integer" | "bigint" | "lookup" if not _INTEGER.fullmatch(text):
+            raise _incompatible(field, field.kind)
         case "integer" | "bigint":
-            if _INTEGER.fullmatch(text):
-                return int(text)
+            return int(text)
         case "lookup":
-            if _INTEGER.fullmatch(text):
-                return text
+            return text
         case "number":
-            try:
-                return Decimal(text)
-            except InvalidOperation:
-                pass
+            return _parse_number(field, text)
         case "date" | "datetime" as kind:
             return _parse_time(field, kind, text)
         case _:
-            if len(text) > _LONGEST_TEXT:
-                raise ZohoError(
-                    "VALUE_LIMIT_EXCEEDED_IN_CRITERIA",
-                    api_name=field.api_name,
-                    max_limit=_LONGEST_TEXT,
-                )
-            return text.casefold()
-    raise _incompatible(field, field.kind)
+            return _parse_text(field, text)
+
+
+def _parse_text(field: Field, text: str) -> str:
+    if len(text) > _LONGEST_TEXT:
+        raise ZohoError(
+            "VALUE_LIMIT_EXCEEDED_IN_CRITERIA", api_name=field.api_name, max_limit=_LONGEST_TEXT
+        )
+    return text.casefold()
+
+
+def _parse_number(field: Field, text: str) -> Decimal:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise _incompatible(field, "double") from None
+    if not number.is_finite():
+        raise _incompatible(field, "double")
+    return number
 
 
 def _parse_time(field: Field, kind: str, text: str) -> date:

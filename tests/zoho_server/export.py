@@ -57,10 +57,11 @@ class Damage:
     ragged_row: int | None = None
 
 
-def write_csv(
+def write_csv(  # noqa: PLR0913 - all that a file depends on
     target: FilePath,
     rows: Iterable[Record],
     paths: Sequence[Path],
+    *,
     organisation: Organisation,
     style: CsvStyle,
     damage: Damage,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from tests.zoho_server.request_log import LoggedRequest
 
@@ -187,7 +187,7 @@ class RandomFaults:
         return RANDOM_KINDS[kind]() if hit else None
 
 
-RANDOM_KINDS = {
+RANDOM_KINDS: dict[str, Callable[[], Fault]] = {
     "too_many_requests": too_many_requests,
     "server_error": lambda: Fault(status=500, body=error_body("INTERNAL_ERROR")),
     "html": html_error,

@@ -119,12 +119,12 @@ def _answer(fault: Fault) -> Response:
 
 
 async def _body(receive: Receive) -> bytes:
-    body = b""
+    body = bytearray()
     while True:
         message = await receive()
         body += message.get("body", b"")
         if message["type"] == "http.disconnect" or not message.get("more_body"):
-            return body
+            return bytes(body)
 
 
 async def _nowhere(_: Message) -> None:

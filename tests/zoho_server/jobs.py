@@ -6,17 +6,19 @@ import random
 import tempfile
 import threading
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import count
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
 from tests.zoho_server.errors import ZohoError
-from tests.zoho_server.export import CsvStyle, Damage, write_csv, write_ics
+from tests.zoho_server.export import Damage, write_csv, write_ics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
+    from tests.zoho_server.export import CsvStyle
     from tests.zoho_server.faults import Fault
     from tests.zoho_server.organisation import Organisation
     from tests.zoho_server.query import BulkQuery, BulkRequest
@@ -248,8 +250,14 @@ class JobBoard:
         if query.file_type == "ics":
             write_ics(file, rows)
         else:
-            damage = _damage(job, len(rows))
-            write_csv(file, rows, query.paths, self.organisation, self.style, damage)
+            write_csv(
+                file,
+                rows,
+                query.paths,
+                organisation=self.organisation,
+                style=self.style,
+                damage=_damage(job, len(rows)),
+            )
         more = len(ids) > end
         return Outcome(
             count=len(rows),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse
 
@@ -15,6 +15,7 @@ from tests.zoho_server.errors import ZohoError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
     from tests.zoho_server.organisation import Organisation
 
@@ -53,6 +54,10 @@ class Grant:
     scopes: frozenset[str]
     alive: deque[str] = field(default_factory=deque)
     requests: deque[datetime] = field(default_factory=deque)
+
+
+class _BadGrantError(Exception):
+    """A token request that holds no grant."""
 
 
 class TokenDesk:
@@ -107,31 +112,13 @@ class TokenDesk:
     def answer(self, form: Mapping[str, str], *, api_domain: str) -> JSONResponse:
         """Answer a token request."""
         with self._lock:
-            if (form.get("client_id"), form.get("client_secret")) != (
-                self.client_id,
-                self.client_secret,
-            ):
+            client = (form.get("client_id"), form.get("client_secret"))
+            if client != (self.client_id, self.client_secret):
                 return JSONResponse({"error": "invalid_client"})
-            match form.get("grant_type"):
-                case "refresh_token":
-                    grant = self._grants.get(form.get("refresh_token", ""))
-                    extra: dict[str, Any] = {}
-                case "authorization_code":
-                    grant, expiry = self._codes.pop(form.get("code", ""), (None, None))
-                    if grant is None or expiry is None or expiry < self._organisation.now():
-                        return JSONResponse({"error": "invalid_code"})
-                    extra = {"refresh_token": self._refresh_token(grant)}
-                case "client_credentials":
-                    if form.get("soid") != f"ZohoCRM.{self._organisation.company['zgid']}":
-                        return JSONResponse({"error": "invalid_soid"})
-                    asked = frozenset(filter(None, form.get("scope", "").split(",")))
-                    self._own.user_id = str(self._organisation.current_user["id"])
-                    self._own.scopes = asked
-                    grant, extra = self._own, {}
-                case _:
-                    return JSONResponse({"error": "unsupported_grant_type"})
-            if grant is None:
-                return JSONResponse({"error": "invalid_code"})
+            try:
+                grant, extra = self._granted(form)
+            except _BadGrantError as error:
+                return JSONResponse({"error": str(error)})
             if self._too_many(grant):
                 return JSONResponse(_TOO_MANY, 400)
             return JSONResponse(
@@ -144,6 +131,29 @@ class TokenDesk:
                     "expires_in": int(_ACCESS_LIFE.total_seconds()),
                 }
             )
+
+    def _granted(self, form: Mapping[str, str]) -> tuple[Grant, dict[str, str]]:
+        """The grant that a form holds, and what the answer tells beside the access token."""
+        match form.get("grant_type"):
+            case "refresh_token":
+                grant = self._grants.get(form.get("refresh_token", ""))
+                if grant is None:
+                    raise _BadGrantError("invalid_code")
+                return grant, {}
+            case "authorization_code":
+                grant, expiry = self._codes.pop(form.get("code", ""), (None, None))
+                if grant is None or expiry is None or expiry < self._organisation.now():
+                    raise _BadGrantError("invalid_code")
+                return grant, {"refresh_token": self._refresh_token(grant)}
+            case "client_credentials":
+                if form.get("soid") != f"ZohoCRM.{self._organisation.company['zgid']}":
+                    raise _BadGrantError("invalid_soid")
+                scopes = filter(None, form.get("scope", "").split(","))
+                self._own.user_id = str(self._organisation.current_user["id"])
+                self._own.scopes = frozenset(scopes)
+                return self._own, {}
+            case _:
+                raise _BadGrantError("unsupported_grant_type")
 
     def check(self, authorization: str | None, *needed: str) -> Grant:
         """The grant behind an Authorization header, which must hold a scope of those needed.

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from tests.zoho_server import catalog, people, truth
-from tests.zoho_server.bulk_write import BulkWriteJob
 from tests.zoho_server.generator import fill, new_record
-from tests.zoho_server.schema import USERS, DeletedRecord, Field, Module, Path, Record
+from tests.zoho_server.schema import USERS, DeletedRecord, Path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from tests.zoho_server.bulk_write import BulkWriteJob
+    from tests.zoho_server.schema import Field, Module, Record
 
 _ID_BASE = 5725767000000400001
 _RECYCLE_BIN = timedelta(days=60)
@@ -50,7 +52,7 @@ class Organisation:
         self.company = people.company(self)
 
     @classmethod
-    def generate(
+    def generate(  # noqa: PLR0913 - all settings
         cls,
         *,
         seed: int = 1,
@@ -140,7 +142,7 @@ class Organisation:
         return target.records.get(record.get(lookup.api_name) or "") if target else None
 
     def path(self, module: Module, name: str) -> Path | None:
-        """The field that a query means by `Phone` or `Account_Name.Phone`; None if there is none."""
+        """The field that a query means by `Phone` or `Account_Name.Phone`, if there is one."""
         first, dot, rest = name.partition(".")
         field = module.fields.get(first)
         if not dot:

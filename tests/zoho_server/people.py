@@ -72,8 +72,10 @@ def profiles(new_id: Callable[[], str]) -> list[dict[str, Any]]:
 
 def users_module(organisation: Organisation) -> Module:
     """Users as a module, so that queries reach them through owner fields."""
-    names = ("first_name", "last_name", "full_name", "email", "phone", "mobile", "status")
-    names += ("time_zone", "country", "language", "locale", "zuid")
+    names = [
+        *("first_name", "last_name", "full_name", "email", "phone", "mobile", "status"),
+        *("time_zone", "country", "language", "locale", "zuid"),
+    ]
     module = Module.of(
         "users",
         *(Field(name, "text") for name in names),

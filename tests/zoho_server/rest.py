@@ -247,7 +247,7 @@ class RestApi:
 
 
 def _is_of_type(user: Record, wanted: str, current: str) -> bool:
-    active = user["status"] == "active"
+    active = bool(user["status"] == "active")
     match wanted:
         case "CurrentUser":
             return bool(user["id"] == current)
@@ -258,7 +258,7 @@ def _is_of_type(user: Record, wanted: str, current: str) -> bool:
         case "AllUsers" | "ConfirmedUsers":
             return True
         case "AdminUsers" | "ActiveConfirmedAdmins":
-            return active and user["profile"] == 0
+            return active and bool(user["profile"] == 0)
         case _:
             return active
 

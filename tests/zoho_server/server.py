@@ -60,7 +60,7 @@ class ZohoServer:
         api_domain: What token answers say; default this server.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all settings
         self,
         organisation: Organisation,
         *,

@@ -52,7 +52,9 @@ def _paths(organisation: Organisation, module: Module, fields: Iterable[str] | N
     return paths
 
 
-def _value(path: Path, value: Any, *, as_lists: bool, separator: str) -> Any:
+def _value(  # noqa: PLR0911 - one a kind
+    path: Path, value: Any, *, as_lists: bool, separator: str
+) -> Any:
     if value is None:
         return None
     field = path.field
