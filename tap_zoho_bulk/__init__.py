@@ -1,0 +1,1 @@
+"""Singer tap for Zoho CRM, built on the Bulk Read API."""

@@ -1,0 +1,38 @@
+"""The command line: the SDK's, with errors for people and exit codes for programs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+from tap_zoho_bulk.exceptions import TapZohoBulkError
+from tap_zoho_bulk.tap import TapZohoBulk
+
+
+def main() -> None:
+    """Run the tap.
+
+    Raises:
+        SystemExit: With 0 when all went well, 1 when something failed, and 128 and the signal's
+            number when the tap was told to stop.
+    """
+    try:
+        TapZohoBulk.cli()
+    except BrokenPipeError:
+        # The target has gone and says why itself. Nothing more can be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _fail("The target closed the pipe, so the tap stops. See the target's log.")
+    except TapZohoBulkError as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> None:
+    logger = logging.getLogger(TapZohoBulk.name)
+    logger.error(message)
+    logger.debug("Where it came from:", exc_info=True)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

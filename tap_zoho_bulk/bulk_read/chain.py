@@ -1,0 +1,279 @@
+"""The chain: the jobs and pages of one query, one after another.
+
+Knows nothing of threads. It can begin at any position, which is how a sync that stopped goes on,
+and how a damaged page is read again.
+
+Invariant: pages come in order and none is left out; a page's job is made once, unless it fails.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from tap_zoho_bulk.bulk_read.job import SCOPE
+from tap_zoho_bulk.exceptions import (
+    CreditLimitReachedError,
+    JobFailedError,
+    MissingScopeError,
+    ZohoRefusedError,
+    ZohoUnavailableError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tap_zoho_bulk.bulk_read.job import BulkReadJobs, JobResult
+    from tap_zoho_bulk.bulk_read.page import Page, Spool
+    from tap_zoho_bulk.bulk_read.query import BulkReadQuery
+    from tap_zoho_bulk.client import Spending
+
+JOB_TRIES = 3
+"""How often a page's job is made before the stream fails."""
+
+logger = logging.getLogger("tap-zoho-bulk.chain")
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a chain stands: the page that comes next.
+
+    Args:
+        page: Its number, from 1.
+        page_token: Zoho's token for it, where there is one.
+        job_id: The job that was made for it, if one was.
+        started: When the chain's first job was created, by the server's clock, in UTC form.
+        rejected: Fields that Zoho refused by name, which the chain goes on without.
+    """
+
+    page: int = 1
+    page_token: str | None = None
+    job_id: str | None = None
+    started: str | None = None
+    rejected: tuple[str, ...] = ()
+
+    def to_state(self) -> dict[str, Any]:
+        """Give what STATE keeps of it; what is empty is left out."""
+        return {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in vars(self).items()
+            if value
+        }
+
+    @classmethod
+    def from_state(cls, state: Any) -> Position | None:
+        """Read it from STATE.
+
+        Args:
+            state: As `to_state` gave it, or anything else.
+
+        Returns:
+            The position; None where this is not one that a chain can go on from.
+        """
+        if not isinstance(state, dict):
+            return None
+        page, started = state.get("page"), state.get("started")
+        token, job_id = state.get("page_token"), state.get("job_id")
+        rejected = state.get("rejected", [])
+        if (
+            not isinstance(page, int)
+            or page < 1
+            or not isinstance(started, str)
+            or not (token is None or isinstance(token, str))
+            or not (job_id is None or isinstance(job_id, str))
+            or not isinstance(rejected, list)
+            or not all(isinstance(name, str) for name in rejected)
+        ):
+            return None
+        return cls(page, token, job_id, started, tuple(rejected))
+
+
+@dataclass(frozen=True)
+class ChainPage:
+    """A page, and where in its chain it stands.
+
+    Args:
+        page: On disk.
+        position: The chain's, when the page was read.
+        following: The position after it; None after the last page.
+    """
+
+    page: Page
+    position: Position
+    following: Position | None
+
+
+class Chain:
+    """The jobs and pages of one query.
+
+    Args:
+        query: What to read.
+        jobs: Creates jobs and waits for them.
+        spool: Downloads pages.
+        spending: Counts what the chain costs.
+    """
+
+    def __init__(
+        self, query: BulkReadQuery, *, jobs: BulkReadJobs, spool: Spool, spending: Spending
+    ) -> None:
+        self.query = query
+        self.spending = spending
+        self._jobs = jobs
+        self._spool = spool
+        self._made: dict[tuple[int, str | None], Position] = {}
+        self._restarted = False
+
+    def follow(self, start: Position) -> Iterator[ChainPage]:
+        """Read pages to the last one.
+
+        The job of the page after is made before a page is downloaded, so that Zoho works on it
+        meanwhile.
+
+        Args:
+            start: Where to begin.
+
+        Raises:
+            JobFailedError: When a page's job failed as often as it is tried.
+            TapZohoBulkError: As `ZohoClient` does.
+        """
+        position: Position | None = start
+        while position is not None:
+            read = self._read(position)
+            yield read
+            position = read.following
+
+    def with_job(self, position: Position) -> Position:
+        """Give a position together with the job that was made for it, if one was.
+
+        Args:
+            position: Any of this chain.
+        """
+        return self._made.get((position.page, position.page_token), position)
+
+    def forget_up_to(self, page: int) -> None:
+        """Let go of the jobs of pages that nobody needs any more.
+
+        Args:
+            page: Number of the last such page.
+        """
+        for key in [key for key in self._made if key[0] <= page]:
+            self._made.pop(key, None)
+
+    def make_again(self, position: Position) -> Position:
+        """Give the same position without its job, so that a new one is made.
+
+        Args:
+            position: Any of this chain.
+        """
+        self._made.pop((position.page, position.page_token), None)
+        return replace(position, job_id=None)
+
+    def _read(self, position: Position) -> ChainPage:
+        module, path = self.query.module, self.query.path
+        failures = 0
+        while True:
+            position = self._ensure_job(position)
+            job_id = position.job_id
+            try:
+                if job_id is None:
+                    raise JobFailedError(f"{module}: there is no job for page {position.page}.")
+                result = self._jobs.wait(module, job_id, path, self.spending)
+                following = self._following(position, result)
+                page = self._spool.download(
+                    module,
+                    position.page,
+                    job_id,
+                    result,
+                    scope=SCOPE.format(module=module),
+                    spending=self.spending,
+                )
+            except JobFailedError as error:
+                failures += 1
+                if failures == JOB_TRIES:
+                    raise JobFailedError(
+                        f"{error} So it went with {JOB_TRIES} jobs for page {position.page}. Try "
+                        "again later; report it to Zoho's support if it stays."
+                    ) from error
+                logger.warning("%s Making the job again.", error)
+                position = self.make_again(position)
+                continue
+            return ChainPage(page, position, following)
+
+    def _following(self, position: Position, result: JobResult) -> Position | None:
+        """Find the position after a page, with its job made already where that goes."""
+        if not result.more_records:
+            return None
+        token = result.next_page_token
+        if token is not None and token == position.page_token:
+            raise JobFailedError(
+                f"{self.query.module}: Zoho names page {position.page} as its own next page."
+            )
+        following = replace(position, page=position.page + 1, page_token=token, job_id=None)
+        try:
+            return self._ensure_job(following)
+        except (
+            CreditLimitReachedError,
+            JobFailedError,
+            ZohoRefusedError,
+            ZohoUnavailableError,
+        ) as error:
+            # The page at hand is worth having first; the job is tried again when its turn comes.
+            logger.debug("No job ahead: %s", error)
+            return following
+
+    def _ensure_job(self, position: Position) -> Position:
+        """Make the position's job, unless there is one.
+
+        Where Zoho does not take a page token or number any more, the chain begins anew, once.
+        """
+        position = self.with_job(position)
+        while position.job_id is None:
+            try:
+                created = self._jobs.create(
+                    self.query.module,
+                    position.page,
+                    self.query.path,
+                    self.query.without(position.rejected).body(position.page, position.page_token),
+                    self.spending,
+                )
+            except ZohoRefusedError as error:
+                position = self._after_refusal(position, error)
+                continue
+            position = replace(
+                position,
+                job_id=created.id,
+                started=position.started or created.created_time,
+            )
+            self._made[position.page, position.page_token] = position
+        return position
+
+    def _after_refusal(self, position: Position, error: ZohoRefusedError) -> Position:
+        """Find a position to go on from when Zoho refused a job; raise where there is none."""
+        module = self.query.module
+        field = error.details.get("api_name")
+        if (
+            error.code in {"FIELD_NOT_SUPPORTED", "FIELD_NOT_AVAILABLE"}
+            and field in self.query.without(position.rejected).fields
+            and field != self.query.replication_key
+        ):
+            logger.warning(
+                "%s: Zoho does not export the field `%s` (%s); going on without it. Deselect it "
+                "to be rid of this warning.",
+                module,
+                field,
+                error.code,
+            )
+            return replace(position, rejected=(*position.rejected, field))
+        if position.page > 1 and not self._restarted and not isinstance(error, MissingScopeError):
+            logger.warning(
+                "%s: Zoho does not take the position of page %d any more (%s); reading it all "
+                "again from page 1.",
+                module,
+                position.page,
+                error.code,
+            )
+            self._restarted = True
+            self._made.clear()
+            return Position(rejected=position.rejected)
+        raise error

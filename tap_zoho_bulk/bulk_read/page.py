@@ -1,0 +1,193 @@
+"""The page: a job's result as a ZIP on disk, and the CSV text inside it.
+
+Invariant: a page is never whole in memory; it takes at most one row's limit of it. Its file has no
+name on disk, so nobody else can open it and nothing is left behind, however the run ends.
+
+Source: https://www.zoho.com/crm/developer/docs/api/v8/bulk-read/download-result.html
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import tempfile
+import zipfile
+import zlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from tap_zoho_bulk.exceptions import JobFailedError, PageDamagedError, ZohoRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tap_zoho_bulk.bulk_read.job import JobResult
+    from tap_zoho_bulk.client import Spending, ZohoClient
+
+MAX_ROW_BYTES = 32 << 20
+"""Longest row. Zoho's longest cells have some 100 KB; a ZIP that holds more than this is a bomb."""
+
+_READ_BYTES = 1 << 16
+_ENCRYPTED = 0x1
+_COMPRESSIONS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    EOFError,
+    NotImplementedError,
+    OSError,  # a position before the file's start
+    struct.error,
+    ValueError,  # a name that is no text
+)
+
+
+@dataclass
+class Page:
+    """A page, spooled to disk.
+
+    Args:
+        module: API name of the module; for messages.
+        number: From 1.
+        job_id: The job that it is the result of.
+        result: What Zoho says of it.
+        file: The ZIP.
+        size: Bytes of the ZIP.
+    """
+
+    module: str
+    number: int
+    job_id: str
+    result: JobResult
+    file: IO[bytes]
+    size: int
+
+    def __str__(self) -> str:
+        """Name the page in messages."""
+        return f"{self.module}: page {self.number} (job {self.job_id})"
+
+    @contextmanager
+    def open_csv(self) -> Iterator[CsvBytes]:
+        """Open the CSV in the ZIP.
+
+        Raises:
+            PageDamagedError: When the ZIP is not whole, or is not one CSV; also while it is
+                read, at the latest at its end, where its CRC is checked.
+        """
+        try:
+            self.file.seek(0)
+            archive = zipfile.ZipFile(self.file)
+            entry = archive.open(self._entry(archive))
+        except _UNREADABLE as error:
+            raise self._damaged(error) from error
+        with archive, entry:
+            try:
+                yield CsvBytes(entry, str(self))
+            except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+                raise self._damaged(error) from error
+
+    def close(self) -> None:
+        """Give the disk space back."""
+        self.file.close()
+
+    def _damaged(self, error: Exception) -> PageDamagedError:
+        return PageDamagedError(f"{self}: the ZIP is damaged ({error or type(error).__name__}).")
+
+    def _entry(self, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+        entries = archive.infolist()
+        if len(entries) != 1:
+            raise PageDamagedError(f"{self}: the ZIP holds {len(entries)} files instead of one.")
+        name = entries[0].filename
+        if not name.lower().endswith(".csv") or "/" in name or "\\" in name or ":" in name:
+            raise PageDamagedError(f"{self}: the ZIP holds {name[:100]!r} instead of a CSV.")
+        if entries[0].flag_bits & _ENCRYPTED or entries[0].compress_type not in _COMPRESSIONS:
+            raise PageDamagedError(f"{self}: the ZIP is encrypted or of an unusual compression.")
+        return entries[0]
+
+
+class CsvBytes(io.RawIOBase):
+    """The bytes of a CSV, so many at most for each row.
+
+    `row_done` is to be called after each row; reading on without it ends with PageDamagedError.
+    """
+
+    def __init__(self, entry: IO[bytes], page: str) -> None:
+        self._entry = entry
+        self._page = page
+        self.left = MAX_ROW_BYTES
+
+    def row_done(self) -> None:
+        """Begin a new row's allowance."""
+        self.left = MAX_ROW_BYTES
+
+    def readable(self) -> bool:
+        """Say that it can be read, as `io` asks."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Read some bytes, as `io` asks."""
+        if self.left <= 0:
+            raise PageDamagedError(
+                f"{self._page}: a row is longer than {MAX_ROW_BYTES} bytes."
+            )
+        data = self._entry.read(min(len(buffer), _READ_BYTES))
+        buffer[: len(data)] = data
+        self.left -= len(data)
+        return len(data)
+
+
+class Spool:
+    """Downloads pages to disk.
+
+    Args:
+        client: Zoho's API.
+        directory: Where; the system's temporary folder if None.
+    """
+
+    def __init__(self, client: ZohoClient, directory: str | None) -> None:
+        self._client = client
+        self._directory = directory
+
+    def download(  # noqa: PLR0913
+        self,
+        module: str,
+        number: int,
+        job_id: str,
+        result: JobResult,
+        *,
+        scope: str,
+        spending: Spending,
+    ) -> Page:
+        """Download a page.
+
+        Args:
+            module: API name of the module; for messages.
+            number: From 1; for messages.
+            job_id: The job that it is the result of.
+            result: What Zoho says of it.
+            scope: The OAuth scope that it needs; for messages.
+            spending: Counts what it costs.
+
+        Raises:
+            JobFailedError: When Zoho does not have the result any more.
+            TapZohoBulkError: As `ZohoClient.download` does.
+        """
+        file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115
+        try:
+            size = self._client.download(
+                result.download_url,
+                file,
+                what=f"download page {number} of {module} (job {job_id})",
+                scope=scope,
+                spending=spending,
+            )
+        except ZohoRefusedError as error:
+            file.close()
+            if error.code in {"RESOURCE_NOT_FOUND", "HTTP_404"}:
+                raise JobFailedError(
+                    f"{module}: the result of bulk read job {job_id} is gone; Zoho keeps it a day."
+                ) from error
+            raise
+        except BaseException:
+            file.close()
+            raise
+        return Page(module, number, job_id, result, file, size)

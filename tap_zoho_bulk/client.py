@@ -1,0 +1,339 @@
+"""Zoho CRM's API: authorised requests, its limits, and its errors as exceptions.
+
+Knows nothing of Singer. Invariant: the access token goes to the API host and nowhere else, and
+never more than once does one request renew it.
+"""
+
+from __future__ import annotations
+
+import json as jsonlib
+import logging
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from tap_zoho_bulk.auth import ZohoAuthenticator
+from tap_zoho_bulk.exceptions import (
+    CreditLimitReachedError,
+    MissingScopeError,
+    SignInError,
+    ZohoRefusedError,
+)
+from tap_zoho_bulk.transport import RateLimit, TransientError, Transport, retry_after_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import requests
+
+    from tap_zoho_bulk.settings import Settings
+
+T = TypeVar("T")
+
+JOB_CREDITS = 50
+"""API credits that Zoho takes for starting a bulk read job; most other requests cost 1."""
+
+_HTTP_OK_BELOW = 300
+_HTTP_REDIRECT_BELOW = 400
+_HTTP_NO_CONTENT = 204
+_HTTP_NOT_MODIFIED = 304
+_HTTP_UNAUTHORIZED = 401
+_HTTP_TIMEOUT = 408
+_HTTP_TOO_MANY_REQUESTS = 429
+_HTTP_SERVER_ERROR = 500
+
+_TRANSIENT_CODES = {"TOO_MANY_REQUESTS", "INTERNAL_ERROR", "INTERNAL_SERVER_ERROR"}
+_ADVICE = {
+    "INVALID_HOST": "Set `data_center` to where the account lives.",
+    "NO_PERMISSION": "Give the profile of the user who made the refresh token this permission.",
+    "AUTHORIZATION_FAILED": (
+        "Give the profile of the user who made the refresh token this permission."
+    ),
+}
+
+logger = logging.getLogger("tap-zoho-bulk.client")
+
+
+@dataclass
+class Spending:
+    """What a run, or a part of it, has cost at Zoho.
+
+    Args:
+        credits: API credits.
+        jobs: Bulk read jobs created.
+        bytes: Bytes downloaded as results.
+    """
+
+    credits: int = 0
+    jobs: int = 0
+    bytes: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def add(self, *, credits: int = 0, jobs: int = 0, bytes: int = 0) -> None:  # noqa: A002
+        """Count something more, from any thread."""
+        with self._lock:
+            self.credits += credits
+            self.jobs += jobs
+            self.bytes += bytes
+
+
+class _TokenRejectedError(Exception):
+    """The API host does not accept the access token."""
+
+
+class ZohoClient:
+    """Zoho CRM's API for all threads of a run.
+
+    Args:
+        settings: The run's settings.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.spending = Spending()
+        self._settings = settings
+        self._transport = Transport(
+            timeout=settings.request_timeout_seconds,
+            max_retries=settings.max_retries,
+            max_concurrent_requests=settings.max_concurrent_requests,
+        )
+        self._authenticator = ZohoAuthenticator(settings, self._transport)
+        self._downloads = RateLimit(settings.downloads_per_minute, 60.0)
+        self._job_lock = threading.Lock()
+
+    @property
+    def stop(self) -> threading.Event:
+        """Set when the run is ending: every wait and every request then ends with StoppedError."""
+        return self._transport.stop
+
+    def close(self) -> None:
+        """End all requests and waits."""
+        self._transport.close()
+
+    def get(  # noqa: PLR0913
+        self,
+        path: str,
+        *,
+        what: str,
+        scope: str,
+        params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+        spending: Spending | None = None,
+        credits: int = 1,  # noqa: A002
+    ) -> dict[str, Any] | None:
+        """Ask for a JSON object.
+
+        Args:
+            path: On the API host, such as `/crm/v8/org`.
+            what: The request in words, such as "list the modules"; for messages.
+            scope: The OAuth scope that it needs; for messages.
+            params: Query of the URL.
+            headers: Further headers.
+            spending: Counts its cost too, besides the run's own.
+            credits: API credits that it costs.
+
+        Returns:
+            The object, or None for an answer without content (HTTP 204 and 304).
+
+        Raises:
+            MissingScopeError: When the refresh token lacks the scope.
+            SignInError: When Zoho gives no access token, or does not accept the one it gave.
+            StoppedError: When the run is ending.
+            ZohoRefusedError: When Zoho refuses the request.
+            ZohoUnavailableError: When it keeps failing.
+        """
+
+        def send(headers: Mapping[str, str], api_url: str) -> dict[str, Any] | None:
+            with self._transport.send(
+                "GET", api_url + path, headers=headers, params=params
+            ) as response:
+                self._spend(spending, credits=credits)
+                return self._json(response, what, scope)
+
+        return self._authorised(what, send, headers or {})
+
+    def create_job(
+        self, path: str, body: dict[str, Any], *, what: str, scope: str, spending: Spending
+    ) -> dict[str, Any]:
+        """Start a job, which costs 50 API credits, if `api_credit_limit` allows.
+
+        Args:
+            path: On the API host, such as `/crm/bulk/v8/read`.
+            body: The JSON body.
+            what: The request in words; for messages.
+            scope: The OAuth scope that it needs; for messages.
+            spending: Counts its cost too, besides the run's own.
+
+        Raises:
+            CreditLimitReachedError: When the job would take the run past the limit.
+            MissingScopeError: When the refresh token lacks the scope.
+            SignInError: When Zoho gives no access token, or does not accept the one it gave.
+            StoppedError: When the run is ending.
+            ZohoRefusedError: When Zoho refuses the job.
+            ZohoUnavailableError: When it keeps failing.
+        """
+        limit = self._settings.api_credit_limit
+        with self._job_lock:
+            if limit is not None and self.spending.credits + JOB_CREDITS > limit:
+                raise CreditLimitReachedError(
+                    f"{self.spending.credits} API credits are spent, and a job costs "
+                    f"{JOB_CREDITS}: `api_credit_limit` is {limit}."
+                )
+            self._spend(spending, credits=JOB_CREDITS, jobs=1)
+
+        def send(headers: Mapping[str, str], api_url: str) -> dict[str, Any]:
+            with self._transport.send(
+                "POST", api_url + path, headers=headers, json=body
+            ) as response:
+                answer = self._json(response, what, scope)
+            if answer is None:
+                raise TransientError("the answer is empty")
+            return answer
+
+        try:
+            return self._authorised(what, send, {})
+        except ZohoRefusedError:
+            self._spend(spending, credits=-JOB_CREDITS, jobs=-1)  # No job, nothing spent.
+            raise
+
+    def download(
+        self, url: str, file: IO[bytes], *, what: str, scope: str, spending: Spending
+    ) -> int:
+        """Download a result into a file, from its start, within Zoho's downloads a minute.
+
+        Args:
+            url: Zoho's `download_url`, a path or absolute. Only its path and query are used, on
+                the API host, so that the token goes nowhere else.
+            file: Open for reading and writing; what it held is replaced.
+            what: The request in words; for messages.
+            scope: The OAuth scope that it needs; for messages.
+            spending: Counts its cost too, besides the run's own.
+
+        Returns:
+            Bytes downloaded.
+
+        Raises:
+            MissingScopeError: When the refresh token lacks the scope.
+            SignInError: When Zoho gives no access token, or does not accept the one it gave.
+            StoppedError: When the run is ending.
+            ZohoRefusedError: When Zoho refuses the download.
+            ZohoUnavailableError: When it keeps failing.
+        """
+        parts = urlsplit(url)
+        path = f"/{parts.path.lstrip('/')}" + (f"?{parts.query}" if parts.query else "")
+
+        def send(headers: Mapping[str, str], api_url: str) -> int:
+            self._downloads.wait(self.stop)
+            with self._transport.send("GET", api_url + path, headers=headers) as response:
+                self._spend(spending, credits=1)
+                kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+                if response.status_code >= _HTTP_OK_BELOW or kind == "application/json":
+                    self._json(response, what, scope)
+                    raise TransientError("the answer is no file")
+                if kind.startswith("text/html"):
+                    raise TransientError("the answer is a web page, not a file")
+                file.seek(0)
+                file.truncate()
+                deadline = time.monotonic() + self._settings.job_timeout_seconds
+                for chunk in self._transport.chunks(response, deadline=deadline):
+                    file.write(chunk)
+                size = file.tell()
+            self._spend(spending, bytes=size)
+            return size
+
+        return self._authorised(what, send, {})
+
+    def _authorised(
+        self,
+        what: str,
+        send: Callable[[Mapping[str, str], str], T],
+        headers: Mapping[str, str],
+    ) -> T:
+        """Run `send` with a token; once more with a new one if Zoho does not accept it."""
+        rejected = None
+        for _ in range(2):
+            token, api_url = self._authenticator.access(rejected=rejected)
+            authorised = {**headers, "Authorization": f"Zoho-oauthtoken {token}"}
+            try:
+                return self._transport.attempt(what, lambda: send(authorised, api_url))  # noqa: B023
+            except _TokenRejectedError:
+                logger.info("Zoho does not accept the access token any more; renewing it.")
+                rejected = token
+        raise SignInError(
+            f"Zoho gave a new access token but does not accept it, so the tap could not {what}. "
+            f"Check that `data_center` and `environment` are the account's; the API host is "
+            f"{api_url}."
+        )
+
+    def _json(self, response: requests.Response, what: str, scope: str) -> dict[str, Any] | None:
+        """Read an answer that should be a JSON object, and raise what it says went wrong."""
+        status = response.status_code
+        if status in {_HTTP_NO_CONTENT, _HTTP_NOT_MODIFIED}:
+            return None
+        retry_after = retry_after_seconds(response.headers)
+        try:
+            answer = jsonlib.loads(self._transport.read_text(response))
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            answer = {}
+        problem = _problem(answer)
+        code = str(problem.get("code") or f"HTTP_{status}")
+        if (
+            status in {_HTTP_TIMEOUT, _HTTP_TOO_MANY_REQUESTS}
+            or status >= _HTTP_SERVER_ERROR
+            or code in _TRANSIENT_CODES
+        ):
+            raise TransientError(f"{code} (HTTP {status})", retry_after=retry_after)
+        if status == _HTTP_UNAUTHORIZED and code == "OAUTH_SCOPE_MISMATCH":
+            raise MissingScopeError(
+                what,
+                status=status,
+                code=code,
+                advice=f"Make a new refresh token whose scopes include {scope}.",
+            )
+        if status == _HTTP_UNAUTHORIZED:
+            raise _TokenRejectedError
+        if _HTTP_OK_BELOW <= status < _HTTP_REDIRECT_BELOW:
+            raise ZohoRefusedError(
+                what, status=status, code=code, advice="Redirects are not followed."
+            )
+        if problem or status >= _HTTP_OK_BELOW:
+            details = problem.get("details")
+            raise ZohoRefusedError(
+                what,
+                status=status,
+                code=self._authenticator.redact(code)[:100],
+                message=self._authenticator.redact(str(problem.get("message") or ""))[:300],
+                details=details if isinstance(details, dict) and len(str(details)) < 1000 else {},  # noqa: PLR2004
+                advice=_ADVICE.get(code, ""),
+            )
+        if not answer:
+            raise TransientError(f"the answer is not a JSON object (HTTP {status})")
+        return answer
+
+    def _spend(
+        self,
+        spending: Spending | None,
+        *,
+        credits: int = 0,  # noqa: A002
+        jobs: int = 0,
+        bytes: int = 0,  # noqa: A002
+    ) -> None:
+        for counted in (self.spending, spending):
+            if counted is not None:
+                counted.add(credits=credits, jobs=jobs, bytes=bytes)
+
+
+def _problem(answer: dict[str, Any]) -> dict[str, Any]:
+    """Give Zoho's error object, which stands at the top or as the first of `data`; {} if none."""
+    data = answer.get("data")
+    first = data[0] if isinstance(data, list) and data else None
+    for candidate in (answer, first):
+        if isinstance(candidate, dict) and (
+            candidate.get("status") == "error"
+            or ("code" in candidate and "message" in candidate and "status" not in candidate)
+        ):
+            return candidate
+    return {}

@@ -1,0 +1,93 @@
+"""What can go wrong, as one exception for each way that a caller can recover.
+
+Invariant: a message names what failed, why, and what to do next, and never holds a secret.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class TapZohoBulkError(Exception):
+    """Anything that the tap raises on purpose."""
+
+
+class SignInError(TapZohoBulkError):
+    """Zoho gives no access token. Nothing works until a person acts."""
+
+
+class ZohoUnavailableError(TapZohoBulkError):
+    """A request failed as often as `max_retries` allows, for reasons that may pass."""
+
+
+class ZohoRefusedError(TapZohoBulkError):
+    """Zoho understood a request and refused it; the same request would be refused again.
+
+    Args:
+        what: The request in words, such as "create a bulk read job for Leads".
+        status: HTTP status.
+        code: Zoho's code, such as `INVALID_MODULE`; `HTTP_404` and the like where it sent none.
+        message: Zoho's message.
+        details: Zoho's details; `api_name` in them names a rejected field.
+        advice: What the user can do.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        what: str,
+        *,
+        status: int,
+        code: str,
+        message: str = "",
+        details: dict[str, Any] | None = None,
+        advice: str = "",
+    ) -> None:
+        self.what = what
+        self.status = status
+        self.code = code
+        self.message = message
+        self.details = details or {}
+        parts = [f"Zoho refused to {what}: {code} (HTTP {status})"]
+        if message:
+            parts.append(f': "{message}"')
+        if self.details:
+            parts.append(f" {self.details}")
+        parts.append(".")
+        if advice:
+            parts.append(f" {advice}")
+        super().__init__("".join(parts))
+
+
+class MissingScopeError(ZohoRefusedError):
+    """The refresh token was made without a scope that the request needs."""
+
+
+class CatalogError(TapZohoBulkError):
+    """The catalog asks for what cannot be."""
+
+
+class JobFailedError(TapZohoBulkError):
+    """A bulk read job ended in FAILURE, took too long, or lost its result; a new job may do."""
+
+
+class PageDamagedError(TapZohoBulkError):
+    """A page is not whole (rule 3 of "Rules that keep data whole"); another download may be."""
+
+
+class InvalidValueError(TapZohoBulkError):
+    """A cell does not parse as its field's type, and `on_invalid_value` is `error`."""
+
+
+class CreditLimitReachedError(TapZohoBulkError):
+    """The next job would take the run past `api_credit_limit`; a later run goes on from here."""
+
+
+class StoppedError(TapZohoBulkError):
+    """The run is ending, and whoever waits gives up."""
+
+    def __init__(self) -> None:
+        super().__init__("The tap was told to stop.")
+
+
+class StreamsFailedError(TapZohoBulkError):
+    """Some streams failed; the others were synced. Raised at the end of a run."""

@@ -1,0 +1,1 @@
+"""The streams, one file for each source of records."""

@@ -1,0 +1,353 @@
+"""The stream of a module: records out, and state that moves only past what went out whole.
+
+Invariant: the bookmark moves when a chain's last page has been emitted, and never past the moment,
+by Zoho's clock, when its first job was created. Until then STATE says how to go on.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from singer_sdk import Stream
+from singer_sdk.batch import Batcher
+from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL, Metadata
+from typing_extensions import override
+
+from tap_zoho_bulk.bulk_read.chain import Position
+from tap_zoho_bulk.bulk_read.query import BulkReadQuery
+from tap_zoho_bulk.bulk_read.rows import Decoder
+from tap_zoho_bulk.discovery import related_property
+from tap_zoho_bulk.exceptions import (
+    CatalogError,
+    CreditLimitReachedError,
+    InvalidValueError,
+    JobFailedError,
+    PageDamagedError,
+    SignInError,
+    StoppedError,
+    ZohoRefusedError,
+)
+from tap_zoho_bulk.settings import ModuleOptions, parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
+    from singer_sdk.helpers.types import Context
+    from singer_sdk.singerlib import MetadataMapping
+
+    from tap_zoho_bulk.bulk_read.chain import ChainPage
+    from tap_zoho_bulk.bulk_read.runner import Feed
+    from tap_zoho_bulk.settings import Settings
+    from tap_zoho_bulk.tap import TapZohoBulk
+
+T = TypeVar("T")
+
+PROGRESS = "bulk_read"
+"""Where a stream's state keeps how to go on with a chain that is not at its end."""
+
+_UNSUPPORTED_CODES = frozenset({"JOB_NOT_SUPPORTED", "MODULE_NOT_SUPPORTED"})
+
+
+class ModuleStream(Stream):
+    """Records of one module, by bulk read.
+
+    Args:
+        tap: The tap.
+        name: API name of the module.
+        schema: JSON Schema of its records.
+        replication_key: Field that tells what changed, if the module has one.
+        unsupported: Properties that bulk read cannot export.
+    """
+
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # The decoder gives what the schema says.
+
+    def __init__(
+        self,
+        tap: TapZohoBulk,
+        *,
+        name: str,
+        schema: dict[str, Any],
+        replication_key: str | None,
+        unsupported: frozenset[str] = frozenset(),
+    ) -> None:
+        super().__init__(tap, schema=schema, name=name)
+        self.primary_keys = ["id"]
+        self.replication_key = replication_key
+        self._zoho_tap = tap
+        self._unsupported = unsupported
+        self._latest: str | None = None  # the greatest replication key value of the chain so far
+        self._version: int | None = None  # of a full table; the SDK sets `_stream_version` early
+
+    @property
+    @override
+    def metadata(self) -> MetadataMapping:
+        metadata = super().metadata
+        for name in self._unsupported:
+            metadata["properties", name].inclusion = Metadata.InclusionType.UNSUPPORTED
+        return metadata
+
+    # What to read
+
+    def query(self, settings: Settings) -> BulkReadQuery:
+        """Turn the selection, the bookmark and the module's options into a query.
+
+        Args:
+            settings: The run's settings.
+
+        Raises:
+            CatalogError: When the catalog asks for what cannot be.
+        """
+        options = settings.module_options.get(self.name, ModuleOptions())
+        incremental = self.replication_method == REPLICATION_INCREMENTAL
+        if incremental and not self.is_timestamp_replication_key:
+            raise CatalogError(
+                f"{self.name}: `{self.replication_key}` is no date-time, so it cannot be a "
+                "replication key. Choose `Modified_Time`, or FULL_TABLE replication."
+            )
+        return BulkReadQuery(
+            module=self.name,
+            fields=tuple(self.columns(settings).values()),
+            replication_key=self.replication_key if incremental else None,
+            since=self._since(settings) if incremental else None,
+            criteria=options.criteria,
+            custom_view_id=options.custom_view_id,
+            callback_url=settings.callback_url,
+            api_version=settings.api_version,
+        )
+
+    def columns(self, settings: Settings) -> dict[str, str]:
+        """Name the CSV column, which is the field to ask for, of each selected property but `id`.
+
+        Args:
+            settings: The run's settings.
+        """
+        options = settings.module_options.get(self.name, ModuleOptions())
+        related = {related_property(field): field for field in options.related_fields}
+        properties = self.effective_schema["properties"]
+        for name in related.keys() - properties.keys():
+            self.logger.warning(
+                "The related field `%s` is not in the catalog; discover it again to have it.",
+                related[name],
+            )
+        return {
+            name: related.get(name, name)
+            for name in properties
+            if name != "id" and self.mask["properties", name]
+        }
+
+    def _since(self, settings: Settings) -> datetime | None:
+        """Give the first instant to read: behind the bookmark, but not before `start_date`."""
+        bookmark = self._bookmark()
+        if bookmark is None:
+            return settings.start_date
+        since = parse_instant(bookmark) - timedelta(seconds=settings.lookback_seconds)
+        return since if settings.start_date is None else max(since, settings.start_date)
+
+    def _bookmark(self) -> str | None:
+        state = self.stream_state
+        if state.get("replication_key") != self.replication_key:
+            return None
+        value = state.get("replication_key_value")
+        return parse_instant(value).astimezone(timezone.utc).isoformat() if value else None
+
+    # Where to go on
+
+    def start(self, query: BulkReadQuery) -> Position:
+        """Find where to begin: where an earlier run stopped, if it asked for the same.
+
+        Args:
+            query: What this run asks for.
+        """
+        progress = self.stream_state.pop(PROGRESS, None)
+        if progress is None:
+            return Position()
+        position = Position.from_state(progress)
+        if position is None or progress.get("query") != query.fingerprint:
+            self.logger.warning(
+                "An earlier run stopped in the middle, but %s since then; reading from page 1.",
+                "the query has changed" if position else "the tap has changed",
+            )
+            return Position()
+        self.logger.info("Going on where an earlier run stopped: page %d.", position.page)
+        self._latest = progress.get("latest")
+        self._version = progress.get("version")
+        return position
+
+    def note_progress(self, feed: Feed) -> None:
+        """Put into the state what a later run needs to go on.
+
+        Args:
+            feed: The stream's.
+        """
+        position = feed.resume
+        if position.started is None:
+            return  # No job was made yet.
+        progress = {
+            "query": feed.chain.query.fingerprint,
+            **position.to_state(),
+            "latest": self._latest,
+            "version": self._version,
+        }
+        self.stream_state[PROGRESS] = {
+            key: value for key, value in progress.items() if value is not None
+        }
+
+    # Records out
+
+    @override
+    def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
+        return self._read(iter)
+
+    @override
+    def get_batches(
+        self, batch_config: BatchConfig, context: Context | None = None
+    ) -> Iterable[tuple[BaseBatchFileEncoding, list[str]]]:
+        batcher = Batcher(
+            tap_name=self.tap_name, stream_name=self.name, batch_config=batch_config
+        )
+
+        def write(
+            records: Iterator[dict[str, Any]],
+        ) -> Iterator[tuple[BaseBatchFileEncoding, list[str]]]:
+            for manifest in batcher.get_batches(records):
+                yield batch_config.encoding, manifest
+
+        return self._read(write)
+
+    def _read(self, emit: Callable[[Iterator[dict[str, Any]]], Iterator[T]]) -> Iterator[T]:
+        """Emit all pages; what goes wrong with this stream ends this stream only."""
+        tap = self._zoho_tap
+        tap.summary.begin(self.name)
+        try:
+            yield from self._emit_pages(emit)
+        except (SignInError, StoppedError):
+            raise  # These are no stream's own.
+        except CreditLimitReachedError as error:
+            self.logger.warning("%s It goes on from here next time.", error)
+            tap.summary[self.name].outcome = "credit limit"
+        except ZohoRefusedError as error:
+            self._forget_progress()
+            if error.code in _UNSUPPORTED_CODES:
+                self.logger.warning("Bulk read does not support this module (%s).", error.code)
+                tap.summary[self.name].outcome = "not supported"
+            else:
+                tap.stream_failed(self.name, error)
+        except (CatalogError, InvalidValueError, JobFailedError, PageDamagedError) as error:
+            # Going on in the same place would meet the same trouble: the next run begins anew.
+            self._forget_progress()
+            tap.stream_failed(self.name, error)
+        except Exception as error:  # noqa: BLE001 - it is raised again when the others are done
+            tap.stream_failed(self.name, error)
+        finally:
+            tap.summary.end(self.name)
+
+    def _emit_pages(self, emit: Callable[[Iterator[dict[str, Any]]], Iterator[T]]) -> Iterator[T]:
+        tap = self._zoho_tap
+        feed = tap.feed(self.name)
+        settings = tap.settings
+        columns = self.columns(settings)
+        last: ChainPage | None = None
+        while (page := feed.next_page(self._write_state_message)) is not None:
+            decoder = Decoder(
+                self.effective_schema,
+                {
+                    name: column
+                    for name, column in columns.items()
+                    if column not in page.position.rejected
+                },
+                multiselect_separator=settings.multiselect_separator,
+                null_if_invalid=settings.on_invalid_value == "null",
+            )
+            self._set_version(page.position)
+            try:
+                yield from emit(self._noted(decoder.records(page.page)))
+            except PageDamagedError as damage:
+                feed.repeat(page, damage)
+                continue
+            finally:
+                tap.summary[self.name].invalid_values += decoder.invalid_values
+            feed.emitted(page)
+            last = page
+            if page.following is not None:
+                self.state_manager.is_flushed = False
+                self._write_state_message()
+        if last is not None:
+            self._finish(last.position)
+
+    def _noted(self, records: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Pass records on; count them, keep the greatest replication key, and stop when told."""
+        key = self.replication_key if self.replication_method == REPLICATION_INCREMENTAL else None
+        stop = self._zoho_tap.client.stop
+        count = 0
+        try:
+            for record in records:
+                if stop.is_set():
+                    raise StoppedError
+                yield record
+                count += 1
+                if key is not None:
+                    value = record.get(key)
+                    if value is not None and (self._latest is None or value > self._latest):
+                        self._latest = value
+        finally:
+            self._zoho_tap.summary[self.name].records += count
+
+    # State
+
+    def _finish(self, position: Position) -> None:
+        """Move the bookmark: every page of the chain has been emitted whole."""
+        state = self.stream_state
+        if self.replication_method == REPLICATION_INCREMENTAL and self._latest is not None:
+            # In one UTC form, instants compare as text.
+            reached = self._latest if position.started is None else min(
+                self._latest, position.started
+            )
+            state["replication_key_value"] = max(self._bookmark() or "", reached)
+            state["replication_key"] = self.replication_key
+        elif self._version is not None:
+            super()._write_activate_version_message(self._version)
+        self._forget_progress()
+        self.state_manager.is_flushed = False
+
+    def _forget_progress(self) -> None:
+        self._zoho_tap.drop_feed(self.name)
+        self.stream_state.pop(PROGRESS, None)
+
+    def _set_version(self, position: Position) -> None:
+        """Give a page's records their version: a new one from the first page on."""
+        if (
+            position.page == 1
+            and self.replication_method == REPLICATION_FULL_TABLE
+            and self.emit_activate_version_messages
+        ):
+            self._version = max(int(time.time()), (self._version or 0) + 1)
+        self._stream_version = self._version
+
+    @override
+    def _write_activate_version_message(self, full_table_version: int) -> None:
+        """Leave out the SDK's message before the first record: old rows go after the last one."""
+
+    @override
+    def _write_state_message(self) -> None:
+        self._zoho_tap.note_progress()
+        self._tap.state_writer.write_state(self.tap_state)  # It writes only what has changed.
+        self.state_manager.is_flushed = True
+
+    @override
+    def _write_starting_replication_value(self, context: Context | None) -> None:
+        """Leave the SDK's starting marker out of STATE; `_since` reads the bookmark."""
+
+    @override
+    def _increment_stream_state(
+        self, latest_record: dict[str, Any], *, context: Context | None = None
+    ) -> None:
+        """Leave the bookmark where it is; `_finish` moves it."""
+
+    @override
+    def get_replication_key_signpost(self, context: Context | None = None) -> None:
+        """Give none: the local clock says nothing about Zoho's."""

@@ -1,0 +1,240 @@
+"""The tap: discovery, the order of streams, and what they share while they sync.
+
+Invariant: with a catalog given, a sync makes no metadata call; one stream's failure leaves the
+others whole, and the run ends with an error that names it.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk import Tap
+from singer_sdk.exceptions import ConfigValidationError
+from typing_extensions import override
+
+from tap_zoho_bulk.bulk_read.chain import Chain
+from tap_zoho_bulk.bulk_read.job import BulkReadJobs
+from tap_zoho_bulk.bulk_read.page import Spool
+from tap_zoho_bulk.bulk_read.runner import BulkReadRunner
+from tap_zoho_bulk.client import ZohoClient
+from tap_zoho_bulk.discovery import discover_modules, list_modules
+from tap_zoho_bulk.exceptions import StoppedError, StreamsFailedError
+from tap_zoho_bulk.settings import (
+    CONFIG_JSONSCHEMA,
+    SECRET_SETTINGS,
+    Settings,
+    config_problems,
+    numbers_from_text,
+)
+from tap_zoho_bulk.streams.module import ModuleStream
+from tap_zoho_bulk.summary import Summary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
+
+    from singer_sdk import Stream
+
+    from tap_zoho_bulk.bulk_read.chain import Position
+    from tap_zoho_bulk.bulk_read.runner import Feed
+
+
+class TapZohoBulk(Tap):
+    """Singer tap for Zoho CRM, built on the Bulk Read API."""
+
+    name = "tap-zoho-bulk"
+    config_jsonschema = CONFIG_JSONSCHEMA
+    dynamic_catalog = True  # so that --discover checks the settings, too
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._settings: Settings | None = None
+        self._client: ZohoClient | None = None
+        self._feeds: dict[str, Feed] | None = None
+        self._runner: BulkReadRunner | None = None
+        self._signal: int | None = None
+        self.summary = Summary()
+        super().__init__(*args, **kwargs)
+
+    # What streams share
+
+    @property
+    def settings(self) -> Settings:
+        """The run's settings."""
+        if self._settings is None:
+            self._settings = Settings.from_config(self.config)
+        return self._settings
+
+    @property
+    def client(self) -> ZohoClient:
+        """Zoho's API."""
+        if self._client is None:
+            self._client = ZohoClient(self.settings)
+        return self._client
+
+    def feed(self, stream: str) -> Feed:
+        """Give a module stream's pages. The first call starts the chains of all selected ones.
+
+        Args:
+            stream: Name of the stream.
+        """
+        if self._feeds is None:
+            self._feeds = self._start_chains()
+        return self._feeds[stream]
+
+    def drop_feed(self, stream: str) -> None:
+        """Forget a stream's pages: it is at its end, or cannot go on.
+
+        Args:
+            stream: Name of the stream.
+        """
+        if self._feeds is not None:
+            self._feeds.pop(stream).pump.end()
+
+    def note_progress(self) -> None:
+        """Put into the state where each chain under way stands."""
+        for name, feed in (self._feeds or {}).items():
+            stream = self.streams[name]
+            if isinstance(stream, ModuleStream):
+                stream.note_progress(feed)
+
+    def stream_failed(self, stream: str, error: Exception) -> None:
+        """Note that a stream failed; the run goes on unless `on_stream_error` is `abort`.
+
+        Args:
+            stream: Name of the stream.
+            error: Why.
+        """
+        self.summary.failed(stream, error)
+        if self.settings.on_stream_error == "abort":
+            raise error
+        known = type(error).__module__.startswith("tap_zoho_bulk")
+        self.logger.error(
+            "%s failed, its bookmark stays: %s", stream, error, exc_info=None if known else error
+        )
+
+    def close(self) -> None:
+        """End all worker threads, and give back the disk space of pages."""
+        if self._client is not None:
+            self._client.close()
+        if self._runner is not None:
+            self._runner.close()
+
+    def _start_chains(self) -> dict[str, Feed]:
+        jobs = BulkReadJobs(self.client, self.settings)
+        spool = Spool(self.client, self.settings.spool_directory)
+        names = []
+
+        def chains() -> Iterator[tuple[Chain, Position]]:
+            for stream in self.streams.values():
+                if isinstance(stream, ModuleStream) and stream.selected:
+                    query = stream.query(self.settings)
+                    spending = self.summary[stream.name].spending
+                    names.append(stream.name)
+                    yield (
+                        Chain(query, jobs=jobs, spool=spool, spending=spending),
+                        stream.start(query),
+                    )
+
+        self._runner = BulkReadRunner(self.settings.max_concurrent_jobs, self.client.stop)
+        return dict(zip(names, self._runner.start(chains()), strict=True))
+
+    # Discovery
+
+    @override
+    def discover_streams(self) -> Sequence[Stream]:
+        if self.input_catalog is not None:
+            return [
+                ModuleStream(
+                    self,
+                    name=entry.tap_stream_id,
+                    schema=entry.schema.to_dict(),
+                    replication_key=entry.replication_key,
+                )
+                for entry in self.input_catalog.streams
+            ]
+        return [
+            ModuleStream(
+                self,
+                name=module.api_name,
+                schema=module.schema,
+                replication_key=module.replication_key,
+                unsupported=module.unsupported,
+            )
+            for module in discover_modules(self.client, self.settings)
+        ]
+
+    # Running
+
+    @override
+    def sync_all(self) -> None:  # type: ignore[misc]  # nothing else sees the end of a run
+        try:
+            super().sync_all()
+        except StoppedError:
+            if self._signal is None:
+                raise
+            sys.exit(128 + self._signal)  # as shells have it
+        finally:
+            self.close()
+            for line in self.summary.lines():
+                self.logger.info(line)
+        if self.summary.failures:
+            raise StreamsFailedError(
+                f"{len(self.summary.failures)} of {len(self.streams)} streams failed: "
+                + "; ".join(f"{name}: {error}" for name, error in self.summary.failures.items())
+            )
+
+    @override
+    def run_connection_test(self) -> bool:  # type: ignore[misc]  # the SDK's starts paid jobs
+        """Sign in, ask for the organisation, and list the modules. Starts no job.
+
+        Raises:
+            TapZohoBulkError: When one of them fails.
+        """
+        answer = self.client.get(
+            f"/crm/{self.settings.api_version}/org",
+            what="ask for the organisation",
+            scope="ZohoCRM.org.READ",
+        )
+        listed = (answer or {}).get("org")
+        org = listed[0] if isinstance(listed, list) and listed else {}
+        modules = list_modules(self.client, self.settings)
+        self.logger.info(
+            "Connected to %s (%s): %d modules can be read.",
+            org.get("company_name"),
+            org.get("time_zone"),
+            len(modules),
+        )
+        return True
+
+    @override
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+        """Ask all threads to stop. The main one does after the record that it is writing.
+
+        The SDK's own handler writes STATE at once, which may be in the middle of a record.
+        """
+        if self._signal is not None or self._client is None:
+            signal.signal(signum, signal.SIG_DFL)
+            signal.raise_signal(signum)
+        self._signal = signum
+        self.logger.warning("Told to stop; stopping after the record at hand.")
+        self.client.stop.set()
+
+    # Settings
+
+    @override
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """Check the settings as the SDK does, and more; name the wrong ones, show no secret."""
+        self._config.update(numbers_from_text(self._config))
+        errors = super()._validate_config(raise_errors=False)
+        for name in SECRET_SETTINGS:
+            value = self._config.get(name)
+            if value is not None:
+                errors = [error.replace(repr(value), "the value") for error in errors]
+        errors += config_problems(self._config)
+        if errors and raise_errors:
+            raise ConfigValidationError(
+                "Config validation failed", errors=errors, schema=self.config_jsonschema
+            )
+        return errors
