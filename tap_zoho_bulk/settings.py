@@ -305,10 +305,12 @@ class Settings:
             config: Setting names to values, as `config_problems` accepts them.
         """
         properties = CONFIG_JSONSCHEMA["properties"]
-        values = {}
+        values: dict[str, Any] = {}
         for name in cls.__dataclass_fields__:
             value = config.get(name)
             values[name] = properties[name].get("default") if value is None else value
+            if "number" in properties[name]["type"]:
+                values[name] = float(values[name])  # The SDK reads JSON numbers as Decimal.
         start_date = values["start_date"]
         values["start_date"] = parse_instant(start_date) if start_date else None
         values["modules"] = tuple(values["modules"])
