@@ -10,7 +10,7 @@ import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,6 @@ from tests.zoho_server import (
     CustomView,
     Fault,
     Field,
-    LoggedRequest,
     Module,
     Organisation,
     RandomFaults,
@@ -33,6 +32,10 @@ from tests.zoho_server import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.zoho_server import (
+        LoggedRequest,
+    )
 
 NOON = datetime(2025, 6, 1, 12, 0, 0, 250_000, tzinfo=timezone.utc)
 SECOND = timedelta(seconds=1)
@@ -49,38 +52,46 @@ class Client:
         self.session.headers["Authorization"] = f"Zoho-oauthtoken {self.access_token}"
 
     def token(self, **form: str) -> requests.Response:
+        """Ask for an access token."""
         config = self.server.tap_config()
         keys = ("client_id", "client_secret", "refresh_token")
         content = {"grant_type": "refresh_token", **{key: config[key] for key in keys}, **form}
         return self.session.post(f"{self.server.url}/oauth/v2/token", data=content)
 
     def get(self, path: str, **headers: str) -> requests.Response:
+        """GET a path."""
         return self.session.get(self.server.url + path, headers=headers)
 
     def post(self, body: Any, version: str = "v8") -> requests.Response:
+        """POST a bulk read request."""
         return self.session.post(f"{self.server.url}/crm/bulk/{version}/read", json=body)
 
     def start(self, body: Any, version: str = "v8") -> str:
+        """Start a job; its id."""
         answer = self.post(body, version)
         assert answer.status_code == 201, answer.text
         return str(answer.json()["data"][0]["details"]["id"])
 
     def details(self, job_id: str, version: str = "v8") -> dict[str, Any]:
+        """A job's details."""
         answer = self.get(f"/crm/bulk/{version}/read/{job_id}")
         assert answer.status_code == 200, answer.text
         (details,) = answer.json()["data"]
         return dict(details)
 
     def download(self, job_id: str, version: str = "v8") -> requests.Response:
+        """GET a job's file."""
         return self.get(f"/crm/bulk/{version}/read/{job_id}/result")
 
     def text(self, job_id: str) -> str:
+        """The text in a job's file."""
         with zipfile.ZipFile(io.BytesIO(self.download(job_id).content)) as archive:
             (name,) = archive.namelist()
             assert name.partition(".")[0] == job_id
             return archive.read(name).decode()
 
     def rows(self, job_id: str) -> list[dict[str, str]]:
+        """The rows in a job's CSV."""
         csv.field_size_limit(1_000_000)
         return list(csv.DictReader(io.StringIO(self.text(job_id), newline="")))
 
@@ -126,6 +137,7 @@ def leads(**query: Any) -> dict[str, Any]:
 
 
 def where(field: str, comparator: str, value: Any) -> dict[str, Any]:
+    """A criterion."""
     return {"field": {"api_name": field}, "comparator": comparator, "value": value}
 
 
@@ -688,7 +700,7 @@ def test_version_2_names_modules_and_fields_directly(client: Client) -> None:
             "FIELD_AND_COMPARATOR_IN_CRITERIA_NOT_COMPATIBLE",
         ),
         (
-            where("Email_Opt_Out", "not_equal", True),
+            where("Email_Opt_Out", "not_equal", "true"),
             "FIELD_AND_COMPARATOR_IN_CRITERIA_NOT_COMPATIBLE",
         ),
         (
@@ -735,8 +747,8 @@ def test_an_incompatible_comparator_comes_with_those_that_are(client: Client) ->
 
 
 CRITERIA_RECORDS: list[dict[str, Any]] = [
-    {"Name": "Alpha", "Size": 1, "On": True, "Day": datetime(2024, 1, 1).date(), "Kinds": ["a"]},
-    {"Name": "Beta", "Size": 2, "On": False, "Day": datetime(2024, 2, 1).date(), "Kinds": ["b"]},
+    {"Name": "Alpha", "Size": 1, "On": True, "Day": date(2024, 1, 1), "Kinds": ["a"]},
+    {"Name": "Beta", "Size": 2, "On": False, "Day": date(2024, 2, 1), "Kinds": ["b"]},
     {"Name": None, "Size": None, "On": None, "Day": None, "Kinds": []},
 ]
 
@@ -758,7 +770,7 @@ CRITERIA_RECORDS: list[dict[str, Any]] = [
         (where("Size", "less_equal", "2"), [0, 1]),
         (where("Size", "greater_than", 1), [1]),
         (where("Size", "greater_equal", 1), [0, 1]),
-        (where("On", "equal", True), [0]),
+        (where("On", "equal", "true"), [0]),
         (where("On", "equal", "false"), [1, 2]),
         (where("Day", "between", ["2024-01-01", "2024-01-31"]), [0]),
         (where("Day", "not_between", ["2024-01-01", "2024-01-31"]), [1, 2]),
@@ -771,7 +783,7 @@ CRITERIA_RECORDS: list[dict[str, Any]] = [
                     where("Size", "equal", 2),
                     {
                         "group_operator": "and",
-                        "group": [where("Name", "equal", "Alpha"), where("On", "equal", True)],
+                        "group": [where("Name", "equal", "Alpha"), where("On", "equal", "true")],
                     },
                 ],
             },
@@ -950,6 +962,18 @@ def test_a_lost_answer_is_of_a_request_that_was_handled(client: Client) -> None:
         assert len(client.server.jobs) == jobs
 
 
+def test_the_server_stops_while_it_answers(organisation: Organisation) -> None:
+    arrived = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        with serving(organisation) as client:
+            client.server.faults.add(Fault(kind="delay", seconds=3600, path="/org$"))
+            client.server.on_request = lambda _: arrived.set()
+            answer = pool.submit(requests.get, f"{client.server.url}/crm/v8/org", timeout=60)
+            assert arrived.wait(10)
+        with pytest.raises(requests.ConnectionError):
+            answer.result()
+
+
 def test_a_corrupt_zip(client: Client) -> None:
     job_id = client.start(leads())
     client.details(job_id)
@@ -971,10 +995,9 @@ def test_answers_are_replaced(client: Client) -> None:
     assert (limited.status_code, limited.headers["Retry-After"]) == (429, "7")
     assert client.get("/crm/v8/org").status_code == 200
     assert client.get("/crm/v8/users").text == "<html>"
-    with pytest.raises(requests.RequestException):
-        client.session.get(
-            f"{client.server.url}/crm/v8/settings/roles", allow_redirects=False
-        ).raise_for_status() or client.session.get("http://127.0.0.1:9/")
+    url = f"{client.server.url}/crm/v8/settings/roles"
+    moved = client.session.get(url, allow_redirects=False)
+    assert (moved.status_code, moved.headers["Location"]) == (302, "https://elsewhere.example/")
     assert client.download("1").status_code == 400
 
 
@@ -1013,8 +1036,8 @@ def test_result_files_go_wrong(client: Client) -> None:
 def test_random_faults_are_the_same_for_a_seed() -> None:
     def struck() -> list[str | None]:
         faults = RandomFaults(seed=5, rate=0.5)
-        found = (faults.strike("GET", "/crm/v8/org") for _ in range(50))
-        return [fault and f"{fault.kind} {fault.status}" for fault in found]
+        found = [faults.strike("GET", "/crm/v8/org") for _ in range(50)]
+        return [f"{fault.kind} {fault.status}" if fault else None for fault in found]
 
     assert struck() == struck()
     assert 10 < sum(each is not None for each in struck()) < 40
@@ -1070,8 +1093,9 @@ def test_formulas_change_without_modified_time(organisation: Organisation) -> No
     assert modified() == NOON.replace(microsecond=0) + SECOND
 
 
-def test_the_clock(organisation: Organisation) -> None:
+def test_the_clock(client: Client, organisation: Organisation) -> None:
     assert organisation.now() == NOON
+    assert client.get("/crm/v8/org").headers["Date"] == "Sun, 01 Jun 2025 12:00:00 GMT"
     ahead = Organisation.generate(only=[], clock_offset=timedelta(minutes=10))
     away = ahead.now() - datetime.now(timezone.utc)
     assert timedelta(minutes=9) < away <= timedelta(minutes=10)

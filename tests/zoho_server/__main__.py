@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
 import threading
@@ -50,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             # Renamed into place: who waits for the file finds all of it.
             draft = options.write_config.with_name(options.write_config.name + ".draft")
             draft.write_text(config + "\n", encoding="utf-8")
-            os.replace(draft, options.write_config)
+            draft.replace(options.write_config)
         print(config, flush=True)
         print(f"Zoho CRM is at {server.url}; Ctrl-C ends it.", file=sys.stderr, flush=True)
         stop.wait()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from email.utils import formatdate
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -17,6 +18,7 @@ from tests.zoho_server.request_log import LoggedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,12 +28,13 @@ if TYPE_CHECKING:
 class Gateway:
     """Stands before the API. Its log, counts and faults are what tests see."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is made of
         self,
         app: ASGIApp,
         faults: Faults,
         connections: Connections,
         *,
+        clock: Callable[[], datetime],
         concurrent_requests: int | None,
         latency: float,
     ) -> None:
@@ -42,6 +45,7 @@ class Gateway:
         self._app = app
         self._faults = faults
         self._connections = connections
+        self._clock = clock
         self._limit = concurrent_requests
         self._latency = latency
         self._active = 0
@@ -65,6 +69,8 @@ class Gateway:
         async def log(message: Message) -> None:
             if message["type"] == "http.response.start":
                 request.status = message["status"]
+                date = formatdate(self._clock().timestamp(), usegmt=True).encode()
+                message["headers"] = [*message["headers"], (b"date", date), (b"server", b"ZGS")]
             await send(message)
 
         # Zoho counts API calls; signing in is not one.
