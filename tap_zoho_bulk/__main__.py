@@ -9,6 +9,8 @@ import sys
 from tap_zoho_bulk.exceptions import TapZohoBulkError
 from tap_zoho_bulk.tap import TapZohoBulk
 
+logger = logging.getLogger(TapZohoBulk.name)
+
 
 def main() -> None:
     """Run the tap.
@@ -22,16 +24,12 @@ def main() -> None:
     except BrokenPipeError:
         # The target has gone and says why itself. Nothing more can be written.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        _fail("The target closed the pipe, so the tap stops. See the target's log.")
+        logger.error("The target closed the pipe. See its log.")  # noqa: TRY400
+        sys.exit(1)
     except TapZohoBulkError as error:
-        _fail(str(error))
-
-
-def _fail(message: str) -> None:
-    logger = logging.getLogger(TapZohoBulk.name)
-    logger.error(message)
-    logger.debug("Where it came from:", exc_info=True)
-    sys.exit(1)
+        logger.error(str(error))  # noqa: TRY400 - the message is for people; see below for more
+        logger.debug("Where it came from:", exc_info=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

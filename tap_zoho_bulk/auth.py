@@ -115,11 +115,7 @@ class ZohoAuthenticator:
         """
         with self._lock:
             token = self._token
-            if (
-                token is None
-                or token.value == rejected
-                or time.monotonic() >= token.renew_at
-            ):
+            if token is None or token.value == rejected or time.monotonic() >= token.renew_at:
                 token = self._token = self._transport.attempt("sign in to Zoho", self._renew)
             return token.value, token.api_url
 

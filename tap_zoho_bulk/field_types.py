@@ -32,13 +32,13 @@ NOT_EXPORTABLE = frozenset(
     }
 )
 
-_TEXT = {"type": ["string", "null"]}
-_INTEGER = {"type": ["integer", "null"]}
-_NUMBER = {"type": ["number", "null"]}
-_BOOLEAN = {"type": ["boolean", "null"]}
-_DATE = {"type": ["string", "null"], "format": "date"}
-_DATETIME = {"type": ["string", "null"], "format": "date-time"}
-_TEXT_ARRAY = {"type": ["array", "null"], "items": {"type": ["string"]}}
+_TEXT: dict[str, Any] = {"type": ["string", "null"]}
+_INTEGER: dict[str, Any] = {"type": ["integer", "null"]}
+_NUMBER: dict[str, Any] = {"type": ["number", "null"]}
+_BOOLEAN: dict[str, Any] = {"type": ["boolean", "null"]}
+_DATE: dict[str, Any] = {"type": ["string", "null"], "format": "date"}
+_DATETIME: dict[str, Any] = {"type": ["string", "null"], "format": "date-time"}
+_TEXT_ARRAY: dict[str, Any] = {"type": ["array", "null"], "items": {"type": ["string"]}}
 
 # What is not here is text: ids, lookups, picklists, bigint (19 digits do not fit a JSON number),
 # and whatever Zoho adds one day.
@@ -67,8 +67,8 @@ def json_schema(field: Mapping[str, Any], *, multiselect_array: bool) -> dict[st
         returns = field.get(data_type)
         data_type = returns.get("return_type") if isinstance(returns, dict) else None
     if data_type == "multiselectpicklist" and multiselect_array:
-        return dict(_TEXT_ARRAY)
-    return dict(_SCHEMAS.get(str(data_type), _TEXT))
+        return {**_TEXT_ARRAY}
+    return {**_SCHEMAS.get(str(data_type), _TEXT)}
 
 
 def converter(schema: Mapping[str, Any], *, multiselect_separator: str | None) -> Converter | None:
@@ -87,17 +87,9 @@ def converter(schema: Mapping[str, Any], *, multiselect_separator: str | None) -
     if "array" in types and multiselect_separator is not None:
         separator = multiselect_separator
         return lambda cell: cell.split(separator)
-    if "integer" in types:
-        return _to_integer
-    if "number" in types:
-        return _to_number
-    if "boolean" in types:
-        return _to_boolean
-    if "string" in types and schema.get("format") == "date":
-        return _to_date
-    if "string" in types and schema.get("format") == "date-time":
-        return to_utc
-    return None
+    if "string" in types:
+        return {"date": _to_date, "date-time": to_utc}.get(schema.get("format", ""))
+    return next((convert for name, convert in _CONVERTERS.items() if name in types), None)
 
 
 _integer_text = re.compile(r"([+-]?[0-9]+)(?:\.0*)?").fullmatch
@@ -160,3 +152,10 @@ def to_utc(cell: str) -> str:
         return instant.astimezone(timezone.utc).isoformat()
     except OverflowError as error:
         raise ValueError("a date-time out of range in UTC") from error
+
+
+_CONVERTERS: dict[str, Converter] = {
+    "integer": _to_integer,
+    "number": _to_number,
+    "boolean": _to_boolean,
+}

@@ -52,7 +52,7 @@ class Summary:
 
     def begin(self, stream: str) -> None:
         """Note that a stream's turn has come."""
-        self[stream].began = time.monotonic()
+        self[stream].began = self[stream].began or time.monotonic()
 
     def end(self, stream: str) -> None:
         """Note that a stream's turn is over."""

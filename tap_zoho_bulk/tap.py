@@ -28,14 +28,16 @@ from tap_zoho_bulk.settings import (
     config_problems,
     numbers_from_text,
 )
+from tap_zoho_bulk.streams.deleted import DeletedRecordsStream
 from tap_zoho_bulk.streams.module import ModuleStream
 from tap_zoho_bulk.summary import Summary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from types import FrameType
 
     from singer_sdk import Stream
+    from singer_sdk.mapper import PluginMapper
 
     from tap_zoho_bulk.bulk_read.chain import Position
     from tap_zoho_bulk.bulk_read.runner import Feed
@@ -83,6 +85,14 @@ class TapZohoBulk(Tap):
             self._feeds = self._start_chains()
         return self._feeds[stream]
 
+    def selected_modules(self) -> list[str]:
+        """Name the selected streams that are modules, in the order in which they sync."""
+        return [
+            name
+            for name, stream in self.streams.items()
+            if isinstance(stream, ModuleStream) and stream.selected
+        ]
+
     def drop_feed(self, stream: str) -> None:
         """Forget a stream's pages: it is at its end, or cannot go on.
 
@@ -124,29 +134,41 @@ class TapZohoBulk(Tap):
     def _start_chains(self) -> dict[str, Feed]:
         jobs = BulkReadJobs(self.client, self.settings)
         spool = Spool(self.client, self.settings.spool_directory)
-        names = []
-
-        def chains() -> Iterator[tuple[Chain, Position]]:
-            for stream in self.streams.values():
-                if isinstance(stream, ModuleStream) and stream.selected:
-                    query = stream.query(self.settings)
-                    spending = self.summary[stream.name].spending
-                    names.append(stream.name)
-                    yield (
-                        Chain(query, jobs=jobs, spool=spool, spending=spending),
-                        stream.start(query),
-                    )
-
+        chains: list[tuple[Chain, Position]] = []
+        for name in self.selected_modules():
+            stream = self.streams[name]
+            if isinstance(stream, ModuleStream):
+                query = stream.query(self.settings)
+                spending = self.summary[name].spending
+                chain = Chain(query, jobs=jobs, spool=spool, spending=spending)
+                chains.append((chain, stream.start(query)))
         self._runner = BulkReadRunner(self.settings.max_concurrent_jobs, self.client.stop)
-        return dict(zip(names, self._runner.start(chains()), strict=True))
+        return {feed.chain.query.module: feed for feed in self._runner.start(chains)}
 
     # Discovery
+
+    @override
+    def setup_mapper(self) -> None:
+        """Put it off: it needs the catalog, and so discovery, which `--test` goes without."""
+
+    @property
+    @override
+    def mapper(self) -> PluginMapper:
+        if self._mapper is None:
+            super().setup_mapper()
+        return super().mapper
+
+    @mapper.setter
+    def mapper(self, mapper: PluginMapper) -> None:
+        self._mapper = mapper
 
     @override
     def discover_streams(self) -> Sequence[Stream]:
         if self.input_catalog is not None:
             return [
-                ModuleStream(
+                DeletedRecordsStream(self)
+                if entry.tap_stream_id == DeletedRecordsStream.name
+                else ModuleStream(
                     self,
                     name=entry.tap_stream_id,
                     schema=entry.schema.to_dict(),
@@ -154,7 +176,7 @@ class TapZohoBulk(Tap):
                 )
                 for entry in self.input_catalog.streams
             ]
-        return [
+        modules = [
             ModuleStream(
                 self,
                 name=module.api_name,
@@ -164,11 +186,12 @@ class TapZohoBulk(Tap):
             )
             for module in discover_modules(self.client, self.settings)
         ]
+        return [*modules, DeletedRecordsStream(self)]
 
     # Running
 
-    @override
-    def sync_all(self) -> None:  # type: ignore[misc]  # nothing else sees the end of a run
+    @override  # type: ignore[misc]  # nothing else sees the end of a run
+    def sync_all(self) -> None:
         try:
             super().sync_all()
         except StoppedError:
@@ -185,8 +208,8 @@ class TapZohoBulk(Tap):
                 + "; ".join(f"{name}: {error}" for name, error in self.summary.failures.items())
             )
 
-    @override
-    def run_connection_test(self) -> bool:  # type: ignore[misc]  # the SDK's starts paid jobs
+    @override  # type: ignore[misc]  # the SDK's starts jobs, which cost
+    def run_connection_test(self) -> bool:
         """Sign in, ask for the organisation, and list the modules. Starts no job.
 
         Raises:

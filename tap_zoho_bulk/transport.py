@@ -91,9 +91,7 @@ class Transport:
         max_concurrent_requests: Requests in flight at once.
     """
 
-    def __init__(
-        self, *, timeout: float, max_retries: int, max_concurrent_requests: int
-    ) -> None:
+    def __init__(self, *, timeout: float, max_retries: int, max_concurrent_requests: int) -> None:
         self.stop = threading.Event()
         self._timeout = timeout
         self._max_tries = max_retries + 1
@@ -138,7 +136,7 @@ class Transport:
             logger=None,
         )
         try:
-            return retrying(once)()  # type: ignore[no-any-return]
+            return retrying(once)()
         except TransientError as error:
             if self.stop.is_set():
                 raise StoppedError from error

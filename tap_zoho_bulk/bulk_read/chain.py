@@ -173,11 +173,8 @@ class Chain:
         module, path = self.query.module, self.query.path
         failures = 0
         while True:
-            position = self._ensure_job(position)
-            job_id = position.job_id
+            position, job_id = self._ensure_job(position)
             try:
-                if job_id is None:
-                    raise JobFailedError(f"{module}: there is no job for page {position.page}.")
                 result = self._jobs.wait(module, job_id, path, self.spending)
                 following = self._following(position, result)
                 page = self._spool.download(
@@ -211,7 +208,7 @@ class Chain:
             )
         following = replace(position, page=position.page + 1, page_token=token, job_id=None)
         try:
-            return self._ensure_job(following)
+            return self._ensure_job(following)[0]
         except (
             CreditLimitReachedError,
             JobFailedError,
@@ -222,13 +219,13 @@ class Chain:
             logger.debug("No job ahead: %s", error)
             return following
 
-    def _ensure_job(self, position: Position) -> Position:
-        """Make the position's job, unless there is one.
+    def _ensure_job(self, position: Position) -> tuple[Position, str]:
+        """Give the position with its job, which is made unless there is one, and the job's id.
 
         Where Zoho does not take a page token or number any more, the chain begins anew, once.
         """
         position = self.with_job(position)
-        while position.job_id is None:
+        while not position.job_id:
             try:
                 created = self._jobs.create(
                     self.query.module,
@@ -246,7 +243,7 @@ class Chain:
                 started=position.started or created.created_time,
             )
             self._made[position.page, position.page_token] = position
-        return position
+        return position, position.job_id
 
     def _after_refusal(self, position: Position, error: ZohoRefusedError) -> Position:
         """Find a position to go on from when Zoho refused a job; raise where there is none."""

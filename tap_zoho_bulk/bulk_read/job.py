@@ -176,9 +176,7 @@ class BulkReadJobs:
                 )
             interval = min(interval * _GROWTH, settings.max_poll_interval_seconds)
 
-    def _details(
-        self, module: str, job_id: str, path: str, spending: Spending
-    ) -> dict[str, Any]:
+    def _details(self, module: str, job_id: str, path: str, spending: Spending) -> dict[str, Any]:
         try:
             answer = self._client.get(
                 f"{path}/{job_id}",

@@ -126,9 +126,7 @@ class CsvBytes(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Read some bytes, as `io` asks."""
         if self.left <= 0:
-            raise PageDamagedError(
-                f"{self._page}: a row is longer than {MAX_ROW_BYTES} bytes."
-            )
+            raise PageDamagedError(f"{self._page}: a row is longer than {MAX_ROW_BYTES} bytes.")
         data = self._entry.read(min(len(buffer), _READ_BYTES))
         buffer[: len(data)] = data
         self.left -= len(data)

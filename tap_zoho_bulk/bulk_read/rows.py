@@ -20,7 +20,7 @@ from tap_zoho_bulk.exceptions import InvalidValueError, PageDamagedError
 from tap_zoho_bulk.field_types import converter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from tap_zoho_bulk.bulk_read.page import CsvBytes, Page
     from tap_zoho_bulk.field_types import Converter
@@ -33,6 +33,7 @@ _NUL_STAND_IN = "\ud800"  # UTF-8 cannot hold it, so no file can bring it.
 
 # Cells with bytes that are not UTF-8 are rare, and looking for them in every cell is dear. So the
 # codec counts them, and cells are looked at from the moment when the count rises.
+_COUNTING = "tap-zoho-bulk-counting"
 _not_utf8 = 0
 _search_not_utf8 = re.compile(r"[\udc80-\udcff]").search
 
@@ -47,7 +48,7 @@ def _count_not_utf8(error: UnicodeError) -> tuple[str | bytes, int]:
     return codecs.lookup_error("surrogateescape")(error)
 
 
-codecs.register_error("tap-zoho-bulk-count", _count_not_utf8)
+codecs.register_error(_COUNTING, _count_not_utf8)
 
 
 class Decoder:
@@ -86,42 +87,38 @@ class Decoder:
             InvalidValueError: When a cell does not parse as its field's type, or the id is empty.
             PageDamagedError: When the page turns out not to be whole; records may have been given.
         """
+        # Reading runs ahead of the rows, so the count before the header is the one to compare with.
+        not_utf8 = _not_utf8
         with page.open_csv() as raw:
             text = io.TextIOWrapper(
                 io.BufferedReader(raw, 1 << 16),
                 encoding="utf-8-sig",
-                errors="tap-zoho-bulk-count",
+                errors=_COUNTING,
                 newline="",
             )
+            rows = _csv_rows(text)
             try:
-                yield from self._checked(page, raw, _csv_rows(text))
+                header = next(rows, None)
+                if header is None:
+                    raise PageDamagedError(f"{page}: the CSV has no header.")
+                to_record = self._compile(page, header, not_utf8)
+                for row in _whole(page, raw, rows, len(header)):
+                    yield to_record(row)
             except csv.Error as error:
                 raise PageDamagedError(f"{page}: the CSV is damaged ({error}).") from error
 
-    def _checked(
-        self, page: Page, raw: CsvBytes, rows: Iterator[list[str]]
-    ) -> Iterator[dict[str, Any]]:
-        header = next(rows, None)
-        if header is None:
-            raise PageDamagedError(f"{page}: the CSV has no header.")
-        width = len(header)
+    def _compile(
+        self, page: Page, header: list[str], not_utf8: int
+    ) -> Callable[[list[str]], dict[str, Any]]:
+        """Make the function that turns a row of this page into a record."""
         id_index, cells = self._positions(page, header)
-        not_utf8 = _not_utf8
-        count = 0
-        for row in rows:
-            raw.row_done()
-            if len(row) != width:
-                if not row:
-                    continue  # An empty line is no row; the count below tells if one is missing.
-                raise PageDamagedError(
-                    f"{page}: row {count + 1} has {len(row)} cells, the header {width}."
-                )
-            count += 1
+
+        def to_record(row: list[str]) -> dict[str, Any]:
             record_id = row[id_index]
             if not record_id or (_not_utf8 != not_utf8 and _search_not_utf8(record_id)):
                 raise InvalidValueError(
-                    f"{page}: row {count} has {'a broken' if record_id else 'no'} id, so no "
-                    "target can tell what record it is. Report it to Zoho's support."
+                    f"{page}: a row has {'a broken' if record_id else 'no'} id, so no target can "
+                    "tell what record it is. Report it to Zoho's support."
                 )
             record: dict[str, Any] = {"id": record_id}
             for name, index, convert in cells:
@@ -134,12 +131,11 @@ class Decoder:
                         raise ValueError("bytes that are not UTF-8")  # noqa: TRY301
                     record[name] = cell if convert is None else convert(cell)
                 except ValueError as error:
-                    record[name] = self._invalid(page, record_id, name, cell, error)
-            yield record
-        if count != page.result.count:
-            raise PageDamagedError(
-                f"{page}: the CSV has {count} rows, but the job says {page.result.count}."
-            )
+                    self._invalid(page, record_id, name, cell, error)
+                    record[name] = None
+            return record
+
+        return to_record
 
     def _positions(
         self, page: Page, header: list[str]
@@ -163,9 +159,7 @@ class Decoder:
             for name, column in self._columns.items()
         ]
 
-    def _invalid(
-        self, page: Page, record_id: str, name: str, cell: str, error: ValueError
-    ) -> None:
+    def _invalid(self, page: Page, record_id: str, name: str, cell: str, error: ValueError) -> None:
         """Raise, or say that the value becomes null, as `on_invalid_value` tells."""
         # The cell itself is somebody's data, so it is described instead of shown.
         what = (
@@ -174,12 +168,30 @@ class Decoder:
         )
         if not self._null_if_invalid:
             raise InvalidValueError(
-                f"{what}. Mend it in Zoho, deselect the field, or set `on_invalid_value` to "
-                "`null`."
+                f"{what}. Mend it in Zoho, deselect the field, or set `on_invalid_value` to `null`."
             ) from error
         self.invalid_values += 1
         if self.invalid_values <= 10:  # noqa: PLR2004
             logger.warning("%s; it becomes null.", what)
+
+
+def _whole(page: Page, raw: CsvBytes, rows: Iterator[list[str]], width: int) -> Iterator[list[str]]:
+    """Pass rows on; raise as soon as they show that the page is not whole."""
+    count = 0
+    for row in rows:
+        raw.row_done()
+        if len(row) != width:
+            if not row:
+                continue  # An empty line is no row; the count below tells if one is missing.
+            raise PageDamagedError(
+                f"{page}: row {count + 1} has {len(row)} cells, the header {width}."
+            )
+        count += 1
+        yield row
+    if count != page.result.count:
+        raise PageDamagedError(
+            f"{page}: the CSV has {count} rows, but the job says {page.result.count}."
+        )
 
 
 def _csv_rows(lines: Iterable[str]) -> Iterator[list[str]]:

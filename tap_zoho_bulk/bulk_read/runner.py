@@ -19,7 +19,7 @@ from tap_zoho_bulk.bulk_read.chain import JOB_TRIES, ChainPage
 from tap_zoho_bulk.exceptions import PageDamagedError, StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable
 
     from tap_zoho_bulk.bulk_read.chain import Chain, Position
 
@@ -182,7 +182,7 @@ class BulkReadRunner:
         self._stop = stop
         self._feeds: list[Feed] = []
 
-    def start(self, chains: Iterator[tuple[Chain, Position]]) -> list[Feed]:
+    def start(self, chains: Iterable[tuple[Chain, Position]]) -> list[Feed]:
         """Start chains, in the order in which their pages will be taken.
 
         Args:

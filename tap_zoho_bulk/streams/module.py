@@ -6,9 +6,8 @@ by Zoho's clock, when its first job was created. Until then STATE says how to go
 
 from __future__ import annotations
 
-import logging
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta, timezone
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from singer_sdk import Stream
@@ -35,6 +34,7 @@ from tap_zoho_bulk.settings import ModuleOptions, parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
 
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context
@@ -207,9 +207,7 @@ class ModuleStream(Stream):
     def get_batches(
         self, batch_config: BatchConfig, context: Context | None = None
     ) -> Iterable[tuple[BaseBatchFileEncoding, list[str]]]:
-        batcher = Batcher(
-            tap_name=self.tap_name, stream_name=self.name, batch_config=batch_config
-        )
+        batcher = Batcher(tap_name=self.tap_name, stream_name=self.name, batch_config=batch_config)
 
         def write(
             records: Iterator[dict[str, Any]],
@@ -304,8 +302,8 @@ class ModuleStream(Stream):
         state = self.stream_state
         if self.replication_method == REPLICATION_INCREMENTAL and self._latest is not None:
             # In one UTC form, instants compare as text.
-            reached = self._latest if position.started is None else min(
-                self._latest, position.started
+            reached = (
+                self._latest if position.started is None else min(self._latest, position.started)
             )
             state["replication_key_value"] = max(self._bookmark() or "", reached)
             state["replication_key"] = self.replication_key
