@@ -6,12 +6,15 @@ import csv
 import io
 import json
 import re
+import subprocess
+import sys
 import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -572,7 +575,12 @@ def test_meetings_as_ics(client: Client, organisation: Organisation) -> None:
     text = client.text(job_id)
     assert text.count("BEGIN:VEVENT") == len(organisation.module("Events").records) == 12
     assert all(len(line.encode()) <= 75 for line in text.split("\r\n"))
-    assert client.post({"query": {**query, "fields": ["Venue"]}, "file_type": "ics"}).status_code
+    assert "RRULE:" in text
+    keys = re.findall(r"UID:(.*)\r\n(RECURRENCE-ID:.*\r\n)?", text)
+    assert len(set(keys)) == 12
+    assert len({uid for uid, _ in keys}) < 12
+    with_fields = client.post({"query": {**query, "fields": ["Venue"]}, "file_type": "ics"})
+    assert code(with_fields) == "QUERY_NOT_SUPPORTED"
     refused = client.post({**leads(), "file_type": "ics"})
     assert (refused.status_code, code(refused)) == (400, "MODULE_NOT_SUPPORTED")
 
@@ -926,6 +934,34 @@ def test_a_cheap_look(client: Client, organisation: Organisation) -> None:
     assert client.get("/crm/v8/Leads").status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("criteria", "expected"),
+    [
+        ("(Last_Name:equals:Boyle\\, Esq.)", 1),
+        ("((Last_Name:equals:Boyle\\, Esq.)or(Company:in:Zylker,Other \\(Ltd\\)))", 2),
+        ("((Last_Name:starts_with:Boyle)and(Modified_Time:greater_equal:2025-06-01T12:00:00Z))", 1),
+        ("(Last_Name:starts_with:Nobody)", 0),
+    ],
+)
+def test_counts_by_criteria(
+    client: Client, organisation: Organisation, criteria: str, expected: int
+) -> None:
+    organisation.insert("Leads", values={"Last_Name": "Boyle, Esq.", "Company": "x"})
+    organisation.insert("Leads", values={"Last_Name": "Doe", "Company": "Other (Ltd)"})
+    path = f"{client.server.url}/crm/v8/Leads/actions/count"
+    answer = client.session.get(path, params={"criteria": criteria})
+    assert answer.json() == {"count": expected}
+
+
+@pytest.mark.parametrize(
+    "criteria", ["", "x", "((A:equals:b)", "((A:equals:b)and(B:equals:c)or(C:equals:d))"]
+)
+def test_malformed_search_criteria(client: Client, criteria: str) -> None:
+    path = f"{client.server.url}/crm/v8/Leads/actions/count"
+    answer = client.session.get(path, params={"criteria": criteria})
+    assert (answer.status_code, code(answer)) == (400, "INVALID_QUERY")
+
+
 def test_converted_leads_are_exported_and_not_listed(
     client: Client, organisation: Organisation
 ) -> None:
@@ -1125,3 +1161,28 @@ def test_bulk_write_results(client: Client, organisation: Organisation) -> None:
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         text = archive.read(archive.namelist()[0]).decode()
     assert re.match(r"Last_Name,Email,Company,STATUS,RECORD_ID,ERRORS\r\nBoyle", text)
+
+
+def test_it_runs_by_hand(tmp_path: Path) -> None:
+    config_file = tmp_path / "config.json"
+    command = [sys.executable, "-m", "tests.zoho_server", "--size", "Leads=3", "--only", "Leads"]
+    root = Path(__file__).parents[1]
+    with subprocess.Popen(
+        [*command, "--write-config", str(config_file)],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr
+        assert "Zoho CRM is at" in process.stderr.readline()
+        config = json.loads(config_file.read_text())
+        form = {key: config[key] for key in ("client_id", "client_secret", "refresh_token")}
+        url = f"{config['accounts_url']}/oauth/v2/token"
+        answer = requests.post(url, data={"grant_type": "refresh_token", **form}, timeout=10)
+        assert "access_token" in answer.json()
+        process.terminate()
+        out, log = process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert json.loads(out) == config
+    assert log.splitlines()[0] == "POST /oauth/v2/token 200"

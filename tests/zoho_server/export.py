@@ -168,7 +168,12 @@ def _formatter(path: Path, organisation: Organisation, style: CsvStyle) -> Calla
 def _event(row: Record) -> Iterator[str]:
     """A meeting as RFC 5545 writes one."""
     yield "BEGIN:VEVENT"
-    yield f"UID:{row['id']}@zoho.example"
+    series = row.get("$series") or {"id": row["id"]}
+    yield f"UID:{series['id']}@zoho.example"
+    if "instance" in series:
+        yield f"RECURRENCE-ID:{_utc(series['instance'])}"
+    if "$rule" in row:
+        yield f"RRULE:{row['$rule']}"
     yield f"DTSTAMP:{_utc(row['Modified_Time'])}"
     if row.get("All_day"):
         yield f"DTSTART;VALUE=DATE:{row['Start_DateTime']:%Y%m%d}"

@@ -21,7 +21,7 @@ ResponseKind = Literal[
     "lost",  # handle the request, then close the connection without an answer
     "truncate",  # promise the whole body, send half of it, close the connection
     "corrupt",  # flip bytes in the body
-    "vanish",  # answer RESOURCE_NOT_FOUND
+    "vanish",  # answer RESOURCE_NOT_FOUND: 400 as documented, or 404 if `status` says so
     "redirect",  # answer a redirect to `location`
 ]
 JobKind = Literal[

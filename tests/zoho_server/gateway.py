@@ -116,7 +116,8 @@ class Gateway:
 def _answer(fault: Fault) -> Response:
     match fault.kind:
         case "vanish":
-            return ZohoError("RESOURCE_NOT_FOUND", status=400, resource="").response()
+            status = 404 if fault.status == 404 else 400
+            return ZohoError("RESOURCE_NOT_FOUND", status=status, resource="").response()
         case "redirect":
             status = fault.status if 300 <= fault.status < 400 else 302
             return Response(b"", status, {"Location": fault.location, **fault.headers})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 from tests.zoho_server.awkward import AWKWARD_TEXTAREAS, AWKWARD_TEXTS, HUGE_TEXT, daylight_changes
@@ -25,6 +26,8 @@ _WORDS = (
 _NAMES = ("Boyle", "Müller", "Nguyễn", "Smith", "Ångström", "O'Neil", "van der Berg", "佐藤")
 # "$converted" leads would otherwise be half of all.
 _CONVERTED_SHARE = 0.1
+_MOVED_SHARE = 0.5
+_RECURRING_SHARE = 0.6
 
 
 def fill(
@@ -44,12 +47,16 @@ def fill(
             _make_huge(module, ids[name][0])
 
 
-def new_record(organisation: Organisation, module: Module) -> Record:
-    """A record with a new id, of the same kind as the generated ones."""
-    record_id = organisation.new_id()
-    ids = {name: list(other.records)[:_POOL] for name, other in organisation.modules.items()}
-    rng = random.Random(f"{organisation.seed}:{record_id}")
-    return _RowMaker(organisation, module, rng, ids, awkward=0, empty=0.1, pool=3).make(record_id)
+def new_records(organisation: Organisation, module: Module, number: int) -> list[Record]:
+    """Records with new ids, of the same kind as the generated ones."""
+    record_ids = [organisation.new_id() for _ in range(number)]
+    modules = organisation.modules.items()
+    ids = {name: list(islice(other.records, _POOL)) for name, other in modules}
+    rng = random.Random(f"{organisation.seed}:{module.api_name}:{len(module.records)}")
+    row = _RowMaker(
+        organisation, module, rng, ids, awkward=0, empty=0.1, pool=min(number + 2, _POOL)
+    )
+    return [row.make(record_id) for record_id in record_ids]
 
 
 def _make_huge(module: Module, record_id: str) -> None:
@@ -79,6 +86,7 @@ class _RowMaker:
         self._ids = ids
         self._users = list(organisation.users.records)
         self._pool_size = pool
+        self._first_number = len(module.records) + len(module.deleted) + 1
         self._columns = [
             (field.api_name, self._maker(field), 0.0 if field.mandatory else empty)
             for field in module.fields.values()
@@ -86,6 +94,7 @@ class _RowMaker:
         ]
         self._times = [name for name in ("Created_Time", "Modified_Time") if name in module.fields]
         self._converts = "Converted__s" in module.fields
+        self._series: Record | None = None
         self._is_event = "End_DateTime" in module.fields
 
     def make(self, record_id: str) -> Record:
@@ -100,8 +109,20 @@ class _RowMaker:
         if self._converts:
             record["Converted__s"] = record["$converted"] = chance() < _CONVERTED_SHARE
         if self._is_event:
-            record["End_DateTime"] = record["Start_DateTime"] + timedelta(hours=1)
+            self._arrange_meeting(record)
         return record
+
+    def _arrange_meeting(self, meeting: Record) -> None:
+        """Give a meeting its end; some recur, and some are one moved instance of the last."""
+        meeting["End_DateTime"] = meeting["Start_DateTime"] + timedelta(hours=1)
+        chance = self._rng.random()
+        if self._series and chance < _MOVED_SHARE:
+            series = self._series
+            meeting["$series"] = {"id": series["id"], "instance": series["Start_DateTime"]}
+            self._series = None
+        elif chance < _RECURRING_SHARE:
+            meeting["$rule"] = "FREQ=WEEKLY;COUNT=5"
+            self._series = meeting
 
     def _instant(self) -> datetime:
         return _EPOCH + timedelta(seconds=int(self._rng.random() * _SPAN_SECONDS))
@@ -112,7 +133,7 @@ class _RowMaker:
             ids = self._users if field.target == "users" else self._ids.get(field.target, [])
             return self._pick(ids or [None])
         if field.data_type in ("autonumber", "email"):
-            serial = iter(range(1, 1_000_000_000))
+            serial = count(self._first_number)
             form = "00{:05d}" if field.data_type == "autonumber" else "person{}@example.com"
             return lambda: form.format(next(serial))
         one = self._one(field)

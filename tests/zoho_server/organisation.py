@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from tests.zoho_server import catalog, people, truth
-from tests.zoho_server.generator import fill, new_record
+from tests.zoho_server.generator import fill, new_records
 from tests.zoho_server.schema import USERS, DeletedRecord, Path
 
 if TYPE_CHECKING:
@@ -157,14 +157,12 @@ class Organisation:
         """Create records now, with generated values where none are given."""
         with self.lock:
             module, now = self.module(module_name), self._second()
-            created = []
-            for _ in range(count):
-                record = new_record(self, module)
+            created = new_records(self, module, count)
+            for record in created:
                 record.update(self._times(module, now, "Created_Time", "Modified_Time"))
                 record.update(values or {})
                 module.records[record["id"]] = record
-                created.append(str(record["id"]))
-            return created
+            return [str(record["id"]) for record in created]
 
     def update(self, module_name: str, record_id: str, **values: Any) -> None:
         """Change a record now; a change of formulas alone leaves Modified_Time."""

@@ -12,6 +12,7 @@ from tests.zoho_server import metadata
 from tests.zoho_server.criteria import compile_criteria
 from tests.zoho_server.errors import ZohoError
 from tests.zoho_server.people import user_json
+from tests.zoho_server.search_criteria import parse_search
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tests.zoho_server.schema import Module, Record
 
 MOST_PER_PAGE = 200
+_LATEST = 8
 _MOST_RECORDS_BY_PAGE = 2000
 _USER_TYPES = frozenset(
     {
@@ -159,20 +161,24 @@ class RestApi:
         return JSONResponse({"data": data, "info": _info(page, per_page, len(data), len(rows))})
 
     def count(self, request: Request) -> Response:
-        """Count a module's records, or those of a custom view."""
+        """Count a module's records, or those that a custom view and criteria keep."""
         module = self._admit_to_module(request)
-        if "criteria" in request.query_params:
+        wanted = request.query_params
+        criteria = []
+        if "criteria" in wanted:
             self._access.admit(request, "ZohoSearch.securesearch.READ", credits_=0)
-            raise ZohoError("INVALID_QUERY", "This server counts by cvid, not by criteria.")
-        with self._organisation.lock:
-            records = list(module.records.values())
-        if cvid := request.query_params.get("cvid"):
+            criteria.append(parse_search(wanted["criteria"]))
+        if cvid := wanted.get("cvid"):
             view = next((view for view in module.custom_views if view.id == cvid), None)
             if view is None:
                 raise ZohoError("INVALID_DATA", api_name="cvid")
-            if view.criteria:
-                keep = compile_criteria(view.criteria, self._organisation, module, version=3)
-                records = [record for record in records if keep(record)]
+            criteria += [view.criteria] if view.criteria else []
+        tests = [
+            compile_criteria(each, self._organisation, module, version=_LATEST) for each in criteria
+        ]
+        with self._organisation.lock:
+            records = list(module.records.values())
+        records = [record for record in records if all(test(record) for test in tests)]
         return JSONResponse({"count": len(records)})
 
     def records(self, request: Request) -> Response:
