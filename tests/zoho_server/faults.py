@@ -157,7 +157,7 @@ class RandomFaults:
     Attributes:
         seed: Where chance comes from.
         rate: The share of requests that are hit.
-        kinds: What may happen, of `RANDOM_KINDS`.
+        kinds: What may happen, of `RANDOM_KINDS`; default those that a retry overcomes.
         path: Only these paths, a regular expression; default all API calls and no sign-in.
         in_a_row: No more than this many requests of one path are hit one after another.
     """
@@ -171,7 +171,7 @@ class RandomFaults:
     def __post_init__(self) -> None:
         self._rng = random.Random(self.seed)
         self._row: dict[tuple[str, str], int] = {}
-        self._kinds = list(self.kinds) or list(RANDOM_KINDS)
+        self._kinds = list(self.kinds) or list(_USUAL_KINDS)
 
     def strike(self, method: str, path: str) -> Fault | None:
         """What happens to this request, if anything."""
@@ -196,7 +196,12 @@ RANDOM_KINDS: dict[str, Callable[[], Fault]] = {
     "truncate": lambda: Fault(kind="truncate"),
     "corrupt": lambda: Fault(kind="corrupt"),
     "delay": lambda: Fault(kind="delay", seconds=0.02),
+    # What a client may not survive for long: only for those who name them.
+    "invalid_token": invalid_token,
+    "empty": lambda: Fault(status=200),
+    "html_200": lambda: html_error(200),
 }
+_USUAL_KINDS = tuple(RANDOM_KINDS)[:8]
 
 
 class Faults:

@@ -8,7 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from itertools import count
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,6 @@ from tests.zoho_server.export import Damage, write_csv, write_ics
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from concurrent.futures import Future
-    from datetime import datetime
 
     from tests.zoho_server.export import CsvStyle
     from tests.zoho_server.faults import Fault
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from tests.zoho_server.query import BulkQuery, BulkRequest
 
 ICS_PAGE_SIZE = 20_000
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _WORKERS = 4
 _PATIENCE_SECONDS = 2.0
 _KEPT = timedelta(days=1)
@@ -124,7 +124,7 @@ class JobBoard:
         self._tokens: dict[str, PageToken] = {}
         self._slots: list[datetime] | None = None
         if parallel_jobs is not None:
-            self._slots = [organisation.now()] * parallel_jobs
+            self._slots = [_LONG_AGO] * parallel_jobs
         self._ids = count(_JOB_ID_BASE, 13)
         self._workers = ThreadPoolExecutor(_WORKERS, "zoho-job")
         self._directory = tempfile.TemporaryDirectory(prefix="zoho-server-")
