@@ -62,8 +62,8 @@ class MissingScopeError(ZohoRefusedError):
     """The refresh token was made without a scope that the request needs."""
 
 
-class CatalogError(TapZohoBulkError):
-    """The catalog asks for what cannot be."""
+class UnreadableStreamError(TapZohoBulkError):
+    """The catalog or the state asks of a stream what cannot be."""
 
 
 class JobFailedError(TapZohoBulkError):

@@ -20,7 +20,7 @@ from tap_zoho_bulk.bulk_read.page import Spool
 from tap_zoho_bulk.bulk_read.runner import BulkReadRunner
 from tap_zoho_bulk.client import ZohoClient
 from tap_zoho_bulk.discovery import discover_modules, list_modules
-from tap_zoho_bulk.exceptions import StoppedError, StreamsFailedError
+from tap_zoho_bulk.exceptions import StoppedError, StreamsFailedError, UnreadableStreamError
 from tap_zoho_bulk.settings import (
     CONFIG_JSONSCHEMA,
     SECRET_SETTINGS,
@@ -54,6 +54,7 @@ class TapZohoBulk(Tap):
         self._settings: Settings | None = None
         self._client: ZohoClient | None = None
         self._feeds: dict[str, Feed] | None = None
+        self._unreadable: dict[str, UnreadableStreamError] = {}
         self._runner: BulkReadRunner | None = None
         self._signal: int | None = None
         self.summary = Summary()
@@ -80,9 +81,14 @@ class TapZohoBulk(Tap):
 
         Args:
             stream: Name of the stream.
+
+        Raises:
+            UnreadableStreamError: When catalog or state ask for what cannot be.
         """
         if self._feeds is None:
             self._feeds = self._start_chains()
+        if stream in self._unreadable:
+            raise self._unreadable[stream]
         return self._feeds[stream]
 
     def selected_modules(self) -> list[str]:
@@ -94,13 +100,13 @@ class TapZohoBulk(Tap):
         ]
 
     def drop_feed(self, stream: str) -> None:
-        """Forget a stream's pages: it is at its end, or cannot go on.
+        """Forget where a stream stands: it is at its end, or cannot go on from there.
 
         Args:
             stream: Name of the stream.
         """
         if self._feeds is not None:
-            self._feeds.pop(stream).pump.end()
+            self._feeds.pop(stream, None)
 
     def note_progress(self) -> None:
         """Put into the state where each chain under way stands."""
@@ -138,7 +144,11 @@ class TapZohoBulk(Tap):
         for name in self.selected_modules():
             stream = self.streams[name]
             if isinstance(stream, ModuleStream):
-                query = stream.query(self.settings)
+                try:
+                    query = stream.query(self.settings)
+                except UnreadableStreamError as error:
+                    self._unreadable[name] = error  # It is raised when the stream's turn comes.
+                    continue
                 spending = self.summary[name].spending
                 chain = Chain(query, jobs=jobs, spool=spool, spending=spending)
                 chains.append((chain, stream.start(query)))

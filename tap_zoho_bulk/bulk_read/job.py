@@ -75,11 +75,11 @@ class CreatedJob:
 
     Args:
         id: Zoho's id.
-        created_time: By the server's clock, in UTC form; None where Zoho does not say.
+        created_time: By the server's clock, in UTC form.
     """
 
     id: str
-    created_time: str | None
+    created_time: str
 
 
 class BulkReadJobs:
@@ -118,12 +118,14 @@ class BulkReadJobs:
             spending=spending,
         )
         details = _first(answer).get("details")
-        job_id = details.get("id") if isinstance(details, dict) else None
-        if not isinstance(details, dict) or not isinstance(job_id, (str, int)):
+        if not isinstance(details, dict):
+            details = {}
+        job_id, created_time = details.get("id"), _utc_or_none(details.get("created_time"))
+        if not isinstance(job_id, (str, int)) or created_time is None:
             raise JobFailedError(
-                f"Zoho took a bulk read job for page {page} of {module} but gave no job id."
+                f"Zoho took a bulk read job for page {page} of {module}, but did not say its id "
+                "and when it was created."
             )
-        created_time = _utc_or_none(details.get("created_time"))
         logger.info("%s: job %s created for page %d.", module, job_id, page)
         return CreatedJob(str(job_id), created_time)
 

@@ -21,6 +21,8 @@ from tap_zoho_bulk.exceptions import PageDamagedError, StoppedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from typing_extensions import Self
+
     from tap_zoho_bulk.bulk_read.chain import Chain, Position
 
 _TICK_SECONDS = 0.5
@@ -96,6 +98,16 @@ class Feed:
         self._next = start
         self._repeats = 0
         self.pump = _Pump(chain, start, stop)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take no more pages: the chain's thread becomes free. `resume` still holds."""
+        self.pump.end()
 
     @property
     def resume(self) -> Position:
@@ -211,7 +223,7 @@ class BulkReadRunner:
     def close(self) -> None:
         """Give back the disk space of pages that nobody took. The run must be ending."""
         for feed in self._feeds:
-            feed.pump.end()
+            feed.close()
 
 
 def _start_thread(run: Callable[[], None], name: str) -> None:

@@ -21,13 +21,13 @@ from tap_zoho_bulk.bulk_read.query import BulkReadQuery
 from tap_zoho_bulk.bulk_read.rows import Decoder
 from tap_zoho_bulk.discovery import related_property
 from tap_zoho_bulk.exceptions import (
-    CatalogError,
     CreditLimitReachedError,
     InvalidValueError,
     JobFailedError,
     PageDamagedError,
     SignInError,
     StoppedError,
+    UnreadableStreamError,
     ZohoRefusedError,
 )
 from tap_zoho_bulk.settings import ModuleOptions, parse_instant
@@ -100,14 +100,15 @@ class ModuleStream(Stream):
             settings: The run's settings.
 
         Raises:
-            CatalogError: When the catalog asks for what cannot be.
+            UnreadableStreamError: When catalog or state ask for what cannot be.
         """
         options = settings.module_options.get(self.name, ModuleOptions())
         incremental = self.replication_method == REPLICATION_INCREMENTAL
-        if incremental and not self.is_timestamp_replication_key:
-            raise CatalogError(
-                f"{self.name}: `{self.replication_key}` is no date-time, so it cannot be a "
-                "replication key. Choose `Modified_Time`, or FULL_TABLE replication."
+        key = self.effective_schema["properties"].get(self.replication_key, {})
+        if incremental and key.get("format") != "date-time":
+            raise UnreadableStreamError(
+                f"{self.name}: `{self.replication_key}` is no date-time of this module, so it "
+                "cannot be a replication key. Choose `Modified_Time`, or FULL_TABLE replication."
             )
         return BulkReadQuery(
             module=self.name,
@@ -153,7 +154,15 @@ class ModuleStream(Stream):
         if state.get("replication_key") != self.replication_key:
             return None
         value = state.get("replication_key_value")
-        return parse_instant(value).astimezone(timezone.utc).isoformat() if value else None
+        if not value:
+            return None
+        try:
+            return parse_instant(value).astimezone(timezone.utc).isoformat()
+        except (TypeError, ValueError) as error:
+            raise UnreadableStreamError(
+                f"{self.name}: the state's bookmark, {value!r}, is no date-time. Mend it, or take "
+                "it out to read everything."
+            ) from error
 
     # Where to go on
 
@@ -222,7 +231,8 @@ class ModuleStream(Stream):
         tap = self._zoho_tap
         tap.summary.begin(self.name)
         try:
-            yield from self._emit_pages(emit)
+            with tap.feed(self.name) as feed:
+                yield from self._emit_pages(feed, emit)
         except (SignInError, StoppedError):
             raise  # These are no stream's own.
         except CreditLimitReachedError as error:
@@ -235,7 +245,7 @@ class ModuleStream(Stream):
                 tap.summary[self.name].outcome = "not supported"
             else:
                 tap.stream_failed(self.name, error)
-        except (CatalogError, InvalidValueError, JobFailedError, PageDamagedError) as error:
+        except (InvalidValueError, JobFailedError, PageDamagedError) as error:
             # Going on in the same place would meet the same trouble: the next run begins anew.
             self._forget_progress()
             tap.stream_failed(self.name, error)
@@ -244,9 +254,10 @@ class ModuleStream(Stream):
         finally:
             tap.summary.end(self.name)
 
-    def _emit_pages(self, emit: Callable[[Iterator[dict[str, Any]]], Iterator[T]]) -> Iterator[T]:
+    def _emit_pages(
+        self, feed: Feed, emit: Callable[[Iterator[dict[str, Any]]], Iterator[T]]
+    ) -> Iterator[T]:
         tap = self._zoho_tap
-        feed = tap.feed(self.name)
         settings = tap.settings
         columns = self.columns(settings)
         last: ChainPage | None = None
@@ -301,10 +312,8 @@ class ModuleStream(Stream):
         """Move the bookmark: every page of the chain has been emitted whole."""
         state = self.stream_state
         if self.replication_method == REPLICATION_INCREMENTAL and self._latest is not None:
-            # In one UTC form, instants compare as text.
-            reached = (
-                self._latest if position.started is None else min(self._latest, position.started)
-            )
+            # In one UTC form, instants compare as text. A chain that was read had a first job.
+            reached = min(self._latest, position.started or "")
             state["replication_key_value"] = max(self._bookmark() or "", reached)
             state["replication_key"] = self.replication_key
         elif self._version is not None:
