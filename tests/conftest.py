@@ -1,0 +1,41 @@
+"""What tests share: the tap's command line, and local Zoho servers."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from tests.singer import TapCommand
+from tests.zoho_server import ZohoServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.zoho_server import Organisation
+
+
+class Serve(Protocol):
+    """Serves an organisation until the test's end."""
+
+    def __call__(self, organisation: Organisation, **options: Any) -> ZohoServer:
+        """Start a server with these options of ZohoServer."""
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    with ExitStack() as stack:
+
+        def start(organisation: Organisation, **options: Any) -> ZohoServer:
+            return stack.enter_context(ZohoServer(organisation, **options))
+
+        yield start
+
+
+@pytest.fixture
+def tap(tmp_path: Path) -> Iterator[TapCommand]:
+    command = TapCommand(tmp_path)
+    yield command
+    command.close()

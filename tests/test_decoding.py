@@ -1,0 +1,273 @@
+"""Any table written as Zoho's CSV and decoded comes back equal; any bad cell is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tap_zoho_bulk.exceptions import InvalidValueError
+from tap_zoho_bulk.field_types import json_schema
+from tests.pages import csv_bytes, decode, page_of, zipped
+from tests.zoho_server.awkward import AWKWARD_TEXTAREAS
+
+SEPARATOR = ";"
+HUGE_BYTES = 200_000
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+ID = "5725767000000400001"
+
+Cell = tuple[str, Any]
+"""A cell's text, and the value that it stands for."""
+
+any_text = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"])),
+    st.text(alphabet=',"\r\n\0\ufeff;\u2028 x👾'),
+    st.sampled_from(AWKWARD_TEXTAREAS),
+)
+names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(
+    lambda name: name.lower() != "id" and not name.startswith("\ufeff")
+)
+
+
+def _as_is(text: str) -> Cell:
+    return text, text or None
+
+
+def _huge(text: str) -> Cell:
+    return _as_is(text * (HUGE_BYTES // len(text.encode()) + 1))
+
+
+def _instant(instant: datetime) -> Cell:
+    utc = instant.astimezone(timezone.utc)
+    return instant.isoformat(), f"{utc:%Y-%m-%dT%H:%M:%S}+00:00"
+
+
+def _number(number: Decimal) -> Cell:
+    return format(number, "f"), number
+
+
+zones = st.integers(-14 * 60, 14 * 60).map(lambda span: timezone(timedelta(minutes=span)))
+_CELLS: dict[str, st.SearchStrategy[Cell]] = {
+    "text": any_text.map(_as_is),
+    "textarea": st.one_of(any_text.map(_as_is), any_text.filter(bool).map(_huge)),
+    "picklist": any_text.map(_as_is),
+    "ownerlookup": st.integers(0, 10**19).map(lambda number: _as_is(str(number))),
+    "bigint": st.integers(-(10**19), 10**19).map(lambda number: _as_is(str(number))),
+    "integer": st.integers(-(10**9), 10**9).map(lambda number: (str(number), number)),
+    "double": st.decimals(allow_nan=False, allow_infinity=False).map(_number),
+    "currency": st.decimals(-(10**15), 10**15, places=9).map(_number),
+    "boolean": st.booleans().flatmap(
+        lambda value: st.sampled_from([str.lower, str.upper, str.title]).map(
+            lambda case: (case(str(value)), value)
+        )
+    ),
+    "date": st.dates().map(lambda day: (day.isoformat(), day.isoformat())),
+    "datetime": st.builds(
+        lambda seconds, zone: _instant((EPOCH + timedelta(seconds=seconds)).astimezone(zone)),
+        st.integers(-(2 * 10**9), 25 * 10**10),
+        zones,
+    ),
+    "multiselectpicklist": st.lists(
+        any_text.map(lambda text: text.replace(SEPARATOR, "") or "x"), min_size=1
+    ).map(lambda values: (SEPARATOR.join(values), values)),
+}
+_EMPTY: Cell = ("", None)
+
+
+@dataclass
+class Table:
+    """Rows of cells, and the columns that they are in."""
+
+    types: dict[str, str]
+    rows: list[list[Cell]]
+
+    @property
+    def properties(self) -> dict[str, dict[str, Any]]:
+        """JSON Schemas by column."""
+        return {
+            name: json_schema({"data_type": data_type}, multiselect_array=True)
+            for name, data_type in self.types.items()
+        }
+
+    def records(self) -> list[dict[str, Any]]:
+        """What the rows stand for."""
+        return [
+            {
+                "id": f"{ID}{number}",
+                **{name: value for name, (_, value) in zip(self.types, row, strict=True)},
+            }
+            for number, row in enumerate(self.rows)
+        ]
+
+    def lines(self, id_column: str, order: list[int], surplus: list[str]) -> list[list[str]]:
+        """The CSV's rows, with columns in another order and more of them."""
+        plain = [[id_column, *self.types, *surplus]] + [
+            [f"{ID}{number}", *(text for text, _ in row), *("surplus" for _ in surplus)]
+            for number, row in enumerate(self.rows)
+        ]
+        return [[line[index] for index in order] for line in plain]
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> Table:
+    types = draw(st.dictionaries(names, st.sampled_from(sorted(_CELLS)), max_size=8))
+    row = st.tuples(*(st.one_of(st.just(_EMPTY), _CELLS[each]) for each in types.values()))
+    return Table(types, [list(each) for each in draw(st.lists(row, max_size=6))])
+
+
+@settings(max_examples=300, deadline=None)
+@given(table=tables(), data=st.data())
+def test_any_table_comes_back_equal(table: Table, data: st.DataObject) -> None:
+    surplus = sorted(data.draw(st.sets(names, max_size=3)) - table.types.keys())
+    width = 1 + len(table.types) + len(surplus)
+    lines = table.lines(
+        id_column=data.draw(st.sampled_from(["Id", "id"])),
+        order=data.draw(st.permutations(range(width))),
+        surplus=surplus,
+    )
+    content = csv_bytes(
+        lines,
+        bom=data.draw(st.booleans()),
+        line_end=data.draw(st.sampled_from(["\n", "\r\n"])),
+        quote_all=data.draw(st.booleans()),
+    )
+    page = page_of(zipped(content), count=len(table.rows))
+
+    decoded = decode(page, table.properties, multiselect_separator=SEPARATOR)
+
+    assert decoded == table.records()
+    # 1.10 equals 1.1, and 1 equals True: the kinds and digits must be the same, too.
+    assert repr(decoded) == repr(
+        [{name: each[name] for name in ["id", *table.types]} for each in table.records()]
+    )
+
+
+def test_a_header_alone_is_no_record() -> None:
+    content = csv_bytes([["Last_Name", "Id"]])
+
+    assert decode(page_of(zipped(content), count=0), {"Last_Name": {"type": "string"}}) == []
+
+
+def test_a_cell_without_separator_setting_stays_as_it_came() -> None:
+    schema = json_schema({"data_type": "multiselectpicklist"}, multiselect_array=False)
+    content = csv_bytes([["Id", "Colours"], [ID, "Red;Off, White"]])
+
+    decoded = decode(page_of(zipped(content), count=1), {"Colours": schema})
+
+    assert decoded == [{"id": ID, "Colours": "Red;Off, White"}]
+
+
+_INVALID = [
+    ("integer", "12.5"),
+    ("integer", "1 000"),
+    ("integer", "1,000"),
+    ("integer", "0x10"),
+    ("integer", "1_000"),
+    ("integer", "١٢"),
+    ("integer", " 1"),
+    ("double", "NaN"),
+    ("double", "Infinity"),
+    ("double", "1,5"),
+    ("double", "$5"),
+    ("currency", "12 EUR"),
+    ("percent", "5%"),
+    ("boolean", "yes"),
+    ("boolean", "1"),
+    ("date", "2024-02-30"),
+    ("date", "2024-13-01"),
+    ("date", "01/02/2024"),
+    ("date", "20240102"),
+    ("date", "2024-01-02T00:00:00+00:00"),
+    ("datetime", "2024-01-02"),
+    ("datetime", "2024-01-02T03:04:05"),
+    ("datetime", "2024-01-02T25:00:00+00:00"),
+    ("datetime", "0001-01-01T00:00:00+14:00"),
+    ("datetime", "yesterday"),
+]
+
+
+@pytest.mark.parametrize(("data_type", "cell"), _INVALID)
+def test_a_cell_that_does_not_parse_is_an_error_that_does_not_show_it(
+    data_type: str, cell: str
+) -> None:
+    schema = json_schema({"data_type": data_type}, multiselect_array=False)
+    page = page_of(zipped(csv_bytes([["Id", "Odd_Field"], [ID, cell]])), count=1)
+
+    with pytest.raises(InvalidValueError, match="Odd_Field") as raised:
+        decode(page, {"Odd_Field": schema})
+
+    assert ID in str(raised.value)
+    assert "on_invalid_value" in str(raised.value)
+    assert len(cell) < 5 or cell not in str(raised.value)
+
+
+@pytest.mark.parametrize(("data_type", "cell"), _INVALID)
+def test_a_cell_that_does_not_parse_becomes_null_by_setting(data_type: str, cell: str) -> None:
+    schema = json_schema({"data_type": data_type}, multiselect_array=False)
+    rows = [["Id", "Odd_Field", "Other"], [ID, cell, "stays"]]
+    page = page_of(zipped(csv_bytes(rows)), count=1)
+
+    decoded = decode(page, {"Odd_Field": schema, "Other": {"type": "string"}}, null_if_invalid=True)
+
+    assert decoded == [{"id": ID, "Odd_Field": None, "Other": "stays"}]
+
+
+@pytest.mark.parametrize(
+    ("data_type", "cell", "value"),
+    [
+        ("integer", "12.0", 12),
+        ("integer", "-0", 0),
+        ("integer", "+7", 7),
+        ("double", "1E+3", Decimal("1E+3")),
+        ("double", ".5", Decimal("0.5")),
+        ("double", "1234567890123456789.123456789", Decimal("1234567890123456789.123456789")),
+        ("boolean", "TRUE", True),
+        ("boolean", "False", False),
+        ("date", "9999-12-31", "9999-12-31"),
+        ("datetime", "2024-11-03T01:30:00-07:00", "2024-11-03T08:30:00+00:00"),
+        ("datetime", "2024-11-03T01:30:00-08:00", "2024-11-03T09:30:00+00:00"),
+        ("datetime", "2024-11-03T01:30:00Z", "2024-11-03T01:30:00+00:00"),
+        ("bigint", "9223372036854775807", "9223372036854775807"),
+    ],
+)
+def test_every_form_that_zoho_may_write_is_read(data_type: str, cell: str, value: Any) -> None:
+    schema = json_schema({"data_type": data_type}, multiselect_array=False)
+    page = page_of(zipped(csv_bytes([["Id", "Field"], [ID, cell]])), count=1)
+
+    (record,) = decode(page, {"Field": schema})
+
+    assert repr(record["Field"]) == repr(value)
+
+
+@pytest.mark.parametrize("bad", [b"\xff", b"caf\xe9", b"\xf0\x9f\x91", b"\xed\xa0\x80"])
+def test_bytes_that_are_not_utf8_are_an_error_or_null(bad: bytes) -> None:
+    properties = {"Name": {"type": "string"}, "Other": {"type": "string"}}
+    content = b"Id,Name,Other\n1,good,x\n2," + bad + b",y\n3,good,z\n"
+
+    with pytest.raises(InvalidValueError, match="Name"):
+        decode(page_of(zipped(content), count=3), properties)
+    decoded = decode(page_of(zipped(content), count=3), properties, null_if_invalid=True)
+    assert [record["Name"] for record in decoded] == ["good", None, "good"]
+    assert [record["Other"] for record in decoded] == ["x", "y", "z"]
+
+
+def test_a_row_without_its_id_is_an_error_whatever_the_setting() -> None:
+    for content in (b"Id,Name\n,Smith\n", b"Id,Name\n\xff,Smith\n"):
+        page = page_of(zipped(content), count=1)
+        with pytest.raises(InvalidValueError, match="id"):
+            decode(page, {"Name": {"type": "string"}}, null_if_invalid=True)
+
+
+def test_dates_of_every_year_are_read() -> None:
+    schema = json_schema({"data_type": "date"}, multiselect_array=False)
+    days = [date(1, 1, 1), date(1899, 12, 31), date(2024, 2, 29), date(9999, 12, 31)]
+    rows = [["Id", "Day"], *([str(day.toordinal()), day.isoformat()] for day in days)]
+
+    decoded = decode(page_of(zipped(csv_bytes(rows)), count=len(days)), {"Day": schema})
+
+    assert [record["Day"] for record in decoded] == [day.isoformat() for day in days]
