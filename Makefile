@@ -41,6 +41,6 @@ clean: ## Remove everything that was installed or generated, but not .env and *.
 	touch $@
 
 # The Meltano plugins: this tap and the targets, each in an environment of its own
-.meltano/installed: meltano.yml .venv/installed
+.meltano/installed: meltano.yml .venv/installed $(wildcard loaders/*/*.toml loaders/*/*/*.py)
 	$(BIN)/meltano install
 	touch $@

@@ -1,0 +1,1 @@
+"""A sync into a warehouse to watch: `make demo`."""
