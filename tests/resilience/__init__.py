@@ -1,0 +1,1 @@
+"""Proofs that nothing is lost and nobody let in, whatever goes wrong."""

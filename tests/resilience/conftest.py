@@ -1,0 +1,27 @@
+"""What the resilience tests share: cheap runs of the tap, and how far to go."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.resilience.forks import TapForks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TapForks]:
+    """Many runs of the command line, several at once."""
+    started = TapForks(tmp_path_factory.mktemp("forks"))
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="session")
+def scale() -> int:
+    """How far to go: 1 for each change; TAP_TEST_SCALE=10 is for a night."""
+    return int(os.environ.get("TAP_TEST_SCALE", "1"))

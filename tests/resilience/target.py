@@ -1,0 +1,59 @@
+"""A target that upserts by key, and confirms a STATE when all before it is stored."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+Json = dict[str, Any]
+
+
+class UpsertingTarget:
+    """The least that a trustworthy target does, over any number of runs of the tap."""
+
+    def __init__(self) -> None:
+        self.state: Json | None = None
+        self.states = 0
+        self._keys: dict[str, list[str]] = {}
+        self._tables: dict[str, dict[tuple[str, ...], tuple[int | None, Json]]] = {}
+
+    def take(self, line: bytes) -> str:
+        """Store one line; its type."""
+        message = json.loads(line, parse_float=Decimal)
+        kind = message["type"]
+        match kind:
+            case "SCHEMA":
+                self._keys[message["stream"]] = message["key_properties"]
+                self._tables.setdefault(message["stream"], {})
+            case "RECORD":
+                record = message["record"]
+                key = tuple(record[name] for name in self._keys[message["stream"]])
+                self._tables[message["stream"]][key] = (message.get("version"), record)
+            case "ACTIVATE_VERSION":
+                self._activate(message["stream"], message["version"])
+            case "STATE":
+                self.state = message["value"]
+                self.states += 1
+            case _:
+                raise AssertionError(f"no Singer message: {message}")
+        return str(kind)
+
+    def _activate(self, stream: str, version: int) -> None:
+        """Drop the rows of other versions, as targets with hard deletes do."""
+        table = self._tables[stream]
+        self._tables[stream] = {key: row for key, row in table.items() if row[0] == version}
+
+    def preload(self, stream: str, record: Json, *, version: int | None = None) -> None:
+        """Hold a row from earlier, with `id` as its key."""
+        self._keys.setdefault(stream, ["id"])
+        table = self._tables.setdefault(stream, {})
+        table[record["id"],] = (version, record)
+
+    def rows(self, stream: str) -> list[Json]:
+        """A table's rows."""
+        return [record for _, record in self._tables.get(stream, {}).values()]
+
+    def by_id(self, stream: str) -> dict[str, Json]:
+        """A table's rows by `id`."""
+        return {record["id"]: record for record in self.rows(stream)}

@@ -1,0 +1,253 @@
+"""A run that is ended anywhere, in any way, goes on from the last STATE, and nothing is missing.
+
+The points: before each request is handled, after each is answered, and after each STATE line.
+The ways: `kill -9`, SIGTERM, a target that closes the pipe, a network that is gone from there on.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+from tests.resilience.organisations import QUICK, catalog, small_organisation
+from tests.resilience.target import UpsertingTarget
+from tests.zoho_server import Fault, ZohoServer
+
+if TYPE_CHECKING:
+    from tests.resilience.forks import Ended, ForkedTap, TapForks
+    from tests.zoho_server import LoggedRequest
+
+PAGE_SIZE = 5
+SIZES = {"Orders": 17, "Visits": 12, "Rooms": 3}
+JOBS_AT_LEAST = sum(math.ceil(size / PAGE_SIZE) for size in SIZES.values())
+REQUESTS, STATES = 26, 8  # of a run that nothing disturbs; a test below makes sure
+AT_ONCE = 8
+MOST_RUNS = 12
+GONE_ID, GONE_VERSION = "1", 1
+
+Method = Literal["INCREMENTAL", "FULL_TABLE"]
+Way = Literal[
+    "kill before the request",
+    "kill after the answer",
+    "SIGTERM at the request",
+    "network lost",
+    "kill after STATE",
+    "kill after STATE, the rest of the pipe lost",
+    "SIGTERM after STATE",
+    "target crashes after STATE",
+]
+AT_REQUESTS: tuple[Way, ...] = (
+    "kill before the request",
+    "kill after the answer",
+    "SIGTERM at the request",
+    "network lost",
+)
+AT_STATES: tuple[Way, ...] = (
+    "kill after STATE",
+    "kill after STATE, the rest of the pipe lost",
+    "SIGTERM after STATE",
+    "target crashes after STATE",
+)
+
+
+@dataclass(frozen=True)
+class Crash:
+    """Where and how a run ends."""
+
+    method: Method
+    version: str
+    way: Way
+    at: int
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What it took until all was there."""
+
+    crash: Crash
+    runs: int
+    jobs: int
+
+
+def all_crashes(version: str) -> list[Crash]:
+    methods: tuple[Method, ...] = ("INCREMENTAL", "FULL_TABLE")
+    return [
+        Crash(method, version, way, at)
+        for ways, last in ((AT_REQUESTS, REQUESTS), (AT_STATES, STATES))
+        for method, way, at in product(methods, ways, range(1, last + 1))
+    ]
+
+
+class Blow:
+    """Strikes a run at its point."""
+
+    def __init__(self, crash: Crash | None, tap: ForkedTap, server: ZohoServer) -> None:
+        self.pipe_lost = False
+        self._crash = crash
+        self._tap = tap
+        self._server = server
+        self._lock = threading.Lock()
+        self._seen = 0
+        if crash is not None and crash.way == "kill after the answer":
+            server.on_response = self._request_seen
+        elif crash is not None and crash.way in AT_REQUESTS:
+            server.on_request = self._request_seen
+
+    def _is_the_point(self) -> bool:
+        with self._lock:
+            self._seen += 1
+            return self._crash is not None and self._seen == self._crash.at
+
+    def _request_seen(self, _: LoggedRequest) -> None:
+        if self._crash is None or not self._is_the_point():
+            return
+        if self._crash.way == "network lost":
+            self._server.faults.add(Fault(kind="reset", times=None))
+        else:
+            gently = self._crash.way == "SIGTERM at the request"
+            self._tap.send_signal(signal.SIGTERM if gently else signal.SIGKILL)
+
+    def state_seen(self) -> bool:
+        """Strike if it is time; False when it is the target that crashes."""
+        if self._crash is None or self._crash.way not in AT_STATES or not self._is_the_point():
+            return True
+        if self._crash.way == "target crashes after STATE":
+            return False
+        gently = self._crash.way == "SIGTERM after STATE"
+        self._tap.send_signal(signal.SIGTERM if gently else signal.SIGKILL)
+        self.pipe_lost = self._crash.way == "kill after STATE, the rest of the pipe lost"
+        return True
+
+
+class Scene:
+    """An organisation, its server, and a warehouse that holds what earlier runs brought."""
+
+    def __init__(self, forks: TapForks, method: Method, version: str) -> None:
+        self.organisation = small_organisation(SIZES)
+        self.server = ZohoServer(
+            self.organisation, page_size=PAGE_SIZE, tokens_per_ten_minutes=None
+        )
+        self.target = UpsertingTarget()
+        self.activated: list[str] = []
+        self._forks = forks
+        self._method = method
+        self._catalog = catalog(self.organisation, method=method)
+        self._config = {
+            "api_version": version,
+            "emit_activate_version_messages": True,
+            "max_retries": 0,
+            "request_timeout_seconds": 20,
+            **{key: value for key, value in QUICK.items() if key != "max_retries"},
+        }
+        if method == "FULL_TABLE":
+            for stream in SIZES:
+                # A row that Zoho no longer has; it must go, and not before all others are there.
+                self.target.preload(stream, {"id": GONE_ID}, version=GONE_VERSION)
+
+    def run(self, crash: Crash | None = None) -> Ended:
+        """Run the tap once, from the last STATE that the target confirmed, into the target."""
+        tap = self._forks.start(
+            self.server.tap_config(**self._config),
+            catalog=self._catalog,
+            state=self.target.state,
+        )
+        blow = Blow(crash, tap, self.server)
+        try:
+            return tap.read_lines(lambda line: self._take(line, blow))
+        finally:
+            self.server.on_request = self.server.on_response = None
+            self.server.faults.clear()
+
+    def _take(self, line: bytes, blow: Blow) -> bool:
+        """Let the target have a line; False when the target crashes."""
+        if blow.pipe_lost:
+            return True
+        kind = self.target.take(line)
+        if kind == "ACTIVATE_VERSION":
+            self._check_whole(line)
+        return kind != "STATE" or blow.state_seen()
+
+    def _check_whole(self, line: bytes) -> None:
+        """Old rows may go only when all rows are there."""
+        (stream,) = [name for name in SIZES if f'"{name}"'.encode() in line]
+        assert self.target.by_id(stream) == self.organisation.truth(stream)
+        self.activated.append(stream)
+
+    def check(self) -> None:
+        """Compare the warehouse with what Zoho has."""
+        for stream in SIZES:
+            assert self.target.by_id(stream) == self.organisation.truth(stream), stream
+        assert self.target.state is not None
+        bookmarks = self.target.state["bookmarks"]
+        assert not [name for name, value in bookmarks.items() if "bulk_read" in value]
+        if self._method == "FULL_TABLE":
+            assert set(self.activated) == set(SIZES)
+        else:
+            for stream in SIZES:
+                times = [row["Modified_Time"] for row in self.organisation.truth(stream).values()]
+                assert bookmarks[stream]["replication_key_value"] == max(times)
+
+
+def recover(forks: TapForks, crash: Crash) -> Recovery:
+    """Let a run crash, and run again until one succeeds."""
+    scene = Scene(forks, crash.method, crash.version)
+    with scene.server:
+        ended = scene.run(crash)
+        runs = 1
+        while ended.exit_code != 0:
+            assert runs < MOST_RUNS, f"{crash}: no end; it said:\n{ended.stderr[-3000:]}"
+            ended = scene.run()
+            runs += 1
+        assert ended.exit_code == 0
+        try:
+            scene.check()
+        except AssertionError as error:
+            raise AssertionError(f"{crash}: {error}\n{ended.stderr[-3000:]}") from error
+        return Recovery(crash, runs, len(scene.server.jobs))
+
+
+def recover_all(forks: TapForks, crashes: list[Crash]) -> list[Recovery]:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(lambda crash: recover(forks, crash), crashes))
+
+
+def report(recoveries: list[Recovery]) -> None:
+    """Say what the crashes cost."""
+    by_way: dict[str, list[int]] = {}
+    for recovery in recoveries:
+        by_way.setdefault(recovery.crash.way, []).append(recovery.jobs - JOBS_AT_LEAST)
+    print(f"\n{len(recoveries)} crashes; a run that nothing disturbs makes {JOBS_AT_LEAST} jobs")
+    for way, surplus in by_way.items():
+        mean = sum(surplus) / len(surplus)
+        print(f"  {way:<44} {len(surplus):>4} points, {mean:.2f} jobs more, {max(surplus)} at most")
+    runs = Counter(recovery.runs for recovery in recoveries)
+    print(f"  runs until all was there: {dict(sorted(runs.items()))}")
+
+
+@pytest.mark.parametrize("method", ["INCREMENTAL", "FULL_TABLE"])
+def test_the_points_cover_a_whole_run(forks: TapForks, method: Method) -> None:
+    scene = Scene(forks, method, "v8")
+    with scene.server:
+        ended = scene.run()
+
+        assert ended.exit_code == 0, ended.stderr
+        scene.check()
+        # Jobs run at once here; with more looks at them, runs would have more requests.
+        assert len(scene.server.requests) <= REQUESTS
+        assert scene.target.states <= STATES
+        assert len(scene.server.jobs) == JOBS_AT_LEAST
+
+
+def test_every_point_of_a_run_that_pages_by_token(forks: TapForks) -> None:
+    recoveries = recover_all(forks, all_crashes("v8"))
+
+    report(recoveries)
+    assert len(recoveries) >= 200
