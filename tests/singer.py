@@ -240,14 +240,18 @@ class RunningTap:
         try:
             exit_code = self._process.wait(LONGEST_RUN_SECONDS)
         finally:
-            self._process.kill()
-            self._process.wait()
-            for reader in self._readers:
-                reader.join()
-            for pipe in (self._process.stdout, self._process.stderr):
-                if pipe is not None:
-                    pipe.close()
+            self.close()
         return exit_code, "".join(self._printed["stdout"]), "".join(self._printed["stderr"])
+
+    def close(self) -> None:
+        """End the tap, if it still runs, and let go of its pipes."""
+        self._process.kill()
+        self._process.wait()
+        for reader in self._readers:
+            reader.join()
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
 
     def finish(self) -> TapRun:
         """Wait until the tap has ended; what it printed, checked."""
@@ -331,7 +335,7 @@ class TapCommand:
     def close(self) -> None:
         """End what is still running."""
         for running in self._started:
-            running.kill()
+            running.close()
 
 
 def entry(catalog: Json, stream: str) -> Json:
@@ -351,6 +355,15 @@ def metadata(catalog: Json, stream: str, field_name: str | None = None) -> Json:
     ]
     assert isinstance(found, dict)
     return found
+
+
+def as_full_table(catalog: Json, *streams: str) -> Json:
+    """The catalog with these streams, or all, set to come whole each time."""
+    chosen: Json = json.loads(json.dumps(catalog))
+    for each in chosen["streams"]:
+        if not streams or each["tap_stream_id"] in streams:
+            each["replication_method"] = "FULL_TABLE"
+    return chosen
 
 
 def select(catalog: Json, streams: Mapping[str, Iterable[str] | None]) -> Json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.singer import metadata
+from tests.singer import as_full_table, entry
 from tests.zoho_server import Field, Module, Organisation
 
 if TYPE_CHECKING:
@@ -261,9 +261,7 @@ def test_a_full_table_stream_has_no_bookmark_and_comes_whole_again(
 ) -> None:
     organisation = Organisation.generate(only=["Deals"])
     server = serve(organisation)
-    catalog = tap.discover(server)
-    metadata(catalog, "Deals")["forced-replication-method"] = "FULL_TABLE"
-    catalog["streams"][0]["replication_method"] = "FULL_TABLE"
+    catalog = as_full_table(tap.discover(server), "Deals")
 
     first = tap.sync(server, catalog=catalog)
     second = tap.sync(server, catalog=catalog, state=first.state)
@@ -278,9 +276,7 @@ def test_a_replication_key_that_is_no_instant_is_refused_by_name(
     organisation = Organisation.generate(only=["Deals", "Tasks"])
     server = serve(organisation)
     catalog = tap.discover(server)
-    for each in catalog["streams"]:
-        if each["tap_stream_id"] == "Deals":
-            each["replication_key"] = "Deal_Name"
+    entry(catalog, "Deals")["replication_key"] = "Deal_Name"
 
     run = tap.run(server, catalog=catalog)
 
