@@ -30,8 +30,7 @@ class MeltanoProject:
     """
 
     def __init__(self, directory: Path, settings: Mapping[str, Mapping[str, Any]]) -> None:
-        if not (_INSTALLED / "installed").exists():
-            raise RuntimeError("Meltano's plugins are not installed: run `make .meltano/installed`")
+        _require_plugins()
         self.directory = directory
         (directory / ".meltano").mkdir(parents=True)
         (directory / "meltano.yml").write_bytes((REPOSITORY / "meltano.yml").read_bytes())
@@ -73,3 +72,17 @@ class MeltanoProject:
 
 class PipelineError(Exception):
     """A pipeline failed; the message holds its log."""
+
+
+def loader_executable(plugin: str, executable: str) -> Path:
+    """The program of a loader, to run it without Meltano."""
+    _require_plugins()
+    return _INSTALLED / "loaders" / plugin / "venv" / "bin" / executable
+
+
+def _require_plugins() -> None:
+    if not (_INSTALLED / "installed").exists():
+        raise RuntimeError(
+            "Meltano's plugins are not installed: `make test` and `make demo` install them, "
+            "`make .meltano/installed` alone, too"
+        )

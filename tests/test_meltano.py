@@ -1,0 +1,141 @@
+"""The tap as a Meltano plugin: settings, selection, connection test, state."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.meltano_project import MeltanoProject, PipelineError
+from tests.warehouse import DuckDBWarehouse
+from tests.zoho_server import Organisation, ZohoServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def organisation() -> Organisation:
+    return Organisation.generate(seed=5, only=["Leads", "Tasks"], sizes={"Leads": 12, "Tasks": 3})
+
+
+@pytest.fixture
+def server(organisation: Organisation) -> Iterator[ZohoServer]:
+    with ZohoServer(organisation) as server:
+        yield server
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> DuckDBWarehouse:
+    return DuckDBWarehouse(tmp_path / "test.duckdb")
+
+
+def project(directory: Path, server: ZohoServer, **settings: Any) -> MeltanoProject:
+    """A project whose tap reads from the server."""
+    return MeltanoProject(
+        directory / "project",
+        {
+            "tap-zoho-bulk": server.tap_config(poll_interval_seconds=0.05, **settings),
+            "target-duckdb": {"filepath": str(directory / "test.duckdb")},
+        },
+    )
+
+
+def test_the_connection_test_starts_no_job(tmp_path: Path, server: ZohoServer) -> None:
+    done = project(tmp_path, server).meltano("invoke", "tap-zoho-bulk", "--test")
+    assert done.returncode == 0, done.stderr
+    assert server.requests
+    assert not server.jobs
+
+
+def test_the_connection_test_fails_on_a_wrong_token(tmp_path: Path, server: ZohoServer) -> None:
+    tested = project(tmp_path, server, refresh_token="1000.wrong")
+    done = tested.meltano("invoke", "tap-zoho-bulk", "--test")
+    assert done.returncode != 0
+    assert "make a new refresh token" in done.stderr
+    assert "1000.wrong" not in done.stdout + done.stderr
+
+
+def test_meltano_config_test_succeeds(tmp_path: Path, server: ZohoServer) -> None:
+    done = project(tmp_path, server).meltano("config", "test", "tap-zoho-bulk")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_settings_of_every_kind_reach_the_tap(
+    tmp_path: Path, server: ZohoServer, organisation: Organisation, warehouse: DuckDBWarehouse
+) -> None:
+    times = sorted(record["Modified_Time"] for record in organisation.truth("Leads").values())
+    project(
+        tmp_path,
+        server,
+        modules=["Lea*"],
+        module_options={
+            "Leads": {
+                "criteria": {
+                    "field": {"api_name": "Modified_Time"},
+                    "comparator": "less_than",
+                    "value": times[9],
+                }
+            }
+        },
+        start_date=times[3],
+        api_version="v7",
+        max_concurrent_jobs=2,
+        max_poll_interval_seconds=0.5,
+        flattening_enabled=False,
+    ).run("tap-zoho-bulk", "target-duckdb")
+
+    assert {job.version for job in server.jobs} == {7}
+    assert warehouse.table("Tasks") is None
+    assert {key[0] for key in warehouse.loaded("Leads", "id")} == {
+        record_id
+        for record_id, record in organisation.truth("Leads").items()
+        if times[3] <= record["Modified_Time"] < times[9]
+    }
+
+
+def test_only_selected_streams_and_fields_arrive(
+    tmp_path: Path, server: ZohoServer, organisation: Organisation, warehouse: DuckDBWarehouse
+) -> None:
+    selective = project(tmp_path, server)
+    selected = selective.meltano("select", "tap-zoho-bulk", "Leads", "Company")
+    assert selected.returncode == 0, selected.stderr
+    selective.run("tap-zoho-bulk", "target-duckdb")
+
+    table = warehouse.table("Leads")
+    assert table
+    assert {name for name in table.columns if not name.startswith("_sdc_")} == {
+        "id",
+        "company",
+        "modified_time",
+    }
+    assert {row["id"]: row["company"] for row in table.rows} == {
+        record_id: record["Company"] for record_id, record in organisation.truth("Leads").items()
+    }
+    assert warehouse.table("Tasks") is None
+    (job,) = server.jobs
+    assert set(job.query["fields"]) <= {"id", "Company", "Modified_Time"}
+
+
+def test_state_is_kept_between_runs_and_a_full_refresh_ignores_it(
+    tmp_path: Path, server: ZohoServer, organisation: Organisation
+) -> None:
+    pipeline = project(tmp_path, server, modules=["Leads"])
+    pipeline.run("tap-zoho-bulk", "target-duckdb")
+    state = json.loads(
+        pipeline.meltano("state", "get", "dev:tap-zoho-bulk-to-target-duckdb").stdout
+    )
+    latest = max(record["Modified_Time"] for record in organisation.truth("Leads").values())
+    assert state["singer_state"]["bookmarks"]["Leads"]["replication_key_value"] == latest
+
+    pipeline.run("tap-zoho-bulk", "target-duckdb")
+    pipeline.run("--full-refresh", "tap-zoho-bulk", "target-duckdb")
+    assert ["criteria" in job.query for job in server.jobs] == [False, True, False]
+
+
+def test_a_wrong_setting_is_named(tmp_path: Path, server: ZohoServer) -> None:
+    with pytest.raises(PipelineError, match="api_url"):
+        project(tmp_path, server, api_url="nowhere").run("tap-zoho-bulk", "target-duckdb")
+    assert not server.requests
