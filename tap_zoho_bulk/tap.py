@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Tap
@@ -21,6 +22,7 @@ from tap_zoho_bulk.bulk_read.runner import BulkReadRunner
 from tap_zoho_bulk.client import ZohoClient
 from tap_zoho_bulk.discovery import discover_modules, list_modules
 from tap_zoho_bulk.exceptions import StoppedError, StreamsFailedError, UnreadableStreamError
+from tap_zoho_bulk.messages import ChunkWriter
 from tap_zoho_bulk.settings import (
     CONFIG_JSONSCHEMA,
     SECRET_SETTINGS,
@@ -49,6 +51,7 @@ class TapZohoBulk(Tap):
     name = "tap-zoho-bulk"
     config_jsonschema = CONFIG_JSONSCHEMA
     dynamic_catalog = True  # so that --discover checks the settings, too
+    message_writer_class = ChunkWriter
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._settings: Settings | None = None
@@ -151,7 +154,7 @@ class TapZohoBulk(Tap):
                     continue
                 spending = self.summary[name].spending
                 chain = Chain(query, jobs=jobs, spool=spool, spending=spending)
-                chains.append((chain, stream.start(query)))
+                chains.append((chain, stream.start(chain)))
         self._runner = BulkReadRunner(self.settings.max_concurrent_jobs, self.client.stop)
         return {feed.chain.query.module: feed for feed in self._runner.start(chains)}
 
@@ -252,7 +255,8 @@ class TapZohoBulk(Tap):
             signal.raise_signal(signum)
         self._signal = signum
         self.logger.warning("Told to stop; stopping after the record at hand.")
-        self.client.stop.set()
+        # In a thread of its own: the main one may hold the event's lock at this moment.
+        threading.Thread(target=self.client.stop.set, daemon=True).start()
 
     # Settings
 

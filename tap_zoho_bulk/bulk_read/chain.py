@@ -143,6 +143,36 @@ class Chain:
             yield read
             position = read.following
 
+    def ahead(self, position: Position) -> list[dict[str, Any]]:
+        """Give what STATE keeps of the jobs that were made for pages after a position.
+
+        Args:
+            position: Any of this chain.
+        """
+        return [
+            {
+                key: value
+                for key, value in made.to_state().items()
+                if key in {"page", "page_token", "job_id"}
+            }
+            for made in list(self._made.values())  # Another thread may add one meanwhile.
+            if made.page > position.page
+        ]
+
+    def recall(self, position: Position, ahead: Any) -> None:
+        """Take up the jobs that an earlier run made for pages after a position.
+
+        Args:
+            position: Where the chain goes on.
+            ahead: As `ahead` gave it, or anything else, of which nothing is taken.
+        """
+        for one in ahead if isinstance(ahead, list) else []:
+            if not isinstance(one, dict):
+                continue
+            made = Position.from_state({**position.to_state(), "page_token": None, **one})
+            if made is not None and made.job_id and made.page > position.page:
+                self._made[made.page, made.page_token] = made
+
     def with_job(self, position: Position) -> Position:
         """Give a position together with the job that was made for it, if one was.
 
@@ -157,8 +187,9 @@ class Chain:
         Args:
             page: Number of the last such page.
         """
-        for key in [key for key in self._made if key[0] <= page]:
-            self._made.pop(key, None)
+        for key in list(self._made):  # Another thread may add one meanwhile.
+            if key[0] <= page:
+                self._made.pop(key, None)
 
     def make_again(self, position: Position) -> Position:
         """Give the same position without its job, so that a new one is made.
@@ -167,6 +198,9 @@ class Chain:
             position: Any of this chain.
         """
         self._made.pop((position.page, position.page_token), None)
+        for key in list(self._made):
+            if key[0] > position.page and key[1] is not None:
+                self._made.pop(key, None)  # The new job names a new token for the page after.
         return replace(position, job_id=None)
 
     def _read(self, position: Position) -> ChainPage:

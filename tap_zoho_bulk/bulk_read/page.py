@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 MAX_ROW_BYTES = 32 << 20
 """Longest row. Zoho's longest cells have some 100 KB; a ZIP that holds more than this is a bomb."""
 
-_READ_BYTES = 1 << 16
 _ENCRYPTED = 0x1
 _COMPRESSIONS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _UNREADABLE = (
@@ -105,31 +104,42 @@ class Page:
 
 
 class CsvBytes(io.RawIOBase):
-    """The bytes of a CSV, so many at most for each row.
+    """The bytes of a CSV, no more of them at a time than somebody allows.
 
-    `row_done` is to be called after each row; reading on without it ends with PageDamagedError.
+    Args:
+        entry: The CSV in its ZIP.
+        page: The page; for messages.
     """
 
     def __init__(self, entry: IO[bytes], page: str) -> None:
+        self.count = 0  # bytes read so far
         self._entry = entry
         self._page = page
-        self.left = MAX_ROW_BYTES
+        self._allowed = MAX_ROW_BYTES
 
-    def row_done(self) -> None:
-        """Begin a new row's allowance."""
-        self.left = MAX_ROW_BYTES
+    def allow(self, size: int) -> None:
+        """Let so many more bytes be read, and what the longest row takes.
+
+        Args:
+            size: Bytes.
+        """
+        self._allowed = self.count + size + MAX_ROW_BYTES
 
     def readable(self) -> bool:
         """Say that it can be read, as `io` asks."""
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Read some bytes, as `io` asks."""
-        if self.left <= 0:
+        """Read some bytes, as `io` asks.
+
+        Raises:
+            PageDamagedError: When they are more than is allowed.
+        """
+        if self.count > self._allowed:
             raise PageDamagedError(f"{self._page}: a row is longer than {MAX_ROW_BYTES} bytes.")
-        data = self._entry.read(min(len(buffer), _READ_BYTES))
+        data = self._entry.read(len(buffer))
         buffer[: len(data)] = data
-        self.left -= len(data)
+        self.count += len(data)
         return len(data)
 
 

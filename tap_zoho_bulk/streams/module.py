@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta, timezone
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from singer_sdk import Stream
 from singer_sdk.batch import Batcher
 from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL, Metadata
 from typing_extensions import override
 
@@ -30,17 +32,19 @@ from tap_zoho_bulk.exceptions import (
     UnreadableStreamError,
     ZohoRefusedError,
 )
+from tap_zoho_bulk.messages import ChunkWriter
 from tap_zoho_bulk.settings import ModuleOptions, parse_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from datetime import datetime
 
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context
     from singer_sdk.singerlib import MetadataMapping
 
-    from tap_zoho_bulk.bulk_read.chain import ChainPage
+    from tap_zoho_bulk.bulk_read.chain import Chain, ChainPage
+    from tap_zoho_bulk.bulk_read.rows import Chunk
     from tap_zoho_bulk.bulk_read.runner import Feed
     from tap_zoho_bulk.settings import Settings
     from tap_zoho_bulk.tap import TapZohoBulk
@@ -166,23 +170,24 @@ class ModuleStream(Stream):
 
     # Where to go on
 
-    def start(self, query: BulkReadQuery) -> Position:
+    def start(self, chain: Chain) -> Position:
         """Find where to begin: where an earlier run stopped, if it asked for the same.
 
         Args:
-            query: What this run asks for.
+            chain: What this run reads.
         """
         progress = self.stream_state.pop(PROGRESS, None)
         if progress is None:
             return Position()
         position = Position.from_state(progress)
-        if position is None or progress.get("query") != query.fingerprint:
+        if position is None or progress.get("query") != chain.query.fingerprint:
             self.logger.warning(
                 "An earlier run stopped in the middle, but %s since then; reading from page 1.",
                 "the query has changed" if position else "the tap has changed",
             )
             return Position()
         self.logger.info("Going on where an earlier run stopped: page %d.", position.page)
+        chain.recall(position, progress.get("ahead"))
         self._latest = progress.get("latest")
         self._version = progress.get("version")
         return position
@@ -199,6 +204,7 @@ class ModuleStream(Stream):
         progress = {
             "query": feed.chain.query.fingerprint,
             **position.to_state(),
+            "ahead": feed.chain.ahead(position) or None,
             "latest": self._latest,
             "version": self._version,
         }
@@ -209,8 +215,33 @@ class ModuleStream(Stream):
     # Records out
 
     @override
+    def _sync_records(
+        self, context: Context | None = None, *, write_messages: bool = True
+    ) -> Generator[dict[str, Any], Any, Any]:
+        """Write records many at a time, where the SDK would do nothing to them one by one."""
+        writer = self._tap.message_writer
+        if not (write_messages and self._is_plain() and isinstance(writer, ChunkWriter)):
+            yield from super()._sync_records(context, write_messages=write_messages)
+            return
+        with self.get_record_counter() as counter, self.get_sync_timer():
+            for chunk in self._read(iter):
+                writer.write_chunk(self.name, chunk, self._stream_version)
+                counter.increment(len(chunk))
+        self._write_state_message()
+
+    def _is_plain(self) -> bool:
+        """Say whether records go out as they are: no map, no flattening, no limit on them."""
+        return (
+            self.ABORT_AT_RECORD_COUNT is None
+            and len(self.stream_maps) == 1
+            and type(self.stream_maps[0]) is SameRecordTransform
+            and self.stream_maps[0].stream_alias == self.name
+            and not self.stream_maps[0].flattening_enabled
+        )
+
+    @override
     def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
-        return self._read(iter)
+        return self._read(chain.from_iterable)
 
     @override
     def get_batches(
@@ -219,14 +250,14 @@ class ModuleStream(Stream):
         batcher = Batcher(tap_name=self.tap_name, stream_name=self.name, batch_config=batch_config)
 
         def write(
-            records: Iterator[dict[str, Any]],
+            chunks: Iterator[Chunk],
         ) -> Iterator[tuple[BaseBatchFileEncoding, list[str]]]:
-            for manifest in batcher.get_batches(records):
+            for manifest in batcher.get_batches(chain.from_iterable(chunks)):
                 yield batch_config.encoding, manifest
 
         return self._read(write)
 
-    def _read(self, emit: Callable[[Iterator[dict[str, Any]]], Iterator[T]]) -> Iterator[T]:
+    def _read(self, emit: Callable[[Iterator[Chunk]], Iterator[T]]) -> Iterator[T]:
         """Emit all pages; what goes wrong with this stream ends this stream only."""
         tap = self._zoho_tap
         tap.summary.begin(self.name)
@@ -255,7 +286,7 @@ class ModuleStream(Stream):
             tap.summary.end(self.name)
 
     def _emit_pages(
-        self, feed: Feed, emit: Callable[[Iterator[dict[str, Any]]], Iterator[T]]
+        self, feed: Feed, emit: Callable[[Iterator[Chunk]], Iterator[T]]
     ) -> Iterator[T]:
         tap = self._zoho_tap
         settings = tap.settings
@@ -274,7 +305,7 @@ class ModuleStream(Stream):
             )
             self._set_version(page.position)
             try:
-                yield from emit(self._noted(decoder.records(page.page)))
+                yield from emit(self._noted(decoder.chunks(page.page)))
             except PageDamagedError as damage:
                 feed.repeat(page, damage)
                 continue
@@ -288,23 +319,19 @@ class ModuleStream(Stream):
         if last is not None:
             self._finish(last.position)
 
-    def _noted(self, records: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    def _noted(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
         """Pass records on; count them, keep the greatest replication key, and stop when told."""
         key = self.replication_key if self.replication_method == REPLICATION_INCREMENTAL else None
         stop = self._zoho_tap.client.stop
-        count = 0
-        try:
-            for record in records:
-                if stop.is_set():
-                    raise StoppedError
-                yield record
-                count += 1
-                if key is not None:
-                    value = record.get(key)
-                    if value is not None and (self._latest is None or value > self._latest):
-                        self._latest = value
-        finally:
-            self._zoho_tap.summary[self.name].records += count
+        summary = self._zoho_tap.summary[self.name]
+        for chunk in chunks:
+            if stop.is_set():
+                raise StoppedError
+            if key is not None:
+                values = chunk.columns.get(key, ())
+                self._latest = max(filter(None, (self._latest, *values)), default=None)
+            summary.records += len(chunk)
+            yield chunk
 
     # State
 
