@@ -210,6 +210,8 @@ class TapZohoBulk(Tap):
         except StoppedError:
             if self._signal is None:
                 raise
+            self.note_progress()
+            self.state_writer.write_state(self.state)
             sys.exit(128 + self._signal)  # as shells have it
         finally:
             self.close()

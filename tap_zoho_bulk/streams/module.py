@@ -304,6 +304,7 @@ class ModuleStream(Stream):
                 null_if_invalid=settings.on_invalid_value == "null",
             )
             self._set_version(page.position)
+            self._write_state_message()  # A crash from here on is not to cost the page's job again.
             try:
                 yield from emit(self._noted(decoder.chunks(page.page)))
             except PageDamagedError as damage:
@@ -314,7 +315,6 @@ class ModuleStream(Stream):
             feed.emitted(page)
             last = page
             if page.following is not None:
-                self.state_manager.is_flushed = False
                 self._write_state_message()
         if last is not None:
             self._finish(last.position)
@@ -346,7 +346,6 @@ class ModuleStream(Stream):
         elif self._version is not None:
             super()._write_activate_version_message(self._version)
         self._forget_progress()
-        self.state_manager.is_flushed = False
 
     def _forget_progress(self) -> None:
         self._zoho_tap.drop_feed(self.name)
@@ -370,7 +369,6 @@ class ModuleStream(Stream):
     def _write_state_message(self) -> None:
         self._zoho_tap.note_progress()
         self._tap.state_writer.write_state(self.tap_state)  # It writes only what has changed.
-        self.state_manager.is_flushed = True
 
     @override
     def _write_starting_replication_value(self, context: Context | None) -> None:
