@@ -81,6 +81,16 @@ class Bookmarks:
         }
         return due | {"deleted_records": set(_deleted(organisation) - self.deleted)}
 
+    def repeated(self, organisation: Organisation) -> dict[str, int]:
+        """How many records, by module, are due only because they are the bookmark's second."""
+        return {
+            name: sum(
+                organisation.module(name).records[record_id]["Modified_Time"] == bookmark
+                for record_id in organisation.truth(name)
+            )
+            for name, bookmark in self.by_module.items()
+        }
+
 
 def _deleted(organisation: Organisation) -> frozenset[Key]:
     return frozenset(
