@@ -10,15 +10,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from singer_sdk import Stream
 from singer_sdk import typing as th
-from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from typing_extensions import override
 
-from tap_zoho_bulk.exceptions import SignInError, StoppedError, ZohoRefusedError
+from tap_zoho_bulk.exceptions import InvalidValueError, ZohoRefusedError
 from tap_zoho_bulk.field_types import to_utc
 from tap_zoho_bulk.settings import parse_instant
+from tap_zoho_bulk.streams.base import ZohoStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,8 +33,10 @@ _PAGE_CREDITS = 2
 # Pages are numbered on a list that changes, in an order that nobody promises, and Zoho does not
 # say what time it is there. So each run reads the end of the one before again.
 _OVERLAP = timedelta(minutes=10)
-# A module that keeps no list of deleted records, such as a subform, answers one of these.
+# A module that keeps no list of deleted records, such as a subform, answers one of these...
 _NO_LIST = frozenset({400, 404})
+# ...but so does one whose list the user may not see.
+_NO_RIGHT = frozenset({"AUTHORIZATION_FAILED", "NO_PERMISSION"})
 
 _SCHEMA = th.PropertiesList(
     th.Property("module", th.StringType, required=True, title="Module"),
@@ -55,7 +56,7 @@ _SCHEMA = th.PropertiesList(
 ).to_dict()
 
 
-class DeletedRecordsStream(Stream):
+class DeletedRecordsStream(ZohoStream):
     """Deleted records of the selected modules.
 
     Args:
@@ -63,45 +64,34 @@ class DeletedRecordsStream(Stream):
     """
 
     name = NAME
-    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # The records are made to the schema here.
 
     def __init__(self, tap: TapZohoBulk) -> None:
-        super().__init__(tap, schema=_SCHEMA, name=NAME)
+        super().__init__(tap, name=NAME, schema=_SCHEMA)
         self.primary_keys = ["module", "id"]
         self.replication_key = "deleted_time"
         self.state_partitioning_keys = ["module"]
-        self._zoho_tap = tap
 
     @property
     @override
     def partitions(self) -> list[dict[str, Any]]:
-        return [{"module": name} for name in self._zoho_tap.selected_modules()]
+        return [{"module": name} for name in self.zoho_tap.selected_modules()]
 
     @override
     def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
         if context is None:
             return  # No module is selected.
-        tap = self._zoho_tap
-        summary = tap.summary
-        summary.begin(self.name)
-        try:
-            yield from self._list(context["module"], self.get_context_state(context))
-        except (SignInError, StoppedError):
-            raise  # These are no stream's own.
-        except ZohoRefusedError as error:
-            if error.status in _NO_LIST:
+        with self.failing_alone():
+            try:
+                yield from self._list(context["module"], self.get_context_state(context))
+            except ZohoRefusedError as error:
+                if error.status not in _NO_LIST or error.code in _NO_RIGHT:
+                    raise
                 self.logger.info(
                     "Zoho keeps no deleted records of %s (%s).", context["module"], error.code
                 )
-            else:
-                tap.stream_failed(self.name, error)
-        except Exception as error:  # noqa: BLE001 - it is raised again when the others are done
-            tap.stream_failed(self.name, error)
-        finally:
-            summary.end(self.name)
 
     def _list(self, module: str, state: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        tap = self._zoho_tap
+        tap = self.zoho_tap
         bookmark = state.get("replication_key_value")
         headers = {}
         if bookmark and self.replication_method == REPLICATION_INCREMENTAL:
@@ -134,35 +124,29 @@ class DeletedRecordsStream(Stream):
             state["replication_key_value"] = latest
             self.state_manager.is_flushed = False
 
-    @override
-    def _write_starting_replication_value(self, context: Context | None) -> None:
-        """Leave the SDK's starting marker out of STATE; the bookmark is read where it is used."""
 
-    @override
-    def _increment_stream_state(
-        self, latest_record: dict[str, Any], *, context: Context | None = None
-    ) -> None:
-        """Leave the bookmark where it is until the module's list has been emitted whole."""
+def _record(module: str, row: Any) -> dict[str, Any]:
+    try:
+        deleted_time = row.get("deleted_time")
+        return {
+            "module": module,
+            "id": str(row["id"]),
+            "display_name": _text(row.get("display_name")),
+            "type": _text(row.get("type")),
+            "deleted_time": to_utc(deleted_time) if deleted_time else None,
+            **_person("deleted_by", row.get("deleted_by")),
+            **_person("created_by", row.get("created_by")),
+        }
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InvalidValueError(
+            f"{NAME}: among the deleted records of {module} is one that is not as Zoho documents "
+            f"it ({type(error).__name__}: {error}). Report it to Zoho's support."
+        ) from error
 
-    @override
-    def get_replication_key_signpost(self, context: Context | None = None) -> None:
-        """Give none: the local clock says nothing about Zoho's."""
 
-
-def _record(module: str, row: dict[str, Any]) -> dict[str, Any]:
-    deleted_by, created_by = row.get("deleted_by") or {}, row.get("created_by") or {}
-    deleted_time = row.get("deleted_time")
-    return {
-        "module": module,
-        "id": str(row["id"]),
-        "display_name": _text(row.get("display_name")),
-        "type": _text(row.get("type")),
-        "deleted_time": to_utc(deleted_time) if deleted_time else None,
-        "deleted_by_id": _text(deleted_by.get("id")),
-        "deleted_by_name": _text(deleted_by.get("name")),
-        "created_by_id": _text(created_by.get("id")),
-        "created_by_name": _text(created_by.get("name")),
-    }
+def _person(role: str, person: Any) -> dict[str, str | None]:
+    person = person or {}
+    return {f"{role}_id": _text(person.get("id")), f"{role}_name": _text(person.get("name"))}
 
 
 def _text(value: Any) -> str | None:

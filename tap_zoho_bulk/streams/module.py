@@ -11,9 +11,7 @@ from datetime import timedelta, timezone
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from singer_sdk import Stream
 from singer_sdk.batch import Batcher
-from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL, Metadata
 from typing_extensions import override
@@ -27,13 +25,13 @@ from tap_zoho_bulk.exceptions import (
     InvalidValueError,
     JobFailedError,
     PageDamagedError,
-    SignInError,
     StoppedError,
     UnreadableStreamError,
     ZohoRefusedError,
 )
 from tap_zoho_bulk.messages import ChunkWriter
 from tap_zoho_bulk.settings import ModuleOptions, parse_instant
+from tap_zoho_bulk.streams.base import ZohoStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -57,7 +55,7 @@ PROGRESS = "bulk_read"
 _UNSUPPORTED_CODES = frozenset({"JOB_NOT_SUPPORTED", "MODULE_NOT_SUPPORTED"})
 
 
-class ModuleStream(Stream):
+class ModuleStream(ZohoStream):
     """Records of one module, by bulk read.
 
     Args:
@@ -68,8 +66,6 @@ class ModuleStream(Stream):
         unsupported: Properties that bulk read cannot export.
     """
 
-    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # The decoder gives what the schema says.
-
     def __init__(
         self,
         tap: TapZohoBulk,
@@ -79,10 +75,9 @@ class ModuleStream(Stream):
         replication_key: str | None,
         unsupported: frozenset[str] = frozenset(),
     ) -> None:
-        super().__init__(tap, schema=schema, name=name)
+        super().__init__(tap, name=name, schema=schema)
         self.primary_keys = ["id"]
         self.replication_key = replication_key
-        self._zoho_tap = tap
         self._unsupported = unsupported
         self._latest: str | None = None  # the greatest replication key value of the chain so far
         self._version: int | None = None  # of a full table; the SDK sets `_stream_version` early
@@ -258,37 +253,29 @@ class ModuleStream(Stream):
         return self._read(write)
 
     def _read(self, emit: Callable[[Iterator[Chunk]], Iterator[T]]) -> Iterator[T]:
-        """Emit all pages; what goes wrong with this stream ends this stream only."""
-        tap = self._zoho_tap
-        tap.summary.begin(self.name)
-        try:
-            with tap.feed(self.name) as feed:
-                yield from self._emit_pages(feed, emit)
-        except (SignInError, StoppedError):
-            raise  # These are no stream's own.
-        except CreditLimitReachedError as error:
-            self.logger.warning("%s It goes on from here next time.", error)
-            tap.summary[self.name].outcome = "credit limit"
-        except ZohoRefusedError as error:
-            self._forget_progress()
-            if error.code in _UNSUPPORTED_CODES:
+        """Emit all pages; forget how to go on where that would meet the same trouble again."""
+        summary = self.zoho_tap.summary[self.name]
+        with self.failing_alone():
+            try:
+                with self.zoho_tap.feed(self.name) as feed:
+                    yield from self._emit_pages(feed, emit)
+            except CreditLimitReachedError as error:
+                self.logger.warning("%s It goes on from here next time.", error)
+                summary.outcome = "credit limit"
+            except ZohoRefusedError as error:
+                self._forget_progress()
+                if error.code not in _UNSUPPORTED_CODES:
+                    raise
                 self.logger.warning("Bulk read does not support this module (%s).", error.code)
-                tap.summary[self.name].outcome = "not supported"
-            else:
-                tap.stream_failed(self.name, error)
-        except (InvalidValueError, JobFailedError, PageDamagedError) as error:
-            # Going on in the same place would meet the same trouble: the next run begins anew.
-            self._forget_progress()
-            tap.stream_failed(self.name, error)
-        except Exception as error:  # noqa: BLE001 - it is raised again when the others are done
-            tap.stream_failed(self.name, error)
-        finally:
-            tap.summary.end(self.name)
+                summary.outcome = "not supported"
+            except (InvalidValueError, JobFailedError, PageDamagedError):
+                self._forget_progress()
+                raise
 
     def _emit_pages(
         self, feed: Feed, emit: Callable[[Iterator[Chunk]], Iterator[T]]
     ) -> Iterator[T]:
-        tap = self._zoho_tap
+        tap = self.zoho_tap
         settings = tap.settings
         columns = self.columns(settings)
         last: ChainPage | None = None
@@ -322,8 +309,8 @@ class ModuleStream(Stream):
     def _noted(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
         """Pass records on; count them, keep the greatest replication key, and stop when told."""
         key = self.replication_key if self.replication_method == REPLICATION_INCREMENTAL else None
-        stop = self._zoho_tap.client.stop
-        summary = self._zoho_tap.summary[self.name]
+        stop = self.zoho_tap.client.stop
+        summary = self.zoho_tap.summary[self.name]
         for chunk in chunks:
             if stop.is_set():
                 raise StoppedError
@@ -348,7 +335,7 @@ class ModuleStream(Stream):
         self._forget_progress()
 
     def _forget_progress(self) -> None:
-        self._zoho_tap.drop_feed(self.name)
+        self.zoho_tap.drop_feed(self.name)
         self.stream_state.pop(PROGRESS, None)
 
     def _set_version(self, position: Position) -> None:
@@ -367,19 +354,5 @@ class ModuleStream(Stream):
 
     @override
     def _write_state_message(self) -> None:
-        self._zoho_tap.note_progress()
+        self.zoho_tap.note_progress()
         self._tap.state_writer.write_state(self.tap_state)  # It writes only what has changed.
-
-    @override
-    def _write_starting_replication_value(self, context: Context | None) -> None:
-        """Leave the SDK's starting marker out of STATE; `_since` reads the bookmark."""
-
-    @override
-    def _increment_stream_state(
-        self, latest_record: dict[str, Any], *, context: Context | None = None
-    ) -> None:
-        """Leave the bookmark where it is; `_finish` moves it."""
-
-    @override
-    def get_replication_key_signpost(self, context: Context | None = None) -> None:
-        """Give none: the local clock says nothing about Zoho's."""
