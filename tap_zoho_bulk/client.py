@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MAX_DOWNLOAD_BYTES = 4 << 30
+"""Longest download. 200,000 records are some 100 MB as a ZIP; this keeps a disk from filling up."""
 JOB_CREDITS = 50
 """API credits that Zoho takes for starting a bulk read job; most other requests cost 1."""
 
@@ -236,9 +238,16 @@ class ZohoClient:
                 file.seek(0)
                 file.truncate()
                 deadline = time.monotonic() + self._settings.job_timeout_seconds
+                size = 0
                 for chunk in self._transport.chunks(response, deadline=deadline):
-                    file.write(chunk)
-                size = file.tell()
+                    size += file.write(chunk)
+                    if size > MAX_DOWNLOAD_BYTES:
+                        raise ZohoRefusedError(
+                            what,
+                            status=response.status_code,
+                            code="TOO_LONG",
+                            advice=f"A result of more than {MAX_DOWNLOAD_BYTES} bytes is not read.",
+                        )
             self._spend(spending, bytes=size)
             return size
 

@@ -130,7 +130,10 @@ class TapZohoBulk(Tap):
             raise error
         known = type(error).__module__.startswith("tap_zoho_bulk")
         self.logger.error(
-            "%s failed, its bookmark stays: %s", stream, error, exc_info=None if known else error
+            "%s failed; its bookmark has not moved. %s",
+            stream,
+            error,
+            exc_info=None if known else error,
         )
 
     def close(self) -> None:
@@ -219,8 +222,8 @@ class TapZohoBulk(Tap):
                 self.logger.info(line)
         if self.summary.failures:
             raise StreamsFailedError(
-                f"{len(self.summary.failures)} of {len(self.streams)} streams failed: "
-                + "; ".join(f"{name}: {error}" for name, error in self.summary.failures.items())
+                f"{len(self.summary.failures)} of {len(self.streams)} streams failed; each has a "
+                f"line above that says why: {', '.join(self.summary.failures)}."
             )
 
     @override  # type: ignore[misc]  # the SDK's starts jobs, which cost
