@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 
-from tap_zoho_bulk.exceptions import TapZohoBulkError
+from tap_zoho_bulk.exceptions import StoppedError, TapZohoBulkError
 from tap_zoho_bulk.tap import TapZohoBulk
 
 logger = logging.getLogger(TapZohoBulk.name)
@@ -30,6 +30,9 @@ def main() -> None:
         # The target has gone and says why itself. Nothing more can be written.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         logger.error("The target closed the pipe. See its log.")  # noqa: TRY400
+        sys.exit(1)
+    except StoppedError as stopped:
+        logger.warning(str(stopped))
         sys.exit(1)
     except TapZohoBulkError as error:
         logger.error(str(error))  # noqa: TRY400 - the message is for people; see below for more

@@ -82,8 +82,8 @@ class CreditLimitReachedError(TapZohoBulkError):
     """The next job would take the run past `api_credit_limit`; a later run goes on from here."""
 
 
-class StoppedError(TapZohoBulkError):
-    """The run is ending, and whoever waits gives up."""
+class StoppedError(BaseException):
+    """The run is ending, and whoever waits gives up. Like SystemExit, it is nobody's failure."""
 
     def __init__(self) -> None:
         super().__init__("The tap was told to stop.")

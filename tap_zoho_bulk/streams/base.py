@@ -13,7 +13,7 @@ from singer_sdk import Stream
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from typing_extensions import override
 
-from tap_zoho_bulk.exceptions import SignInError, StoppedError
+from tap_zoho_bulk.exceptions import SignInError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,8 +45,8 @@ class ZohoStream(Stream):
         summary.begin(self.name)
         try:
             yield
-        except (SignInError, StoppedError):
-            raise  # These are no stream's own.
+        except SignInError:
+            raise  # It is no stream's own.
         except Exception as error:  # noqa: BLE001 - the tap raises it when the others are done
             self.zoho_tap.stream_failed(self.name, error)
         finally:
