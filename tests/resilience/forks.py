@@ -90,7 +90,10 @@ class ForkedTap:
     def wait_until_started(self) -> None:
         """Wait until the process is there."""
         with self._changed:
-            assert self._changed.wait_for(lambda: self._pid is not None, LONGEST_RUN_SECONDS)
+            assert self._changed.wait_for(
+                lambda: self._pid is not None or self._exit_code is not None, LONGEST_RUN_SECONDS
+            )
+            assert self._pid is not None, "the tap cannot be started"
 
     def _listen(self) -> None:
         with os.fdopen(self._stderr, "rb") as stream:
@@ -178,3 +181,6 @@ class TapForks:
                     tap.note(pid=news["pid"])
                 else:
                     self._running.pop(news["pid"]).note(exit_code=news["exit_code"])
+        with self._lock:
+            for tap in [*self._ordered.values(), *self._running.values()]:
+                tap.note(exit_code=1)  # The zygote is gone, and has said why.
