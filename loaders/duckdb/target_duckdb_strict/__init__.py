@@ -4,16 +4,26 @@ target-duckdb 0.8.0 writes each batch to a CSV file and lets DuckDB guess how th
 written. Where the guess is wrong, rows are lost or changed without a word: the first row of a
 batch is taken for a header, and small batches with quotes or backslashes are read with another
 quote or escape character. Here DuckDB is told what the target writes, and guesses nothing.
+
+On Python 3.10 the target cannot write NUL characters; here it can.
 """
 
 from __future__ import annotations
 
+import csv
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import target_duckdb
+from target_duckdb import db_sync
 
 # What Python's csv.writer writes with the target's defaults
 DIALECT = """AUTO_DETECT false, HEADER false, DELIMITER ',', QUOTE '"', ESCAPE '"'"""
+
+# Python 3.10's csv.writer takes NUL for the escape character that it was not given. A surrogate
+# stands in no text that can be written, so that nothing is ever escaped with it.
+NO_ESCAPE = "\ud800"
 
 
 class StrictConnection:
@@ -36,4 +46,7 @@ def main() -> None:
     """Run target-duckdb over strict connections."""
     connect = target_duckdb.duckdb_connect
     target_duckdb.duckdb_connect = lambda config: StrictConnection(connect(config))
+    db_sync.csv = SimpleNamespace(
+        writer=partial(csv.writer, escapechar=NO_ESCAPE), QUOTE_MINIMAL=csv.QUOTE_MINIMAL
+    )
     target_duckdb.main()
