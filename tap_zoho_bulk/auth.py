@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.settings import Settings
     from tap_zoho_bulk.transport import Transport
 
+HTTP_REDIRECT = 300
+HTTP_CLIENT_ERROR = 400
 HTTP_SERVER_ERROR = 500
 HTTP_TOO_MANY_REQUESTS = 429
 
@@ -155,10 +157,16 @@ class ZohoAuthenticator:
         if not isinstance(answer, dict):
             answer = {}
         error = answer.get("error")
-        if error is None and (status >= HTTP_SERVER_ERROR or status == HTTP_TOO_MANY_REQUESTS):
+        code = self.redact(str(answer.get("code") if error is None else error))[:100]
+        told = f"HTTP {status}" if code == "None" else f"{code}, HTTP {status}"
+        if status >= HTTP_SERVER_ERROR or status == HTTP_TOO_MANY_REQUESTS:
             raise TransientError(
-                f"the accounts host answered HTTP {status}",
-                retry_after=retry_after_seconds(headers),
+                f"the accounts host answered {told}", retry_after=retry_after_seconds(headers)
+            )
+        if HTTP_REDIRECT <= status < HTTP_CLIENT_ERROR:
+            raise SignInError(
+                f"The accounts host redirects (HTTP_{status}), which the tap does not follow: "
+                "secrets go to one host only. Check `accounts_url` and `data_center`."
             )
         value = answer.get("access_token")
         if isinstance(value, str) and value and error is None:
@@ -168,8 +176,7 @@ class ZohoAuthenticator:
             logger.info("Signed in to Zoho; the access token is good for %d s.", life)
             return _AccessToken(value, self._api_url(answer.get("api_domain")), renew_at)
         if error is None:
-            raise TransientError(f"the accounts host sent no token (HTTP {status})")
-        code = self.redact(str(error))[:100]
+            raise TransientError(f"the accounts host sent no token ({told})")
         advice = _ADVICE.get(code, "Check the client, the refresh token and `data_center`.")
         raise SignInError(
             f"Zoho gave no access token: {code} (HTTP {status} from {self._accounts_url}). {advice}"

@@ -55,6 +55,9 @@ _ADVICE = {
     ),
 }
 
+_NO_ADVICE = "Look the code up in Zoho's documentation; the same request would end the same way."
+_MAX_DETAILS = 1000
+
 logger = logging.getLogger("tap-zoho-bulk.client")
 
 
@@ -108,6 +111,14 @@ class ZohoClient:
     def stop(self) -> threading.Event:
         """Set when the run is ending: every wait and every request then ends with StoppedError."""
         return self._transport.stop
+
+    def redact(self, text: str) -> str:
+        """Take the account's secrets out of a text that Zoho sent.
+
+        Args:
+            text: Such as a message.
+        """
+        return self._authenticator.redact(text)
 
     def close(self) -> None:
         """End all requests and waits."""
@@ -306,21 +317,29 @@ class ZohoClient:
             raise _TokenRejectedError
         if _HTTP_OK_BELOW <= status < _HTTP_REDIRECT_BELOW:
             raise ZohoRefusedError(
-                what, status=status, code=code, advice="Redirects are not followed."
+                what,
+                status=status,
+                code=code,
+                advice="Redirects are not followed. Check `api_url` and the proxy, if one is set.",
             )
         if problem or status >= _HTTP_OK_BELOW:
-            details = problem.get("details")
             raise ZohoRefusedError(
                 what,
                 status=status,
-                code=self._authenticator.redact(code)[:100],
-                message=self._authenticator.redact(str(problem.get("message") or ""))[:300],
-                details=details if isinstance(details, dict) and len(str(details)) < 1000 else {},  # noqa: PLR2004
-                advice=_ADVICE.get(code, ""),
+                code=self.redact(code)[:100],
+                message=self.redact(str(problem.get("message") or ""))[:300],
+                details=self._details(problem),
+                advice=_ADVICE.get(code, _NO_ADVICE),
             )
         if not answer:
             raise TransientError(f"the answer is not a JSON object (HTTP {status})")
         return answer
+
+    def _details(self, problem: dict[str, Any]) -> dict[str, Any]:
+        """Give an error's details, if they are short, without secrets."""
+        text = jsonlib.dumps(problem.get("details"))
+        details = jsonlib.loads(self.redact(text)) if len(text) < _MAX_DETAILS else None
+        return details if isinstance(details, dict) else {}
 
     def _spend(
         self,

@@ -209,7 +209,7 @@ class Chain:
         while True:
             position, job_id = self._ensure_job(position)
             try:
-                result = self._jobs.wait(module, job_id, path, self.spending)
+                result = self._jobs.wait(module, position.page, job_id, path, self.spending)
                 following = self._following(position, result)
                 page = self._spool.download(
                     module,

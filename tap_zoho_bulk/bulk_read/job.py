@@ -129,11 +129,12 @@ class BulkReadJobs:
         logger.info("%s: job %s created for page %d.", module, job_id, page)
         return CreatedJob(str(job_id), created_time)
 
-    def wait(self, module: str, job_id: str, path: str, spending: Spending) -> JobResult:
+    def wait(self, module: str, page: int, job_id: str, path: str, spending: Spending) -> JobResult:
         """Look at a job until it is completed, at first often, then ever more rarely.
 
         Args:
             module: API name of the module; for messages.
+            page: Number of the page, from 1; for messages.
             job_id: Zoho's id of the job.
             path: Where jobs are created.
             spending: Counts what it costs.
@@ -151,13 +152,13 @@ class BulkReadJobs:
         while True:
             if self._client.stop.wait(min(interval, max(0.0, deadline - time.monotonic()))):
                 raise StoppedError
-            details = self._details(module, job_id, path, spending)
+            details = self._details(module, page, job_id, path, spending)
             state = str(details.get("state"))
             now = time.monotonic()
             # Zoho writes both "IN PROGRESS" and "INPROGRESS".
             known = state.upper().replace(" ", "").replace("_", "")
             if known in {"FAILURE", "FAILED"}:
-                raise JobFailedError(_failure(module, job_id, details))
+                raise JobFailedError(self._client.redact(_failure(module, job_id, details)))
             if known == "COMPLETED":
                 result = JobResult.from_answer(details.get("result"))
                 if result is not None:
@@ -178,11 +179,13 @@ class BulkReadJobs:
                 )
             interval = min(interval * _GROWTH, settings.max_poll_interval_seconds)
 
-    def _details(self, module: str, job_id: str, path: str, spending: Spending) -> dict[str, Any]:
+    def _details(
+        self, module: str, page: int, job_id: str, path: str, spending: Spending
+    ) -> dict[str, Any]:
         try:
             answer = self._client.get(
                 f"{path}/{job_id}",
-                what=f"look at bulk read job {job_id} for {module}",
+                what=f"look at the bulk read job of page {page} of {module} (job {job_id})",
                 scope=SCOPE.format(module=module),
                 spending=spending,
             )

@@ -44,6 +44,11 @@ class UpsertingTarget:
         table = self._tables[stream]
         self._tables[stream] = {key: row for key, row in table.items() if row[0] == version}
 
+    @property
+    def streams(self) -> set[str]:
+        """The streams that sent a schema."""
+        return set(self._keys)
+
     def preload(self, stream: str, record: Json, *, version: int | None = None) -> None:
         """Hold a row from earlier, with `id` as its key."""
         self._keys.setdefault(stream, ["id"])
