@@ -7,7 +7,9 @@ import logging
 import os
 import sys
 
-from tap_zoho_bulk.exceptions import StoppedError, TapZohoBulkError
+from singer_sdk.exceptions import ConfigValidationError
+
+from tap_zoho_bulk.exceptions import StoppedError, TapZohoBulkError, TargetGoneError
 from tap_zoho_bulk.tap import TapZohoBulk
 
 logger = logging.getLogger(TapZohoBulk.name)
@@ -26,10 +28,13 @@ def main() -> None:
     gc.set_threshold(100_000)
     try:
         TapZohoBulk.cli()
-    except BrokenPipeError:
-        # The target has gone and says why itself. Nothing more can be written.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        logger.error("The target closed the pipe. See its log.")  # noqa: TRY400
+    except ConfigValidationError as invalid:  # The SDK tells of it, but not in `--test`.
+        for problem in invalid.errors:
+            logger.error("Config validation error: %s", problem)  # noqa: TRY400
+        sys.exit(1)
+    except TargetGoneError as gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes at its end.
+        logger.error(str(gone))  # noqa: TRY400 - it is no fault of the tap's
         sys.exit(1)
     except StoppedError as stopped:
         logger.warning(str(stopped))

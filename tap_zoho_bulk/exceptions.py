@@ -89,5 +89,9 @@ class StoppedError(BaseException):
         super().__init__("The tap was told to stop.")
 
 
+class TargetGoneError(TapZohoBulkError):
+    """The target reads no more. It says why itself, and nothing more can be written to it."""
+
+
 class StreamsFailedError(TapZohoBulkError):
     """Some streams failed; the others were synced. Raised at the end of a run."""

@@ -63,9 +63,11 @@ class ChunkWriter(MsgSpecWriter):
     @staticmethod
     def _write(data: bytes | bytearray) -> None:
         """Write all of it: with PYTHONUNBUFFERED, a signal can end one call in the middle."""
-        rest = memoryview(data)
-        while rest:
-            rest = rest[sys.stdout.buffer.write(rest) :]
+        written = 0
+        while written < len(data):
+            # The views end even when the write fails: `data` is the encoder's own, used again.
+            with memoryview(data) as whole, whole[written:] as rest:
+                written += sys.stdout.buffer.write(rest)
         sys.stdout.flush()
 
     def _record_type(self, names: tuple[str, ...]) -> type[msgspec.Struct]:

@@ -21,7 +21,12 @@ from tap_zoho_bulk.bulk_read.page import Spool
 from tap_zoho_bulk.bulk_read.runner import BulkReadRunner
 from tap_zoho_bulk.client import ZohoClient
 from tap_zoho_bulk.discovery import discover_modules, list_modules
-from tap_zoho_bulk.exceptions import StoppedError, StreamsFailedError, UnreadableStreamError
+from tap_zoho_bulk.exceptions import (
+    StoppedError,
+    StreamsFailedError,
+    TargetGoneError,
+    UnreadableStreamError,
+)
 from tap_zoho_bulk.messages import ChunkWriter
 from tap_zoho_bulk.settings import (
     CONFIG_JSONSCHEMA,
@@ -216,6 +221,8 @@ class TapZohoBulk(Tap):
             self.note_progress()
             self.state_writer.write_state(self.state)
             sys.exit(128 + self._signal)  # as shells have it
+        except BrokenPipeError as error:  # Click would end the run without a word.
+            raise TargetGoneError("The target closed the pipe. See its log.") from error
         finally:
             self.close()
             for line in self.summary.lines():

@@ -194,6 +194,7 @@ class RunningTap:
         )
         self._changed = threading.Condition()
         self._printed: dict[str, list[str]] = {"stdout": [], "stderr": []}
+        self._open = set(self._printed)
         self._readers = [
             threading.Thread(target=self._read, args=(name,), daemon=True) for name in self._printed
         ]
@@ -206,14 +207,17 @@ class RunningTap:
                 self._printed[name].append(line.decode())
                 self._changed.notify_all()
         with self._changed:
+            self._open.discard(name)
             self._changed.notify_all()
 
     def wait_for(self, seen: Callable[[list[Json]], Any]) -> Any:
         """Wait until the messages so far are such; give what `seen` gave."""
+        messages: list[Json] = []
 
         def check() -> Any:
-            lines = self._printed["stdout"]
-            return seen([parse(line) for line in lines if line.endswith("\n")])
+            new = self._printed["stdout"][len(messages) :]
+            messages.extend(parse(line) for line in new if line.endswith("\n"))
+            return seen(messages)
 
         return self._wait(check)
 
@@ -221,11 +225,20 @@ class RunningTap:
         """Wait until stderr holds this text."""
         self._wait(lambda: any(text in line for line in self._printed["stderr"]))
 
+    def wait_until(self, event: threading.Event) -> None:
+        """Wait until something that this run should bring about has happened."""
+        while not event.wait(0.05):
+            assert self._process.poll() is None, self._told()
+
     def _wait(self, check: Callable[[], Any]) -> Any:
         with self._changed:
-            found = self._changed.wait_for(check, LONGEST_RUN_SECONDS)
-        assert found, f"it did not come; stderr:\n{''.join(self._printed['stderr'])}"
+            self._changed.wait_for(lambda: check() or not self._open, LONGEST_RUN_SECONDS)
+            found = check()
+        assert found, self._told()
         return found
+
+    def _told(self) -> str:
+        return f"it did not come; stderr:\n{''.join(self._printed['stderr'])}"
 
     def terminate(self) -> None:
         """Ask the tap to stop, as schedulers do."""

@@ -45,8 +45,8 @@ class ZohoStream(Stream):
         summary.begin(self.name)
         try:
             yield
-        except SignInError:
-            raise  # It is no stream's own.
+        except (BrokenPipeError, SignInError):
+            raise  # They are no stream's own.
         except Exception as error:  # noqa: BLE001 - the tap raises it when the others are done
             self.zoho_tap.stream_failed(self.name, error)
         finally:

@@ -1,0 +1,142 @@
+"""What the command line does besides syncing: cheap, and in the forms that programs read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tap_zoho_bulk.settings import CONFIG_JSONSCHEMA
+from tests.singer import ROOT
+from tests.zoho_server import Organisation
+
+if TYPE_CHECKING:
+    from tests.conftest import Serve
+    from tests.singer import TapCommand
+    from tests.zoho_server import ZohoServer
+
+
+@pytest.fixture
+def server(serve: Serve) -> ZohoServer:
+    return serve(Organisation.generate())
+
+
+def test_version(tap: TapCommand) -> None:
+    exit_code, stdout, _ = tap.start(None, "--version").end()
+
+    assert exit_code == 0
+    assert f"tap-zoho-bulk v{version('tap-zoho-bulk')}" in stdout
+
+
+def test_about_describes_every_setting_and_keeps_secrets_marked(tap: TapCommand) -> None:
+    exit_code, stdout, _ = tap.start(None, "--about", "--format", "json").end()
+
+    assert exit_code == 0
+    about = json.loads(stdout)
+    assert about["name"] == "tap-zoho-bulk"
+    assert {"catalog", "discover", "state", "about", "batch", "stream-maps"} <= set(
+        about["capabilities"]
+    )
+    settings = about["settings"]["properties"]
+    for name in CONFIG_JSONSCHEMA["properties"]:
+        assert settings[name]["description"], name
+    assert {name for name, each in settings.items() if each.get("secret")} == {
+        "client_id",
+        "client_secret",
+        "refresh_token",
+    }
+    assert set(about["settings"]["required"]) == {"client_id", "client_secret", "refresh_token"}
+
+
+def test_the_connection_test_starts_no_job_and_asks_for_little(
+    tap: TapCommand, server: ZohoServer
+) -> None:
+    run = tap.run(server, "--test")
+
+    assert run.exit_code == 0, run.stderr
+    assert sorted(request.path for request in server.requests) == [
+        "/crm/v8/org",
+        "/crm/v8/settings/modules",
+        "/oauth/v2/token",
+    ]
+    assert not server.jobs
+    company = server.organisation.company["company_name"]
+    (line,) = [line for line in run.stderr.splitlines() if "Connected to" in line]
+    assert str(company) in line
+    assert "America/Los_Angeles" in line
+    assert not run.messages
+
+
+def test_a_connection_test_that_fails_says_so(tap: TapCommand, server: ZohoServer) -> None:
+    run = tap.run(server, "--test", refresh_token="1000.other")
+
+    assert run.exit_code == 1
+    assert "invalid_code" in run.stderr
+
+
+def test_discovery_prints_the_catalog_alone(tap: TapCommand, server: ZohoServer) -> None:
+    exit_code, stdout, stderr = tap.start(server.tap_config(), "--discover").end()
+
+    assert exit_code == 0, stderr
+    assert json.loads(stdout)["streams"]
+    assert not server.jobs
+
+
+def test_a_catalog_that_was_discovered_is_taken_as_it_is(
+    tap: TapCommand, server: ZohoServer
+) -> None:
+    catalog = tap.discover(server, modules=["Tasks"])
+
+    run = tap.sync(server, catalog=catalog, modules=["Tasks"])
+
+    assert run.by_id("Tasks") == server.organisation.truth("Tasks")
+    schema = run.schemas["Tasks"]["schema"]
+    discovered = next(each for each in catalog["streams"] if each["tap_stream_id"] == "Tasks")
+    assert schema["properties"] == discovered["schema"]["properties"]
+
+
+def test_a_server_that_is_not_there_is_told_in_one_line(tap: TapCommand) -> None:
+    config = {
+        "client_id": "1000.ID",
+        "client_secret": "s3cret",
+        "refresh_token": "1000.r3fresh",
+        "accounts_url": "http://127.0.0.1:9",
+        "api_url": "http://127.0.0.1:9",
+        "max_retries": 0,
+    }
+
+    run = tap.start(config).finish()
+
+    assert run.exit_code == 1
+    assert "sign in to Zoho" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert "s3cret" not in run.stderr
+    assert "r3fresh" not in run.stderr
+
+
+def test_a_target_that_goes_away_ends_the_tap_without_a_traceback(
+    tap: TapCommand, serve: Serve
+) -> None:
+    organisation = Organisation.generate(only=["Deals"], sizes={"Deals": 3_000}, awkward=0)
+    server = serve(organisation)
+    config = tap.write(server.tap_config(poll_interval_seconds=0.02))
+
+    with subprocess.Popen(
+        [sys.executable, "-m", "tap_zoho_bulk", "--config", config],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        stderr = process.stderr.read().decode()
+
+    assert process.returncode == 1
+    assert "closed the pipe" in stderr
+    assert "Traceback" not in stderr

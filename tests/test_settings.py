@@ -1,0 +1,208 @@
+"""Every setting works from a file and from the environment; a wrong one is named first of all."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from singer_sdk.exceptions import ConfigValidationError
+
+from tap_zoho_bulk.settings import CONFIG_JSONSCHEMA
+from tap_zoho_bulk.tap import TapZohoBulk
+from tests.zoho_server import Organisation
+
+if TYPE_CHECKING:
+    from tests.conftest import Serve
+    from tests.singer import TapCommand
+    from tests.zoho_server import ZohoServer
+
+SECRETS = {"client_id": "1000.ID", "client_secret": "s3cret", "refresh_token": "1000.r3fresh"}
+WRONG: dict[str, list[Any]] = {
+    "client_id": ["", 5],
+    "client_secret": ["", ["s3cr3t-in-a-list"]],
+    "refresh_token": ["", {"t0ken": "s3cr3t-in-an-object"}],
+    "data_center": ["uk", "US", 1],
+    "environment": ["test"],
+    "accounts_url": [
+        "accounts.zoho.eu",
+        "https://user:p4ss@accounts.zoho.eu",
+        "ftp://x",
+        "https://",
+    ],
+    "api_url": ["https://www.zohoapis.eu?token=t0k", "https://www.zohoapis.eu/#x", "http://[", 5],
+    "api_version": ["v1", "v9", "8", 8],
+    "start_date": ["yesterday", "2024-13-01", "01/02/2024", 20240101],
+    "modules": ["Leads", [1], [""]],
+    "exclude_modules": ["Leads", [None]],
+    "module_options": [
+        [],
+        {"Leads": []},
+        {"Leads": {"criterias": {}}},
+        {"Leads": {"criteria": "a"}},
+        {"Leads": {"custom_view_id": 5}},
+        {"Leads": {"related_fields": "Owner.email"}},
+        {"Leads": {"related_fields": ["Owner"]}},
+        {"Leads": {"related_fields": ["A.B.C"]}},
+    ],
+    "lookback_seconds": [-1, 1.5, "soon"],
+    "multiselect_separator": ["", 5],
+    "on_invalid_value": ["ignore"],
+    "on_stream_error": ["stop"],
+    "max_concurrent_jobs": [0, "many"],
+    "max_concurrent_requests": [0],
+    "poll_interval_seconds": [0, -1, "often"],
+    "max_poll_interval_seconds": [0],
+    "job_timeout_seconds": [0],
+    "request_timeout_seconds": [0],
+    "max_retries": [-1],
+    "downloads_per_minute": [0],
+    "api_credit_limit": [0, "all"],
+    "callback_url": [5],
+    "spool_directory": ["", 5],
+}
+
+
+def problems(**settings: Any) -> list[str]:
+    """What the tap finds wrong with a configuration."""
+    try:
+        TapZohoBulk(config={**SECRETS, **settings})
+    except ConfigValidationError as error:
+        return [str(each) for each in error.errors]
+    return []
+
+
+def test_the_secrets_alone_are_enough() -> None:
+    assert not problems()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in WRONG.items() for value in values]
+)
+def test_a_wrong_value_is_named(name: str, value: Any) -> None:
+    found = problems(**{name: value})
+
+    assert found
+    assert all(name in problem for problem in found)
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_missing_secret_is_named(name: str) -> None:
+    config = {key: value for key, value in SECRETS.items() if key != name}
+
+    with pytest.raises(ConfigValidationError) as raised:
+        TapZohoBulk(config=config)
+
+    assert any(name in str(error) for error in raised.value.errors)
+
+
+@pytest.mark.parametrize(
+    "flags", [(), ("--discover",), ("--test",)], ids=["sync", "discover", "test"]
+)
+def test_wrong_settings_are_all_named_before_any_request(
+    tap: TapCommand, serve: Serve, flags: tuple[str, ...]
+) -> None:
+    server = serve(Organisation.generate(only=["Tasks"]))
+    wrong: dict[str, Any] = {
+        "client_secret": ["s3cr3t-in-a-list"],
+        "data_center": "uk",
+        "start_date": "yesterday",
+        "poll_interval_seconds": "often",
+        "max_retries": -1,
+        "modules": "Tasks",
+        "module_options": {"Leads": {"criterias": {}}},
+        "accounts_url": "https://user:p4ss@accounts.zoho.eu",
+    }
+
+    run = tap.run(server, *flags, **wrong)
+
+    assert run.exit_code == 1
+    for name in wrong:
+        assert name in run.stderr
+    assert "s3cr3t" not in run.stderr
+    assert "p4ss" not in run.stderr
+    assert not server.requests
+    assert not run.messages
+
+
+def as_environment(settings: dict[str, Any]) -> dict[str, str]:
+    return {
+        f"TAP_ZOHO_BULK_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+        for name, value in settings.items()
+    }
+
+
+@pytest.fixture
+def server(serve: Serve) -> ZohoServer:
+    return serve(Organisation.generate(sizes={"Leads": 60}), page_size=15)
+
+
+def test_every_kind_of_setting_works_from_the_environment(
+    tap: TapCommand, server: ZohoServer
+) -> None:
+    criteria = {"field": {"api_name": "Lead_Source"}, "comparator": "equal", "value": "Web"}
+    settings = server.tap_config(
+        poll_interval_seconds=0.02,  # a number
+        downloads_per_minute=10_000,  # an integer
+        modules=["Leads", "Tasks"],  # an array
+        module_options={"Leads": {"criteria": criteria}},  # an object
+        emit_activate_version_messages=True,  # a boolean
+        start_date="2024-01-01T00:00:00Z",
+    )
+
+    running = tap.start(None, "--config", "ENV", environment=as_environment(settings))
+    run = tap.finish(running, server)
+
+    assert run.exit_code == 0, run.stderr
+    organisation = server.organisation
+    assert run.by_id("Leads") == {
+        key: record
+        for key, record in organisation.truth("Leads").items()
+        if record["Lead_Source"] == "Web" and record["Modified_Time"] >= "2024-01-01T00:00:00+00:00"
+    }
+    assert run.streams & organisation.modules.keys() <= {"Leads", "Tasks"}
+    assert {job.module for job in server.jobs} == {"Leads", "Tasks"}
+
+
+def test_a_wrong_value_in_the_environment_is_named(tap: TapCommand, server: ZohoServer) -> None:
+    for name, value in {
+        "poll_interval_seconds": "often",
+        "max_retries": "-1",
+        "data_center": "uk",
+    }.items():
+        environment = as_environment({**server.tap_config(), name: value})
+        running = tap.start(None, "--config", "ENV", environment=environment)
+        run = tap.finish(running, server)
+
+        assert run.exit_code == 1
+        assert name in run.stderr
+    assert not server.requests
+
+
+def test_the_environment_can_name_every_setting() -> None:
+    """Each comes from a variable as the kind that it is."""
+    values = {
+        "array": '["Leads"]',
+        "object": '{"Leads": {}}',
+        "integer": "7",
+        "number": "0.5",
+        "boolean": "true",
+    }
+    wanted: dict[str, Any] = {
+        "array": ["Leads"],
+        "object": {"Leads": {}},
+        "integer": 7,
+        "number": 0.5,
+        "boolean": True,
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        expected = {}
+        for name, schema in CONFIG_JSONSCHEMA["properties"].items():
+            kind = next((kind for kind in values if kind in schema["type"]), None)
+            if kind is not None and not name.startswith(("batch", "stream_map", "flatten")):
+                patch.setenv(f"TAP_ZOHO_BULK_{name.upper()}", values[kind])
+                expected[name] = wanted[kind]
+        tap = TapZohoBulk(config=SECRETS, parse_env_config=True)
+
+    assert len(expected) > 10
+    assert {name: tap.config[name] for name in expected} == expected
