@@ -97,7 +97,7 @@ class ZohoAuthenticator:
         self._accounts_url = (
             settings.accounts_url or f"https://{_ACCOUNTS_HOSTS[settings.data_center]}"
         ).rstrip("/")
-        self._limit = RateLimit(_TOKENS_PER_SPAN, _TOKEN_SPAN_SECONDS)
+        self._limit = RateLimit(_TOKENS_PER_SPAN, _TOKEN_SPAN_SECONDS, "access tokens")
         self._lock = threading.Lock()
         self._token: _AccessToken | None = None
 

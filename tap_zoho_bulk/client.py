@@ -104,7 +104,7 @@ class ZohoClient:
             max_concurrent_requests=settings.max_concurrent_requests,
         )
         self._authenticator = ZohoAuthenticator(settings, self._transport)
-        self._downloads = RateLimit(settings.downloads_per_minute, 60.0)
+        self._downloads = RateLimit(settings.downloads_per_minute, 60.0, "downloads")
         self._job_lock = threading.Lock()
 
     @property

@@ -35,6 +35,7 @@ MAX_WAIT_SECONDS = 60.0
 """Longest wait before an attempt is repeated, unless the server asks for more."""
 MAX_RETRY_AFTER_SECONDS = 600.0
 """Longest wait that a server may ask for."""
+_WORTH_TELLING_SECONDS = 1.0
 
 logger = logging.getLogger("tap-zoho-bulk.http")
 
@@ -58,9 +59,11 @@ class RateLimit:
     Args:
         count: Calls in a span.
         seconds: The span.
+        what: The calls in words, such as "downloads"; for the log.
     """
 
-    def __init__(self, count: int, seconds: float) -> None:
+    def __init__(self, count: int, seconds: float, what: str) -> None:
+        self._what = what
         self._passed: deque[float] = deque(maxlen=count)
         self._seconds = seconds
         self._lock = threading.Lock()
@@ -76,8 +79,16 @@ class RateLimit:
         """
         with self._lock:
             if len(self._passed) == self._passed.maxlen:
-                due = self._passed[0] + self._seconds
-                if stop.wait(max(0.0, due - time.monotonic())):
+                wait = max(0.0, self._passed[0] + self._seconds - time.monotonic())
+                if wait >= _WORTH_TELLING_SECONDS:
+                    logger.info(
+                        "Waiting %.0f s: no more than %d %s in %.0f s.",
+                        wait,
+                        len(self._passed),
+                        self._what,
+                        self._seconds,
+                    )
+                if stop.wait(wait):
                     raise StoppedError
             self._passed.append(time.monotonic())
 
