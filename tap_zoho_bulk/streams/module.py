@@ -104,10 +104,12 @@ class ModuleStream(ZohoStream):
         options = settings.module_options.get(self.name, ModuleOptions())
         incremental = self.replication_method == REPLICATION_INCREMENTAL
         key = self.effective_schema["properties"].get(self.replication_key, {})
-        if incremental and key.get("format") != "date-time":
+        selected = self.mask["properties", self.replication_key or ""]
+        if incremental and (key.get("format") != "date-time" or not selected):
             raise UnreadableStreamError(
-                f"{self.name}: `{self.replication_key}` is no date-time of this module, so it "
-                "cannot be a replication key. Choose `Modified_Time`, or FULL_TABLE replication."
+                f"{self.name}: `{self.replication_key}` is no selected date-time of this module, "
+                "so it cannot be the replication key. Choose `Modified_Time`, or FULL_TABLE "
+                "replication."
             )
         return BulkReadQuery(
             module=self.name,
