@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_zoho_bulk.exceptions import InvalidValueError
-from tap_zoho_bulk.field_types import json_schema
+from tap_zoho_bulk.field_types import converter, json_schema
 from tests.pages import csv_bytes, decode, page_of, zipped
 from tests.zoho_server.awkward import AWKWARD_TEXTAREAS
 
@@ -146,6 +146,82 @@ def test_any_table_comes_back_equal(table: Table, data: st.DataObject) -> None:
     assert repr(decoded) == repr(
         [{name: each[name] for name in ["id", *table.types]} for each in table.records()]
     )
+
+
+column_kinds = st.sampled_from(["integer", "double", "boolean", "date", "datetime"])
+unusual = st.sampled_from(
+    ["1.0", "+5", "-0", "007", "1e3", ".5", "TRUE", "False", "2024-02-29", "x", "1,2", "true,", ",", "2024-01-01T00:00:00Z", "2024-01-01T23:59:59+05:30", "2024-01-01T00:00:00.500-08:00", "2024-01-01T24:00:00+00:00", "2024-02-30T00:00:00+00:00", "2024-01-01T00:00:00+99:00"]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), data_type=column_kinds)
+def test_a_column_is_read_as_its_cells_are(data: st.DataObject, data_type: str) -> None:
+    """Columns of usual cells take a shorter way; it must lead to the same."""
+    cells = data.draw(
+        st.lists(st.one_of(_CELLS[data_type].map(lambda cell: cell[0]), unusual), min_size=1)
+    )
+    convert = converter(
+        json_schema({"data_type": data_type}, multiselect_array=False), multiselect_separator=None
+    )
+    try:
+        alone = [value for cell in cells for value in convert([cell])]
+    except ValueError:
+        with pytest.raises(ValueError):  # noqa: PT011 - its words are for the message only
+            convert(cells)
+        return
+
+    assert repr(convert(cells)) == repr(alone)
+
+
+def test_what_stands_far_into_a_page_is_read_as_at_its_start() -> None:
+    """Rows are read many at a time: this page is some dozens of such portions."""
+    fillers = "x" * 500
+    rows = [["Id", "Number", "At", "Text"]]
+    expected = []
+    for number in range(6_000):
+        odd = number % 1_000 == 999
+        rows.append(
+            [
+                str(number),
+                f"+{number}" if odd else str(number),
+                "2024-11-03T01:30:00.250-08:00" if odd else "2024-11-03T01:30:00-07:00",
+                f"{fillers}\r\n{number}",
+            ]
+        )
+        expected.append(
+            {
+                "id": str(number),
+                "Number": number,
+                "At": "2024-11-03T09:30:00.250000+00:00" if odd else "2024-11-03T08:30:00+00:00",
+                "Text": f"{fillers}\r\n{number}",
+            }
+        )
+    properties: dict[str, dict[str, Any]] = {
+        "Number": {"type": ["integer", "null"]},
+        "At": {"type": ["string", "null"], "format": "date-time"},
+        "Text": {"type": ["string", "null"]},
+    }
+
+    assert decode(page_of(zipped(csv_bytes(rows)), count=6_000), properties) == expected
+
+
+@pytest.mark.parametrize("number", [1, 2_999, 5_998])
+def test_one_bad_cell_among_many_is_the_only_null(number: int) -> None:
+    rows = [["Id", "Number", "Text"], *([str(n), str(n), "x" * 500] for n in range(6_000))]
+    rows[number + 1][1] = "twelve"
+    properties: dict[str, dict[str, Any]] = {
+        "Number": {"type": ["integer", "null"]},
+        "Text": {"type": ["string", "null"]},
+    }
+    page = page_of(zipped(csv_bytes(rows)), count=6_000)
+
+    decoded = decode(page, properties, null_if_invalid=True)
+
+    assert [n for n, record in enumerate(decoded) if record["Number"] is None] == [number]
+    assert [record["Number"] or 0 for record in decoded] == [
+        0 if n == number else n for n in range(6_000)
+    ]
 
 
 def test_a_header_alone_is_no_record() -> None:
