@@ -8,8 +8,8 @@ Source: https://www.zoho.com/crm/developer/docs/api/v8/refresh.html
 
 from __future__ import annotations
 
-import json
 import logging
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tap_zoho_bulk.exceptions import SignInError
-from tap_zoho_bulk.transport import RateLimit, TransientError, retry_after_seconds
+from tap_zoho_bulk.transport import RateLimit, TransientError, json_object, retry_after_seconds
 
 if TYPE_CHECKING:
     from tap_zoho_bulk.settings import Settings
@@ -150,12 +150,7 @@ class ZohoAuthenticator:
         ) as response:
             body = self._transport.read_text(response)
             status, headers = response.status_code, response.headers
-        try:
-            answer = json.loads(body)
-        except ValueError:
-            answer = None
-        if not isinstance(answer, dict):
-            answer = {}
+        answer = json_object(body)
         error = answer.get("error")
         code = self.redact(str(answer.get("code") if error is None else error))[:100]
         told = f"HTTP {status}" if code == "None" else f"{code}, HTTP {status}"
@@ -169,7 +164,7 @@ class ZohoAuthenticator:
                 "secrets go to one host only. Check `accounts_url` and `data_center`."
             )
         value = answer.get("access_token")
-        if isinstance(value, str) and value and error is None:
+        if isinstance(value, str) and _header_text(value) and error is None:
             life = _seconds(answer.get("expires_in"))
             # A short life is renewed when half is over, so that no token is stale when new.
             renew_at = asked_at + max(life - _RENEW_BEFORE_SECONDS, life / 2)
@@ -199,6 +194,9 @@ class ZohoAuthenticator:
             else:
                 domain = named
         return f"https://{_ENVIRONMENT_HOSTS[self._settings.environment]}.{domain}"
+
+
+_header_text = re.compile(r"[!-~]+").fullmatch
 
 
 def _zoho_domain(url: str) -> str | None:

@@ -21,7 +21,13 @@ from tap_zoho_bulk.exceptions import (
     SignInError,
     ZohoRefusedError,
 )
-from tap_zoho_bulk.transport import RateLimit, TransientError, Transport, retry_after_seconds
+from tap_zoho_bulk.transport import (
+    RateLimit,
+    TransientError,
+    Transport,
+    json_object,
+    retry_after_seconds,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -292,12 +298,7 @@ class ZohoClient:
         if status in {_HTTP_NO_CONTENT, _HTTP_NOT_MODIFIED}:
             return None
         retry_after = retry_after_seconds(response.headers)
-        try:
-            answer = jsonlib.loads(self._transport.read_text(response))
-        except ValueError:
-            answer = None
-        if not isinstance(answer, dict):
-            answer = {}
+        answer = json_object(self._transport.read_text(response))
         problem = _problem(answer)
         code = str(problem.get("code") or f"HTTP_{status}")
         if (

@@ -87,7 +87,9 @@ def list_modules(client: ZohoClient, settings: Settings) -> list[str]:
             continue
         if module.get("api_supported") is False:
             _skip(name, "Zoho's API does not support it")
-        elif name in _UNSUPPORTED_MODULES or module.get("generated_type") in _UNSUPPORTED_KINDS:
+        elif (
+            name in _UNSUPPORTED_MODULES or str(module.get("generated_type")) in _UNSUPPORTED_KINDS
+        ):
             _skip(name, "Zoho's bulk read does not support it")
         else:
             names.append(name)
@@ -159,7 +161,7 @@ def _describe(
         if api_name in {"id", "Id"}:
             continue
         schema = _property(field, settings)
-        data_type = field.get("data_type")
+        data_type = str(field.get("data_type"))
         if data_type in NOT_EXPORTABLE:
             schema["description"] = f"Bulk read cannot export fields of the type {data_type}."
             unsupported.add(api_name)

@@ -66,13 +66,13 @@ def json_schema(field: Mapping[str, Any], *, multiselect_array: bool) -> dict[st
             takes the type that it returns.
         multiselect_array: Whether multi-select picklists become arrays.
     """
-    data_type = field.get("data_type")
+    data_type = str(field.get("data_type"))
     if data_type in {"formula", "rollup_summary"}:
         returns = field.get(data_type)
-        data_type = returns.get("return_type") if isinstance(returns, dict) else None
+        data_type = str(returns.get("return_type")) if isinstance(returns, dict) else ""
     if data_type == "multiselectpicklist" and multiselect_array:
         return {**_TEXT_ARRAY}
-    return {**_SCHEMAS.get(str(data_type), _TEXT)}
+    return {**_SCHEMAS.get(data_type, _TEXT)}
 
 
 def converter(schema: Mapping[str, Any], *, multiselect_separator: str | None) -> Converter:

@@ -7,6 +7,7 @@ body is read past its limit.
 from __future__ import annotations
 
 import email.utils
+import json as jsonlib
 import logging
 import threading
 import time
@@ -260,6 +261,27 @@ class Transport:
         """Let go of all connections and make every thread's next request fail."""
         self.stop.set()
         self._session.close()
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Args:
+        body: Of an answer.
+
+    Returns:
+        The object; an empty one where the body is none. Halves of characters, which JSON can
+        name and UTF-8 cannot hold, are question marks.
+    """
+    try:
+        answer = jsonlib.loads(body)
+        if b"\\ud" in body.lower():
+            answer = jsonlib.loads(
+                jsonlib.dumps(answer, ensure_ascii=False).encode("utf-8", "replace")
+            )
+    except (ValueError, RecursionError):
+        return {}
+    return answer if isinstance(answer, dict) else {}
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:

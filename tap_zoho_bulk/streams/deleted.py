@@ -99,6 +99,7 @@ class DeletedRecordsStream(ZohoStream):
             headers["If-Modified-Since"] = since.replace(microsecond=0).isoformat()
         latest = bookmark
         page = 1
+        before: list[str] = []
         while True:
             answer = tap.client.get(
                 f"/crm/{tap.settings.api_version}/{module}/deleted",
@@ -110,13 +111,20 @@ class DeletedRecordsStream(ZohoStream):
                 credits=_PAGE_CREDITS,
             )
             rows = (answer or {}).get("data")
-            for row in rows if isinstance(rows, list) else []:
-                record = _record(module, row)
+            records = [_record(module, row) for row in (rows if isinstance(rows, list) else [])]
+            ids = [record["id"] for record in records]
+            if ids and ids == before:
+                raise InvalidValueError(
+                    f"{NAME}: page {page} of the deleted records of {module} is the same as the "
+                    "page before it, so the list has no end. Report it to Zoho's support."
+                )
+            before = ids
+            for record in records:
                 yield record
                 tap.summary[self.name].records += 1
                 latest = max(latest or "", record["deleted_time"] or "")
             info = (answer or {}).get("info")
-            if not rows or not isinstance(info, dict) or not info.get("more_records"):
+            if not records or not isinstance(info, dict) or not info.get("more_records"):
                 break
             page += 1
         if latest and self.replication_method == REPLICATION_INCREMENTAL:

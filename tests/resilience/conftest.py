@@ -12,6 +12,9 @@ from tests.resilience.forks import TapForks
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+SCALE = int(os.environ.get("TAP_TEST_SCALE", "1"))
+"""How far to go: 1 for each change; TAP_TEST_SCALE=10 is for a night."""
+
 
 @pytest.fixture(scope="module")
 def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TapForks]:
@@ -23,5 +26,5 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TapForks]:
 
 @pytest.fixture(scope="session")
 def scale() -> int:
-    """How far to go: 1 for each change; TAP_TEST_SCALE=10 is for a night."""
-    return int(os.environ.get("TAP_TEST_SCALE", "1"))
+    """How far to go; see SCALE."""
+    return SCALE
