@@ -24,6 +24,7 @@ from tap_zoho_bulk.discovery import discover_modules, list_modules
 from tap_zoho_bulk.exceptions import (
     StoppedError,
     StreamsFailedError,
+    TapZohoBulkError,
     TargetGoneError,
     UnreadableStreamError,
 )
@@ -215,12 +216,14 @@ class TapZohoBulk(Tap):
     def sync_all(self) -> None:
         try:
             super().sync_all()
-        except StoppedError:
-            if self._signal is None:
-                raise
+        except (StoppedError, TapZohoBulkError) as end:
+            # What was paid for is not lost, and trouble is not met again in the same place.
             self.note_progress()
-            self.state_writer.write_state(self.state)
-            sys.exit(128 + self._signal)  # as shells have it
+            if self.state:
+                self.state_writer.write_state(self.state)
+            if isinstance(end, StoppedError) and self._signal is not None:
+                sys.exit(128 + self._signal)  # as shells have it
+            raise
         except BrokenPipeError as error:  # Click would end the run without a word.
             raise TargetGoneError("The target closed the pipe. See its log.") from error
         finally:

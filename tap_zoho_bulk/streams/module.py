@@ -347,7 +347,7 @@ class ModuleStream(ZohoStream):
             and self.replication_method == REPLICATION_FULL_TABLE
             and self.emit_activate_version_messages
         ):
-            self._version = max(int(time.time()), (self._version or 0) + 1)
+            self._version = max(int(time.time() * 1000), (self._version or 0) + 1)
         self._stream_version = self._version
 
     @override
