@@ -136,20 +136,20 @@ class ZohoAuthenticator:
         return text
 
     def _renew(self) -> _AccessToken:
-        self._limit.wait(self._transport.stop)
-        asked_at = time.monotonic()
-        with self._transport.send(
-            "POST",
-            f"{self._accounts_url}/oauth/v2/token",
-            form={
-                "grant_type": "refresh_token",
-                "client_id": self._settings.client_id,
-                "client_secret": self._settings.client_secret,
-                "refresh_token": self._settings.refresh_token,
-            },
-        ) as response:
-            body = self._transport.read_text(response)
-            status, headers = response.status_code, response.headers
+        with self._limit.place(self._transport.stop):
+            asked_at = time.monotonic()
+            with self._transport.send(
+                "POST",
+                f"{self._accounts_url}/oauth/v2/token",
+                form={
+                    "grant_type": "refresh_token",
+                    "client_id": self._settings.client_id,
+                    "client_secret": self._settings.client_secret,
+                    "refresh_token": self._settings.refresh_token,
+                },
+            ) as response:
+                body = self._transport.read_text(response)
+                status, headers = response.status_code, response.headers
         answer = json_object(body)
         error = answer.get("error")
         code = self.redact(str(answer.get("code") if error is None else error))[:100]

@@ -10,6 +10,7 @@ import json as jsonlib
 import logging
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -192,6 +193,29 @@ class ZohoClient:
             ZohoRefusedError: When Zoho refuses the job.
             ZohoUnavailableError: When it keeps failing.
         """
+
+        def send(headers: Mapping[str, str], api_url: str) -> dict[str, Any]:
+            self._reserve_job(spending)
+            try:
+                with self._transport.send(
+                    "POST", api_url + path, headers=headers, json=body
+                ) as response:
+                    answer = self._json(response, what, scope)
+            except TransientError as error:
+                if error.undone:
+                    self._release_job(spending)
+                raise  # Else Zoho may have made the job, and taken its credits.
+            except (ZohoRefusedError, _TokenRejectedError):
+                self._release_job(spending)
+                raise
+            if answer is None:
+                raise TransientError("the answer is empty")
+            return answer
+
+        return self._authorised(what, send, {})
+
+    def _reserve_job(self, spending: Spending) -> None:
+        """Count a job before it is made, so that threads together keep to the limit."""
         limit = self._settings.api_credit_limit
         with self._job_lock:
             if limit is not None and self.spending.credits + JOB_CREDITS > limit:
@@ -201,20 +225,9 @@ class ZohoClient:
                 )
             self._spend(spending, credits=JOB_CREDITS, jobs=1)
 
-        def send(headers: Mapping[str, str], api_url: str) -> dict[str, Any]:
-            with self._transport.send(
-                "POST", api_url + path, headers=headers, json=body
-            ) as response:
-                answer = self._json(response, what, scope)
-            if answer is None:
-                raise TransientError("the answer is empty")
-            return answer
-
-        try:
-            return self._authorised(what, send, {})
-        except ZohoRefusedError:
-            self._spend(spending, credits=-JOB_CREDITS, jobs=-1)  # No job, nothing spent.
-            raise
+    def _release_job(self, spending: Spending) -> None:
+        """Count a job no more that was not made."""
+        self._spend(spending, credits=-JOB_CREDITS, jobs=-1)
 
     def download(
         self, url: str, file: IO[bytes], *, what: str, scope: str, spending: Spending
@@ -243,32 +256,39 @@ class ZohoClient:
         path = f"/{parts.path.lstrip('/')}" + (f"?{parts.query}" if parts.query else "")
 
         def send(headers: Mapping[str, str], api_url: str) -> int:
-            self._downloads.wait(self.stop)
-            with self._transport.send("GET", api_url + path, headers=headers) as response:
-                self._spend(spending, credits=1)
-                kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-                if response.status_code >= _HTTP_OK_BELOW or kind == "application/json":
-                    self._json(response, what, scope)
-                    raise TransientError("the answer is no file")
-                if kind.startswith("text/html"):
-                    raise TransientError("the answer is a web page, not a file")
-                file.seek(0)
-                file.truncate()
-                deadline = time.monotonic() + self._settings.job_timeout_seconds
-                size = 0
-                for chunk in self._transport.chunks(response, deadline=deadline):
-                    size += file.write(chunk)
-                    if size > MAX_DOWNLOAD_BYTES:
-                        raise ZohoRefusedError(
-                            what,
-                            status=response.status_code,
-                            code="TOO_LONG",
-                            advice=f"A result of more than {MAX_DOWNLOAD_BYTES} bytes is not read.",
-                        )
+            with ExitStack() as place:
+                place.enter_context(self._downloads.place(self.stop))
+                with self._transport.send("GET", api_url + path, headers=headers) as response:
+                    place.close()  # The answer is here; its body may take long.
+                    self._spend(spending, credits=1)
+                    size = self._save(response, file, what, scope)
             self._spend(spending, bytes=size)
             return size
 
         return self._authorised(what, send, {})
+
+    def _save(self, response: requests.Response, file: IO[bytes], what: str, scope: str) -> int:
+        """Read an answer that should be a file into a file; its size."""
+        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if response.status_code >= _HTTP_OK_BELOW or kind == "application/json":
+            self._json(response, what, scope)
+            raise TransientError("the answer is no file")
+        if kind.startswith("text/html"):
+            raise TransientError("the answer is a web page, not a file")
+        file.seek(0)
+        file.truncate()
+        deadline = time.monotonic() + self._settings.job_timeout_seconds
+        size = 0
+        for chunk in self._transport.chunks(response, deadline=deadline):
+            size += file.write(chunk)
+            if size > MAX_DOWNLOAD_BYTES:
+                raise ZohoRefusedError(
+                    what,
+                    status=response.status_code,
+                    code="TOO_LONG",
+                    advice=f"A result of more than {MAX_DOWNLOAD_BYTES} bytes is not read.",
+                )
+        return size
 
     def _authorised(
         self,
@@ -306,7 +326,11 @@ class ZohoClient:
             or status >= _HTTP_SERVER_ERROR
             or code in _TRANSIENT_CODES
         ):
-            raise TransientError(f"{code} (HTTP {status})", retry_after=retry_after)
+            raise TransientError(
+                f"{code} (HTTP {status})",
+                retry_after=retry_after,
+                undone=status < _HTTP_SERVER_ERROR and code != f"HTTP_{_HTTP_TIMEOUT}",
+            )
         if status == _HTTP_UNAUTHORIZED and code == "OAUTH_SCOPE_MISMATCH":
             raise MissingScopeError(
                 what,

@@ -9,10 +9,11 @@ from __future__ import annotations
 import email.utils
 import json as jsonlib
 import logging
+import math
+import queue
 import threading
 import time
-from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -38,6 +39,8 @@ MAX_RETRY_AFTER_SECONDS = 600.0
 """Longest wait that a server may ask for."""
 _WORTH_TELLING_SECONDS = 1.0
 
+_TICK_SECONDS = 0.5
+
 logger = logging.getLogger("tap-zoho-bulk.http")
 
 
@@ -47,30 +50,40 @@ class TransientError(Exception):
     Args:
         reason: What happened, in words, without secrets.
         retry_after: Seconds that the server asks to wait, or None.
+        undone: Whether the server surely did not do what it was asked for.
     """
 
-    def __init__(self, reason: str, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self, reason: str, *, retry_after: float | None = None, undone: bool = False
+    ) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
+        self.undone = undone
 
 
 class RateLimit:
-    """Lets at most `count` calls through in any span of `seconds`, for all threads together.
+    """Lets at most `count` requests reach a server in any span of `seconds`, of all threads.
+
+    A request takes a place from before it is sent until `seconds` after it was answered, as
+    nobody but the server knows when it counted it.
 
     Args:
-        count: Calls in a span.
+        count: Requests in a span.
         seconds: The span.
-        what: The calls in words, such as "downloads"; for the log.
+        what: The requests in words, such as "downloads"; for the log.
     """
 
     def __init__(self, count: int, seconds: float, what: str) -> None:
-        self._what = what
-        self._passed: deque[float] = deque(maxlen=count)
+        self._count = count
         self._seconds = seconds
-        self._lock = threading.Lock()
+        self._what = what
+        self._free_from: queue.SimpleQueue[float] = queue.SimpleQueue()
+        for _ in range(count):
+            self._free_from.put(-math.inf)
 
-    def wait(self, stop: threading.Event) -> None:
-        """Wait for a place: at most one span for each caller ahead.
+    @contextmanager
+    def place(self, stop: threading.Event) -> Iterator[None]:
+        """Wait for a place and hold it.
 
         Args:
             stop: Set when the run is ending.
@@ -78,20 +91,29 @@ class RateLimit:
         Raises:
             StoppedError: When it is.
         """
-        with self._lock:
-            if len(self._passed) == self._passed.maxlen:
-                wait = max(0.0, self._passed[0] + self._seconds - time.monotonic())
-                if wait >= _WORTH_TELLING_SECONDS:
-                    logger.info(
-                        "Waiting %.0f s: no more than %d %s in %.0f s.",
-                        wait,
-                        len(self._passed),
-                        self._what,
-                        self._seconds,
-                    )
-                if stop.wait(wait):
-                    raise StoppedError
-            self._passed.append(time.monotonic())
+        free_from = self._take(stop)
+        try:
+            wait = free_from - time.monotonic()
+            if wait >= _WORTH_TELLING_SECONDS:
+                logger.info(
+                    "Waiting %.0f s: no more than %d %s in %.0f s.",
+                    wait,
+                    self._count,
+                    self._what,
+                    self._seconds,
+                )
+            if stop.is_set() or (wait > 0 and stop.wait(wait)):
+                raise StoppedError
+            free_from = math.inf
+            yield
+        finally:
+            self._free_from.put(min(free_from, time.monotonic() + self._seconds))
+
+    def _take(self, stop: threading.Event) -> float:
+        while not stop.is_set():
+            with suppress(queue.Empty):
+                return self._free_from.get(timeout=_TICK_SECONDS)
+        raise StoppedError
 
 
 class Transport:

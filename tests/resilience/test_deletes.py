@@ -1,0 +1,208 @@
+"""Deleted records: who they are, since when, and that README's join gives the truth."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.resilience.organisations import QUICK, catalog, small_organisation
+from tests.resilience.target import UpsertingTarget
+from tests.singer import ROOT
+from tests.zoho_server import ZohoServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.resilience.forks import TapForks
+    from tests.zoho_server import LoggedRequest, Organisation
+
+MONDAY = datetime(2026, 3, 2, 9, tzinfo=timezone.utc)
+
+
+class Warehouse:
+    """What the tap loads of an organisation, run by run."""
+
+    def __init__(self, forks: TapForks, server: ZohoServer) -> None:
+        self.target = UpsertingTarget()
+        self.server = server
+        self._forks = forks
+        self._catalog = catalog(server.organisation, deleted=True)
+
+    def load(self) -> list[LoggedRequest]:
+        """Run the tap, which must succeed; the requests for deleted records."""
+        before = len(self.server.requests)
+        ended = self._forks.start(
+            self.server.tap_config(**QUICK), catalog=self._catalog, state=self.target.state
+        ).read_lines(lambda line: bool(self.target.take(line)))
+        assert ended.exit_code == 0, ended.stderr
+        asked = self.server.requests[before:]
+        return [request for request in asked if request.path.endswith("/deleted")]
+
+    def deleted(self, module: str) -> dict[str, str]:
+        """The types of a module's deleted records, by id."""
+        rows = self.target.rows("deleted_records")
+        return {row["id"]: row["type"] for row in rows if row["module"] == module}
+
+    def bookmark(self, module: str) -> str | None:
+        """How far a module's deleted records have been read."""
+        assert self.target.state is not None
+        partitions = self.target.state["bookmarks"]["deleted_records"]["partitions"]
+        (value,) = [
+            each.get("replication_key_value")
+            for each in partitions
+            if each["context"] == {"module": module}
+        ]
+        assert value is None or isinstance(value, str)
+        return value
+
+
+@pytest.fixture
+def organisation() -> Organisation:
+    made = small_organisation({"Leads": 20, "Deals": 10})
+    made.set_now(MONDAY)
+    return made
+
+
+@pytest.fixture
+def warehouse(forks: TapForks, organisation: Organisation) -> Iterator[Warehouse]:
+    with ZohoServer(organisation, page_size=50, tokens_per_ten_minutes=None) as server:
+        yield Warehouse(forks, server)
+
+
+def test_the_recycle_bin_and_what_is_gone_are_told_apart(
+    warehouse: Warehouse, organisation: Organisation
+) -> None:
+    leads = list(organisation.module("Leads").records)
+    warehouse.load()
+    organisation.advance(timedelta(hours=1))
+    organisation.delete("Leads", leads[0])
+    organisation.delete("Leads", leads[1], permanent=True)
+    warehouse.load()
+    first = warehouse.deleted("Leads")
+    organisation.advance(timedelta(hours=1))
+    organisation.delete("Leads", leads[0], permanent=True)  # out of the bin, too
+    warehouse.load()
+
+    assert first == {leads[0]: "recycle", leads[1]: "permanent"}
+    assert warehouse.deleted("Leads") == {leads[0]: "permanent", leads[1]: "permanent"}
+    assert warehouse.deleted("Deals") == {}
+
+
+def test_each_module_has_a_bookmark_of_its_own(
+    warehouse: Warehouse, organisation: Organisation
+) -> None:
+    leads, deals = (list(organisation.module(name).records) for name in ("Leads", "Deals"))
+    organisation.delete("Leads", leads[0])
+    organisation.advance(timedelta(days=1))
+    organisation.delete("Deals", deals[0])
+    nothing_known = warehouse.load()
+    asked = warehouse.load()
+
+    assert [request.headers.get("if-modified-since") for request in nothing_known] == [None, None]
+    assert warehouse.bookmark("Leads") == "2026-03-02T09:00:00+00:00"
+    assert warehouse.bookmark("Deals") == "2026-03-03T09:00:00+00:00"
+    since = {request.path.split("/")[3]: request.headers["if-modified-since"] for request in asked}
+    assert since == {
+        "Leads": "2026-03-02T08:50:00+00:00",
+        "Deals": "2026-03-03T08:50:00+00:00",
+    }
+
+
+def test_nothing_deleted_is_no_error_and_moves_no_bookmark(
+    warehouse: Warehouse, organisation: Organisation
+) -> None:
+    leads = list(organisation.module("Leads").records)
+    first = warehouse.load()
+    organisation.delete("Leads", leads[0])
+    warehouse.load()
+    bookmark = warehouse.bookmark("Leads")
+    organisation.advance(timedelta(days=90))  # Zoho has forgotten it.
+    last = warehouse.load()
+
+    assert {request.status for request in first} == {204}
+    assert {request.path.split("/")[3]: request.status for request in last} == {
+        "Leads": 304,
+        "Deals": 204,
+    }
+    assert warehouse.bookmark("Leads") == bookmark
+    assert set(warehouse.deleted("Leads")) == {leads[0]}
+
+
+def test_more_than_two_thousand_rows(forks: TapForks) -> None:
+    organisation = small_organisation({"Leads": 2345, "Deals": 3})
+    gone = list(organisation.module("Leads").records)[:2301]
+    for number, record_id in enumerate(gone):
+        organisation.delete("Leads", record_id, permanent=number % 3 == 0)
+    with ZohoServer(organisation) as server:
+        warehouse = Warehouse(forks, server)
+        asked = warehouse.load()
+
+    assert set(warehouse.deleted("Leads")) == set(gone)
+    assert list(warehouse.deleted("Leads").values()).count("permanent") == 767
+    pages = [request.query["page"] for request in asked if "/Leads/" in request.path]
+    assert pages == [str(page) for page in range(1, 13)]
+
+
+def living(warehouse: Warehouse) -> set[str]:
+    """The leads that are left by README's own SQL."""
+    (sql,) = re.findall(r"```sql\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    database = sqlite3.connect(":memory:")
+    try:
+        database.execute('create table leads (id text, "Modified_Time" text)')
+        database.execute("create table deleted_records (module text, id text, deleted_time text)")
+        rows: list[Any] = warehouse.target.rows("Leads")
+        database.executemany("insert into leads values (:id, :Modified_Time)", rows)
+        rows = warehouse.target.rows("deleted_records")
+        database.executemany(
+            "insert into deleted_records values (:module, :id, :deleted_time)", rows
+        )
+        return {row[0] for row in database.execute(sql)}
+    finally:
+        database.close()
+
+
+def test_the_join_in_readme_gives_the_truth(
+    warehouse: Warehouse, organisation: Organisation
+) -> None:
+    """Records are made, changed, deleted, restored and deleted again, over many runs."""
+    leads = list(organisation.module("Leads").records)
+
+    def later() -> None:
+        organisation.advance(timedelta(minutes=7))
+
+    def check() -> None:
+        warehouse.load()
+        assert living(warehouse) == set(organisation.module("Leads").records)
+
+    check()
+    later()
+    organisation.delete("Leads", leads[0])
+    organisation.delete("Leads", leads[1], permanent=True)
+    organisation.delete("Deals", next(iter(organisation.module("Deals").records)))
+    check()
+    later()
+    organisation.restore("Leads", leads[0])
+    check()
+    later()
+    organisation.update("Leads", leads[2], Name="changed")
+    organisation.delete("Leads", leads[2])
+    check()
+    later()
+    organisation.delete("Leads", leads[0])
+    later()
+    organisation.restore("Leads", leads[2])
+    organisation.insert("Leads", count=3)
+    check()
+    later()
+    # Between two runs: gone and back, and back and gone.
+    organisation.delete("Leads", leads[3])
+    organisation.restore("Leads", leads[0])
+    later()
+    organisation.restore("Leads", leads[3])
+    organisation.delete("Leads", leads[0], permanent=True)
+    check()
+    assert warehouse.deleted("Leads")[leads[0]] == "permanent"

@@ -1,0 +1,102 @@
+"""One stream's failure is its own: the others are whole, and the run says what failed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.resilience.organisations import QUICK, catalog, small_organisation
+from tests.resilience.target import UpsertingTarget
+from tests.zoho_server import Fault, ZohoServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.resilience.forks import TapForks
+
+SIZES = {"First": 12, "Middle": 12, "Undated": 7, "Last": 12}
+
+
+def bad_job(server: ZohoServer, catalog: dict[str, Any], stream: str) -> None:
+    del catalog
+    server.faults.add(Fault(kind="job_failure", module=stream, times=None))
+
+
+def bad_page(server: ZohoServer, catalog: dict[str, Any], stream: str) -> None:
+    del catalog
+    server.faults.add(Fault(kind="ragged_row", module=stream, skip=1, times=None))
+
+
+def bad_value(server: ZohoServer, catalog: dict[str, Any], stream: str) -> None:
+    del server
+    (entry,) = [each for each in catalog["streams"] if each["stream"] == stream]
+    entry["schema"]["properties"]["Name"] = {"type": ["integer", "null"]}
+
+
+def bad_replication_key(server: ZohoServer, catalog: dict[str, Any], stream: str) -> None:
+    del server
+    (entry,) = [each for each in catalog["streams"] if each["stream"] == stream]
+    entry |= {"replication_key": "Name", "replication_method": "INCREMENTAL"}
+
+
+def unknown_field(server: ZohoServer, catalog: dict[str, Any], stream: str) -> None:
+    del catalog
+    server.organisation.module(stream).bulk_error = "INVALID_REQUEST"
+
+
+@pytest.mark.parametrize(
+    "breaks", [bad_job, bad_page, bad_value, bad_replication_key, unknown_field]
+)
+@pytest.mark.parametrize("failing", SIZES)
+def test_the_others_are_whole(
+    forks: TapForks,
+    failing: str,
+    breaks: Callable[[ZohoServer, dict[str, Any], str], None],
+) -> None:
+    organisation = small_organisation(SIZES, undated=["Undated"])
+    target = UpsertingTarget()
+    with ZohoServer(organisation, page_size=5) as server:
+        chosen = catalog(organisation, deleted=True)
+        breaks(server, chosen, failing)
+
+        ended = forks.start(
+            server.tap_config(**QUICK, max_concurrent_jobs=2), catalog=chosen
+        ).read_lines(lambda line: bool(target.take(line)))
+
+    assert ended.exit_code == 1
+    errors = [line for line in ended.stderr.split("\n") if "| ERROR" in line]
+    assert "1 of 5 streams failed" in errors[-1]
+    assert failing in errors[-1]
+    assert "Traceback" not in ended.stderr
+    assert target.state is not None
+    for stream in set(SIZES) - {failing}:
+        assert target.by_id(stream) == organisation.truth(stream)
+        bookmark = target.state["bookmarks"].get(stream, {})
+        assert "bulk_read" not in bookmark
+        assert ("replication_key_value" in bookmark) == (stream != "Undated")
+    assert "replication_key_value" not in target.state["bookmarks"].get(failing, {})
+
+
+def test_with_abort_the_run_ends_there_and_what_was_done_stays(forks: TapForks) -> None:
+    organisation = small_organisation(SIZES)
+    target = UpsertingTarget()
+    with ZohoServer(organisation, page_size=5) as server:
+        server.faults.add(Fault(kind="job_failure", module="Middle", times=None))
+        chosen = catalog(organisation)
+
+        ended = forks.start(
+            server.tap_config(**QUICK, on_stream_error="abort"), catalog=chosen
+        ).read_lines(lambda line: bool(target.take(line)))
+        jobs = len(server.jobs)
+        server.faults.clear()
+        again = forks.start(
+            server.tap_config(**QUICK), catalog=chosen, state=target.state
+        ).read_lines(lambda line: bool(target.take(line)))
+
+        assert ended.exit_code == 1
+        assert "Middle" in ended.stderr
+        assert jobs
+        assert again.exit_code == 0
+    for stream in SIZES:
+        assert target.by_id(stream) == organisation.truth(stream)

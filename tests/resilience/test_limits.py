@@ -1,0 +1,202 @@
+"""Zoho's limits and the user's: kept before Zoho says no, and a run that stops at one goes on."""
+
+from __future__ import annotations
+
+import random
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_zoho_bulk import transport
+from tap_zoho_bulk.exceptions import StoppedError
+from tap_zoho_bulk.transport import RateLimit
+from tests.resilience.organisations import QUICK, catalog, small_organisation
+from tests.resilience.target import UpsertingTarget
+from tests.zoho_server import Fault, RandomFaults, ZohoServer
+
+if TYPE_CHECKING:
+    from tests.resilience.forks import Ended, TapForks
+    from tests.zoho_server import LoggedRequest, Organisation
+
+JOB_CREDITS = 50
+
+
+@dataclass
+class Clock(threading.Event):
+    """A clock that only waiting moves, and an event that nobody sets."""
+
+    now: float = 0.0
+    slept: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def monotonic(self) -> float:
+        """The time."""
+        return self.now
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Let the time pass."""
+        assert timeout is not None, "a wait without end"
+        self.slept.append(timeout)
+        self.now += timeout
+        return False
+
+
+@pytest.mark.parametrize(("count", "seconds"), [(10, 60.0), (10, 600.0), (1, 60.0)])
+@pytest.mark.parametrize("seed", range(5))
+def test_zoho_never_sees_more_requests_in_a_span(
+    monkeypatch: pytest.MonkeyPatch, count: int, seconds: float, seed: int
+) -> None:
+    """However long a request takes on its way, and however long until the next."""
+    clock = Clock()
+    monkeypatch.setattr(transport, "time", clock)
+    limit = RateLimit(count, seconds, "requests")
+    rng = random.Random(seed)
+    arrived = []
+
+    for _ in range(20 * count):
+        with limit.place(clock):
+            clock.now += rng.choice([0.0, 0.0, rng.uniform(0, seconds / 3)])
+            arrived.append(clock.now)
+            clock.now += rng.choice([0.0, rng.uniform(0, 1)])
+        clock.now += rng.choice([0.0, 0.0, 0.0, rng.uniform(0, seconds / 5)])
+
+    for first, one_too_many in zip(arrived, arrived[count:], strict=False):
+        assert one_too_many - first > seconds - 1e-6
+    # And no slower than that asks for.
+    assert all(0 <= each < seconds + 1e-6 for each in clock.slept)
+
+
+def test_a_limit_lets_through_at_once_what_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(transport, "time", clock)
+    limit = RateLimit(10, 60.0, "requests")
+
+    for _ in range(10):
+        with limit.place(clock):
+            pass
+    assert clock.now == 0
+    with limit.place(clock):
+        assert clock.now == 60
+
+
+def test_threads_share_a_limit_and_all_end_when_told_to_stop() -> None:
+    stop = threading.Event()
+    limit = RateLimit(3, 600.0, "requests")
+    through, stopped = [], []
+
+    def ask() -> None:
+        try:
+            with limit.place(stop):
+                through.append(1)
+        except StoppedError:
+            stopped.append(1)
+
+    threads = [threading.Thread(target=ask) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    stop.set()
+    for thread in threads:
+        thread.join(10)
+
+    assert not any(thread.is_alive() for thread in threads)
+    assert len(through) <= 3
+    assert len(through) + len(stopped) == 10
+
+
+def sync(forks: TapForks, server: ZohoServer, target: UpsertingTarget, **settings: Any) -> Ended:
+    """Run the tap once, from the last STATE, without metadata."""
+    tap = forks.start(
+        server.tap_config(**{**QUICK, **settings}),
+        catalog=catalog(server.organisation),
+        state=target.state,
+    )
+    return tap.read_lines(lambda line: bool(target.take(line)))
+
+
+def check_whole(target: UpsertingTarget, organisation: Organisation) -> None:
+    for stream in organisation.modules:
+        assert target.by_id(stream) == organisation.truth(stream), stream
+
+
+def test_requests_at_once_stay_within_the_edition(forks: TapForks) -> None:
+    organisation = small_organisation({f"M{number}": 12 for number in range(10)})
+    target = UpsertingTarget()
+    with ZohoServer(organisation, page_size=5, latency=0.02, concurrent_requests=3) as server:
+        ended = sync(forks, server, target, max_concurrent_requests=3, max_retries=0)
+
+        assert ended.exit_code == 0, ended.stderr
+        check_whole(target, organisation)
+        assert server.peak_concurrency == 3  # all that may be used, and no more
+        assert not [request for request in server.requests if request.status == 429]
+
+
+def test_signing_in_stays_within_ten_in_ten_minutes(forks: TapForks) -> None:
+    """Ten runs' worth of dead tokens do not make the tap ask for more tokens than Zoho gives."""
+    organisation = small_organisation({"Orders": 20})
+    target = UpsertingTarget()
+    with ZohoServer(organisation, page_size=5) as server:
+        dead = Fault(status=401, body={"code": "INVALID_TOKEN"}, path="/read", times=None)
+        server.faults.add(dead)
+
+        ended = sync(forks, server, target)
+
+        assert ended.exit_code == 1
+        assert "does not accept it" in ended.stderr
+        assert len(server.requests_matching("POST", "/oauth/")) == 2
+
+
+@pytest.mark.parametrize("trouble", ["none", "lost answers", "5xx", "too many requests"])
+@pytest.mark.parametrize("limit", [260, 400])
+def test_no_job_starts_that_passes_the_credit_limit(
+    forks: TapForks, limit: int, trouble: str
+) -> None:
+    organisation = small_organisation({"Orders": 17, "Visits": 12, "Rooms": 3})
+    target = UpsertingTarget()
+    with ZohoServer(organisation, page_size=5, tokens_per_ten_minutes=None) as server:
+        kinds = {
+            "lost answers": "lost",
+            "5xx": "server_error",
+            "too many requests": "too_many_requests",
+        }
+        if trouble in kinds:
+            server.faults.add(
+                RandomFaults(seed=limit, rate=0.3, kinds=[kinds[trouble]], path=r"/read$")
+            )
+        spent_before = 0
+        too_much: list[int] = []
+
+        def answered(request: LoggedRequest) -> None:
+            if request.method == "POST" and request.path.endswith("/read"):
+                spent = server.credits - spent_before
+                if spent > limit:
+                    too_much.append(spent)
+
+        server.on_response = answered
+        for _ in range(20):
+            ended = sync(forks, server, target, api_credit_limit=limit, max_retries=4)
+            if "api_credit_limit" not in ended.stderr:
+                break
+            assert ended.exit_code == 0, ended.stderr
+            spent_before = server.credits
+        assert ended.exit_code == 0, ended.stderr
+        check_whole(target, organisation)
+        assert not too_much
+
+
+def test_a_run_that_stops_at_the_credit_limit_pays_for_no_job_twice(forks: TapForks) -> None:
+    organisation = small_organisation({"Orders": 30})
+    target = UpsertingTarget()
+    with ZohoServer(organisation, page_size=5) as server:
+        runs = 0
+        while target.by_id("Orders") != organisation.truth("Orders"):
+            ended = sync(forks, server, target, api_credit_limit=160)
+            runs += 1
+            assert ended.exit_code == 0, ended.stderr
+            assert runs < 5
+
+        assert [job.page for job in server.jobs] == [1, 2, 3, 4, 5, 6]
+        assert runs == 2
