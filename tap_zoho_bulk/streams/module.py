@@ -51,6 +51,8 @@ T = TypeVar("T")
 
 PROGRESS = "bulk_read"
 """Where a stream's state keeps how to go on with a chain that is not at its end."""
+VERSION = "version"
+"""Where a full table's state keeps its last version, so that the next one is greater."""
 
 _UNSUPPORTED_CODES = frozenset({"JOB_NOT_SUPPORTED", "MODULE_NOT_SUPPORTED"})
 
@@ -185,8 +187,9 @@ class ModuleStream(ZohoStream):
             return Position()
         self.logger.info("Going on where an earlier run stopped: page %d.", position.page)
         chain.recall(position, progress.get("ahead"))
-        self._latest = progress.get("latest")
-        self._version = progress.get("version")
+        latest, version = progress.get("latest"), progress.get(VERSION)
+        self._latest = latest if isinstance(latest, str) else None
+        self._version = version if isinstance(version, int) else None
         return position
 
     def note_progress(self, feed: Feed) -> None:
@@ -203,7 +206,7 @@ class ModuleStream(ZohoStream):
             **position.to_state(),
             "ahead": feed.chain.ahead(position) or None,
             "latest": self._latest,
-            "version": self._version,
+            VERSION: self._version,
         }
         self.stream_state[PROGRESS] = {
             key: value for key, value in progress.items() if value is not None
@@ -334,6 +337,7 @@ class ModuleStream(ZohoStream):
             state["replication_key"] = self.replication_key
         elif self._version is not None:
             super()._write_activate_version_message(self._version)
+            self.stream_state[VERSION] = self._version
         self._forget_progress()
 
     def _forget_progress(self) -> None:
@@ -347,7 +351,10 @@ class ModuleStream(ZohoStream):
             and self.replication_method == REPLICATION_FULL_TABLE
             and self.emit_activate_version_messages
         ):
-            self._version = max(int(time.time() * 1000), (self._version or 0) + 1)
+            # In seconds, as the SDK has it: its targets' columns may hold 32 bits only.
+            last = self._version or self.stream_state.get(VERSION)
+            following = last + 1 if isinstance(last, int) else 0
+            self._version = max(int(time.time()), following)
         self._stream_version = self._version
 
     @override
