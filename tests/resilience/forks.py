@@ -48,13 +48,16 @@ class ForkedTap:
         assert self._pid is not None
         return self._pid
 
-    def read_lines(self, on_line: Callable[[bytes], bool]) -> Ended:
+    def read_lines(
+        self, on_line: Callable[[bytes], bool], *, seconds: float = LONGEST_RUN_SECONDS
+    ) -> Ended:
         """Hand over each whole line of stdout until the process has ended.
 
         Args:
             on_line: Takes a line; False closes the pipe, as a target does that crashes.
+            seconds: How long that may take.
         """
-        watchdog = threading.Timer(LONGEST_RUN_SECONDS, self.send_signal, [signal.SIGKILL])
+        watchdog = threading.Timer(seconds, self.send_signal, [signal.SIGKILL])
         watchdog.start()
         try:
             with os.fdopen(self._stdout, "rb") as lines:
