@@ -3,8 +3,8 @@
 Invariant: a converter gives exactly the values that the cells' texts stand for, or raises
 ValueError; it never guesses. An empty cell is null.
 
-A converter takes a column of many rows at once. Where the whole column has the usual form, which
-one search tells, its cells are converted without another look; else each is looked at by itself.
+A converter takes a column of many rows at once, and has two ways: a quick one for cells of the
+form that Zoho writes, which ends when it meets any other, and one that looks at each by itself.
 
 Source: https://www.zoho.com/crm/developer/docs/api/v8/field-meta.html
 """
@@ -12,9 +12,8 @@ Source: https://www.zoho.com/crm/developer/docs/api/v8/field-meta.html
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -128,69 +127,81 @@ def _texts(cells: Sequence[str]) -> list[Any]:
 
 
 def _integers(cells: Sequence[str]) -> list[Any]:
-    if _is_usual(_usual_integers, cells):
-        return [int(cell) if cell else None for cell in cells]
+    if _are_digits(cells, b"-"):
+        try:
+            return [int(cell) if cell else None for cell in cells]
+        except ValueError:
+            pass  # A sign stands where it cannot; below it is said without showing the cell.
     return [_to_integer(cell) if cell else None for cell in cells]
 
 
 def _numbers(cells: Sequence[str]) -> list[Any]:
-    if _is_usual(_usual_numbers, cells):
-        return [Decimal(cell) if cell else None for cell in cells]
+    if _are_digits(cells, b"-."):
+        try:
+            return [Decimal(cell) if cell else None for cell in cells]
+        except ArithmeticError:
+            pass  # A sign or a point stands where it cannot.
     return [_to_number(cell) if cell else None for cell in cells]
 
 
 def _booleans(cells: Sequence[str]) -> list[Any]:
-    try:
-        return [_BOOLEANS[cell] for cell in cells]
-    except KeyError:
-        return [_to_boolean(cell) if cell else None for cell in cells]
+    return list(map(_boolean_values.__getitem__, cells))
 
 
 def _dates(cells: Sequence[str]) -> list[Any]:
-    return [_to_date(cell) if cell else None for cell in cells]
+    return list(map(_date_values.__getitem__, cells))
 
 
 def _datetimes(cells: Sequence[str]) -> list[Any]:
-    if _is_usual(_usual_datetimes, cells):
-        return [
-            f"{_utc_hours[cell[:13] + cell[19:]]}{cell[13:19]}+00:00" if cell else None
-            for cell in cells
-        ]
-    return [to_utc(cell) if cell else None for cell in cells]
+    values: list[Any] = []
+    try:
+        for cell in cells:
+            if not cell:
+                values.append(None)
+                continue
+            # In few small tables, which a processor's cache holds.
+            days, hour = _utc_hours[cell[10:13] + cell[19:]]
+            minute, second = _sixtieths[cell[13:16]], _sixtieths[cell[16:19]]
+            values.append(f"{days[cell[:10]]}{hour}{minute}{second}+00:00")
+    except ValueError:
+        return [to_utc(cell) if cell else None for cell in cells]
+    return values
 
 
-def _usual(cell: str) -> Callable[[str], re.Match[str] | None]:
-    """Compile what tells whether all cells of a column, joined by commas, have a form."""
-    return re.compile(f"(?:{cell})?(?:,(?:{cell})?)*").fullmatch
+def _are_digits(cells: Sequence[str], others: bytes) -> bool:
+    """Tell whether the cells are of ASCII digits and some other characters only.
+
+    If so, Python reads them as numbers just where they are: there are no spaces, underscores,
+    other alphabets' digits, or names such as "Infinity", which it would take, too.
+    """
+    text = "".join(cells)
+    return (
+        text.isascii()
+        and not text.encode().translate(None, b"0123456789" + others)
+        and max(map(len, cells)) <= _MAX_DIGITS
+    )
 
 
-_usual_integers = _usual(r"-?[0-9]{1,18}")
-_usual_numbers = _usual(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?")
-# Whole hours of offset, so that minutes and seconds are the same in UTC.
-_usual_datetimes = _usual(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-5][0-9]:[0-5][0-9][+-][0-9]{2}:00"
-)
-_BOOLEANS = {"": None, "false": False, "true": True}
+class _Known(dict[str, Any]):
+    """Values by text, each converted when it is first met.
 
+    Args:
+        convert: Gives a text's value, or raises ValueError.
+    """
 
-def _is_usual(usual: Callable[[str], re.Match[str] | None], cells: Sequence[str]) -> bool:
-    joined = ",".join(cells)
-    # A comma more than the joining ones stands inside a cell.
-    return joined.count(",") == len(cells) - 1 and usual(joined) is not None
+    def __init__(self, convert: Callable[[str], Any]) -> None:
+        super().__init__()
+        self._convert = convert
 
-
-class _UtcHours(dict[str, str]):
-    """Hours in UTC, as `YYYY-MM-DDTHH`, by hour and offset, as `YYYY-MM-DDTHH+HH:00`."""
-
-    def __missing__(self, key: str) -> str:
-        if len(self) >= _MAX_HOURS:
+    def __missing__(self, text: str) -> Any:
+        value = self._convert(text)
+        if len(self) >= _MAX_KNOWN:
             self.clear()
-        hour = self[key] = to_utc(f"{key[:13]}:00:00{key[13:]}")[:13]
-        return hour
+        self[text] = value
+        return value
 
 
-_MAX_HOURS = 1 << 15  # nearly four years of them, in some 5 MB
-_utc_hours = _UtcHours()
+_MAX_KNOWN = 1 << 15  # of days, 90 years
 
 
 # Single cells
@@ -198,6 +209,8 @@ _utc_hours = _UtcHours()
 _integer_text = re.compile(r"([+-]?[0-9]+)(?:\.0*)?").fullmatch
 _number_text = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?").fullmatch
 _date_text = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}").fullmatch
+_hour_text = re.compile(r"T[0-9]{2}[+-][0-9]{2}:00").fullmatch
+_sixtieth_text = re.compile(r":[0-5][0-9]").fullmatch
 
 
 def _to_integer(cell: str) -> int:
@@ -215,13 +228,12 @@ def _to_number(cell: str) -> Decimal:
 
 
 def _to_boolean(cell: str) -> bool:
-    value = _BOOLEANS.get(cell.lower())
+    value = {"false": False, "true": True}.get(cell.lower())
     if value is None:
         raise ValueError("neither true nor false")
     return value
 
 
-@lru_cache(maxsize=1 << 15)
 def _to_date(cell: str) -> str:
     if _date_text(cell) is None:
         raise ValueError("not a date (YYYY-MM-DD)")
@@ -232,4 +244,37 @@ def _to_date(cell: str) -> str:
     return cell
 
 
+def _to_day(shift: int) -> Callable[[str], str]:
+    """Give what turns a date into the one so many days later."""
+
+    def convert(cell: str) -> str:
+        try:
+            return (date.fromisoformat(_to_date(cell)) + timedelta(days=shift)).isoformat()
+        except OverflowError as error:
+            raise ValueError("a date-time out of range in UTC") from error
+
+    return convert
+
+
+def _to_utc_hour(cell: str) -> tuple[_Known, str]:
+    """Turn `THH+HH:00` into the table of the days in UTC, and the hour there, as `THH`."""
+    if _hour_text(cell) is None:
+        raise ValueError("no usual hour")
+    instant = to_utc(f"2000-01-02{cell[:3]}:00:00{cell[3:]}")
+    return _days[int(instant[8:10]) - 2], instant[10:13]
+
+
+def _to_sixtieth(cell: str) -> str:
+    """Take `:MM` or `:SS` as it is."""
+    if _sixtieth_text(cell) is None:
+        raise ValueError("no usual minute or second")
+    return cell
+
+
+_boolean_values = _Known(lambda cell: _to_boolean(cell) if cell else None)
+_date_values = _Known(lambda cell: _to_date(cell) if cell else None)
+_days = {shift: _Known(_to_day(shift)) for shift in (-1, 0, 1)}
+# Whole hours of offset, so that minutes and seconds are the same in UTC.
+_utc_hours = _Known(_to_utc_hour)
+_sixtieths = _Known(_to_sixtieth)
 _MAX_DIGITS = 1000

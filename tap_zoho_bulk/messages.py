@@ -54,7 +54,8 @@ class ChunkWriter(MsgSpecWriter):
             repeat(msgspec.UNSET if version is None else version),
             repeat(datetime.now(timezone.utc)),
         )
-        self._write(encoder.encode_lines(lines))
+        # A list: msgspec 0.22 never frees what another iterable gives it.
+        self._write(encoder.encode_lines(list(lines)))
 
     @override
     def write_message(self, message: Message) -> None:
