@@ -16,6 +16,8 @@ from singer_sdk.contrib.msgspec import MsgSpecWriter, encoder
 from typing_extensions import override
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from singer_sdk.singerlib.encoding.simple import Message
 
     from tap_zoho_bulk.bulk_read.rows import Chunk
@@ -26,7 +28,7 @@ class _Line(msgspec.Struct, gc=False):
 
     type: str
     stream: str
-    record: msgspec.Struct
+    record: Any
     version: int | msgspec.UnsetType
     time_extracted: datetime
 
@@ -36,7 +38,7 @@ class ChunkWriter(MsgSpecWriter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._record_types: dict[tuple[str, ...], type[msgspec.Struct]] = {}
+        self._record_types: dict[tuple[str, ...], Callable[..., Any]] = {}
 
     def write_chunk(self, stream: str, chunk: Chunk, version: int | None) -> None:
         """Write a RECORD message for each record.
@@ -54,7 +56,7 @@ class ChunkWriter(MsgSpecWriter):
             repeat(msgspec.UNSET if version is None else version),
             repeat(datetime.now(timezone.utc)),
         )
-        # A list: msgspec 0.22 never frees what another iterable gives it.
+        # A list: msgspec 0.22 never frees an iterator, nor so the columns behind it.
         self._write(encoder.encode_lines(list(lines)))
 
     @override
@@ -71,12 +73,18 @@ class ChunkWriter(MsgSpecWriter):
                 written += sys.stdout.buffer.write(rest)
         sys.stdout.flush()
 
-    def _record_type(self, names: tuple[str, ...]) -> type[msgspec.Struct]:
-        """Give a type for records with these properties; msgspec writes it faster than dicts."""
+    def _record_type(self, names: tuple[str, ...]) -> Callable[..., Any]:
+        """Give what makes a record of these properties' values: structs, written faster than dicts.
+
+        A struct's names cannot hold what JSON escapes. Zoho's do not.
+        """
         known = self._record_types.get(names)
         if known is None:
             fields: list[tuple[str, Any]] = [(f"p{number}", Any) for number in range(len(names))]
             rename = {field: name for (field, _), name in zip(fields, names, strict=True)}
-            known = msgspec.defstruct("Record", fields, rename=rename, gc=False)
+            try:
+                known = msgspec.defstruct("Record", fields, rename=rename, gc=False)
+            except ValueError:
+                known = lambda *values: dict(zip(names, values, strict=True))  # noqa: E731
             self._record_types[names] = known
         return known
