@@ -195,6 +195,9 @@ class RunningTap:
         self._changed = threading.Condition()
         self._printed: dict[str, list[str]] = {"stdout": [], "stderr": []}
         self._open = set(self._printed)
+        self.taken = threading.Event()
+        """Cleared to take nothing more from the tap's stdout, like a target that is busy."""
+        self.taken.set()
         self._readers = [
             threading.Thread(target=self._read, args=(name,), daemon=True) for name in self._printed
         ]
@@ -203,6 +206,8 @@ class RunningTap:
 
     def _read(self, name: str) -> None:
         for line in getattr(self._process, name):
+            if name == "stdout":
+                self.taken.wait(LONGEST_RUN_SECONDS)
             with self._changed:
                 self._printed[name].append(line.decode())
                 self._changed.notify_all()
@@ -258,6 +263,7 @@ class RunningTap:
 
     def close(self) -> None:
         """End the tap, if it still runs, and let go of its pipes."""
+        self.taken.set()
         self._process.kill()
         self._process.wait()
         for reader in self._readers:

@@ -58,6 +58,17 @@ def test_jobs_run_side_by_side_within_the_limit(
         assert run.by_id(name) == organisation.truth(name)
 
 
+def test_requests_stay_within_the_limit_however_many_jobs_run(
+    tap: TapCommand, serve: Serve, organisation: Organisation
+) -> None:
+    server = serve(organisation, page_size=4, latency=0.02)
+
+    run = tap.sync(server, max_concurrent_jobs=len(MODULES), max_concurrent_requests=2)
+
+    assert server.peak_concurrency == 2
+    assert run.by_id("Deals") == organisation.truth("Deals")
+
+
 def test_a_slow_first_stream_does_not_stop_the_others_jobs(
     tap: TapCommand, serve: Serve, organisation: Organisation
 ) -> None:

@@ -139,19 +139,53 @@ def test_a_stopped_run_goes_on_where_it_was(
 def test_a_run_stopped_in_the_middle_of_a_page_emits_that_page_again(
     tap: TapCommand, serve: Serve
 ) -> None:
-    organisation = Organisation.generate(only=["Deals"], sizes={"Deals": 20_000}, awkward=0)
-    server = serve(organisation, page_size=10_000)
+    organisation = Organisation.generate(only=["Deals"], sizes={"Deals": 8_000}, awkward=0)
+    server = serve(organisation, page_size=4_000)
     running = tap.start(server.tap_config(**FAST))
     running.wait_for(lambda messages: messages[-1:] and messages[-1]["type"] == "RECORD")
+    running.taken.clear()
 
     running.terminate()
+    running.wait_for_log("Told to stop")
+    running.taken.set()
     stopped = tap.finish(running, server)
     rest = tap.sync(server, state=stopped.state)
 
     assert stopped.exit_code == 143
-    assert 0 < len(stopped.records("Deals")) < 20_000
+    assert 0 < len(stopped.records("Deals")) < 8_000
     assert records_by_id(stopped, rest) == organisation.truth("Deals")
     assert [job.page for job in server.jobs] == [1, 2]
+
+
+def test_a_job_made_while_a_page_goes_out_is_not_paid_twice(tap: TapCommand, serve: Serve) -> None:
+    organisation = Organisation.generate(
+        only=["Deals", "Tasks"], sizes={"Deals": 8_000, "Tasks": 5}, awkward=0
+    )
+    server = serve(organisation)
+    records_come = threading.Event()
+
+    def make_tasks_wait(request: LoggedRequest) -> None:
+        if request.method == "POST" and request.json and "Tasks" in str(request.json):
+            records_come.wait(60)
+
+    server.on_request = make_tasks_wait
+    running = tap.start(server.tap_config(**FAST))
+    running.wait_for(lambda messages: messages[-1:] and messages[-1]["type"] == "RECORD")
+    running.taken.clear()  # So the tap is in the middle of the page for as long as it takes.
+    records_come.set()
+    running.wait_for_log("Tasks: job")
+
+    running.terminate()
+    running.wait_for_log("Told to stop")
+    running.taken.set()
+    stopped = tap.finish(running, server)
+    rest = tap.sync(server, state=stopped.state)
+
+    assert stopped.exit_code == 143
+    assert len(stopped.records("Deals")) < 8_000
+    assert records_by_id(stopped, rest) == organisation.truth("Deals")
+    assert rest.by_id("Tasks") == organisation.truth("Tasks")
+    assert [job.module for job in server.jobs] == ["Deals", "Tasks"]
 
 
 def test_a_chain_by_page_numbers_goes_on_too(
