@@ -44,6 +44,7 @@ MAX_DOWNLOAD_BYTES = 4 << 30
 JOB_CREDITS = 50
 """API credits that Zoho takes for starting a bulk read job; most other requests cost 1."""
 
+_HTTP_OK = 200
 _HTTP_OK_BELOW = 300
 _HTTP_REDIRECT_BELOW = 400
 _HTTP_NO_CONTENT = 204
@@ -141,6 +142,7 @@ class ZohoClient:
         headers: Mapping[str, str] | None = None,
         spending: Spending | None = None,
         credits: int = 1,  # noqa: A002
+        expects: str | None = None,
     ) -> dict[str, Any] | None:
         """Ask for a JSON object.
 
@@ -152,6 +154,7 @@ class ZohoClient:
             headers: Further headers.
             spending: Counts its cost too, besides the run's own.
             credits: API credits that it costs.
+            expects: Name of a list that the object must hold; else the answer is a fault.
 
         Returns:
             The object, or None for an answer without content (HTTP 204 and 304).
@@ -169,7 +172,10 @@ class ZohoClient:
                 "GET", api_url + path, headers=headers, params=params
             ) as response:
                 self._spend(spending, credits=credits)
-                return self._json(response, what, scope)
+                answer = self._json(response, what, scope)
+            if answer is not None and expects and not isinstance(answer.get(expects), list):
+                raise TransientError(f"the answer has no list of `{expects}`")
+            return answer
 
         return self._authorised(what, send, headers or {})
 
@@ -252,7 +258,12 @@ class ZohoClient:
             ZohoRefusedError: When Zoho refuses the download.
             ZohoUnavailableError: When it keeps failing.
         """
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            raise ZohoRefusedError(
+                what, status=_HTTP_OK, code="INVALID_DOWNLOAD_URL", advice=_NO_ADVICE
+            ) from error
         path = f"/{parts.path.lstrip('/')}" + (f"?{parts.query}" if parts.query else "")
 
         def send(headers: Mapping[str, str], api_url: str) -> int:
@@ -320,7 +331,7 @@ class ZohoClient:
         retry_after = retry_after_seconds(response.headers)
         answer = json_object(self._transport.read_text(response))
         problem = _problem(answer)
-        code = str(problem.get("code") or f"HTTP_{status}")
+        code = self.redact(str(problem.get("code") or f"HTTP_{status}"))[:100]
         if (
             status in {_HTTP_TIMEOUT, _HTTP_TOO_MANY_REQUESTS}
             or status >= _HTTP_SERVER_ERROR
@@ -351,7 +362,7 @@ class ZohoClient:
             raise ZohoRefusedError(
                 what,
                 status=status,
-                code=self.redact(code)[:100],
+                code=code,
                 message=self.redact(str(problem.get("message") or ""))[:300],
                 details=self._details(problem),
                 advice=_ADVICE.get(code, _NO_ADVICE),

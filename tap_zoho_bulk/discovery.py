@@ -77,6 +77,7 @@ def list_modules(client: ZohoClient, settings: Settings) -> list[str]:
         f"/crm/{settings.api_version}/settings/modules",
         what="list the modules",
         scope=_MODULES_SCOPE,
+        expects="modules",
     )
     names = []
     for module in _objects(answer, "modules"):
@@ -133,6 +134,7 @@ def _fields(client: ZohoClient, settings: Settings, module: str) -> Fields | Non
             params={"module": module},
             what=f"list the fields of {module}",
             scope=_FIELDS_SCOPE,
+            expects="fields",
         )
     except MissingScopeError:
         raise

@@ -74,6 +74,10 @@ class PageDamagedError(TapZohoBulkError):
     """A page is not whole (rule 3 of "Rules that keep data whole"); another download may be."""
 
 
+class SpoolError(TapZohoBulkError):
+    """A page cannot be written to disk. Nothing can be read until a person acts."""
+
+
 class InvalidValueError(TapZohoBulkError):
     """A cell does not parse as its field's type, and `on_invalid_value` is `error`."""
 

@@ -247,6 +247,7 @@ class TapZohoBulk(Tap):
             f"/crm/{self.settings.api_version}/org",
             what="ask for the organisation",
             scope="ZohoCRM.org.READ",
+            expects="org",
         )
         listed = (answer or {}).get("org")
         org = listed[0] if isinstance(listed, list) and listed else {}

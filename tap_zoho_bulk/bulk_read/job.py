@@ -188,6 +188,7 @@ class BulkReadJobs:
                 what=f"look at the bulk read job of page {page} of {module} (job {job_id})",
                 scope=SCOPE.format(module=module),
                 spending=spending,
+                expects="data",
             )
         except ZohoRefusedError as error:
             if error.code in {"RESOURCE_NOT_FOUND", "HTTP_404"}:

@@ -17,7 +17,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from tap_zoho_bulk.exceptions import JobFailedError, PageDamagedError, ZohoRefusedError
+from tap_zoho_bulk.exceptions import (
+    JobFailedError,
+    PageDamagedError,
+    SpoolError,
+    ZohoRefusedError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
 MAX_ROW_BYTES = 32 << 20
 """Longest row. Zoho's longest cells have some 100 KB; a ZIP that holds more than this is a bomb."""
 
+_PIECE_BYTES = 1 << 18
 _ENCRYPTED = 0x1
 _COMPRESSIONS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _UNREADABLE = (
@@ -74,7 +80,7 @@ class Page:
         """
         try:
             self.file.seek(0)
-            archive = zipfile.ZipFile(self.file)
+            archive = zipfile.ZipFile(_Pieces(self.file))
             entry = archive.open(self._entry(archive))
         except _UNREADABLE as error:
             raise self._damaged(error) from error
@@ -101,6 +107,27 @@ class Page:
         if entries[0].flag_bits & _ENCRYPTED or entries[0].compress_type not in _COMPRESSIONS:
             raise PageDamagedError(f"{self}: the ZIP is encrypted or of an unusual compression.")
         return entries[0]
+
+
+class _Pieces:
+    """A file that is read in small pieces only: `zipfile` reads a ZIP's whole directory at once."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.seek = file.seek
+        self.tell = file.tell
+        self.seekable = file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        """Read some bytes.
+
+        Raises:
+            BadZipFile: When they are more than the directory of one file takes.
+        """
+        data = self._file.read(min(size, _PIECE_BYTES + 1) if size >= 0 else _PIECE_BYTES + 1)
+        if len(data) > _PIECE_BYTES:
+            raise zipfile.BadZipFile("its directory is that of many files")
+        return data
 
 
 class CsvBytes(io.RawIOBase):
@@ -177,9 +204,13 @@ class Spool:
 
         Raises:
             JobFailedError: When Zoho does not have the result any more.
+            SpoolError: When it cannot be written.
             TapZohoBulkError: As `ZohoClient.download` does.
         """
-        file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115
+        try:
+            file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115
+        except OSError as error:
+            raise _no_room(error) from error
         try:
             size = self._client.download(
                 result.download_url,
@@ -195,7 +226,18 @@ class Spool:
                     f"{module}: the result of bulk read job {job_id} is gone; Zoho keeps it a day."
                 ) from error
             raise
+        except OSError as error:
+            file.close()
+            raise _no_room(error) from error
         except BaseException:
             file.close()
             raise
         return Page(module, number, job_id, result, file, size)
+
+
+def _no_room(error: OSError) -> SpoolError:
+    return SpoolError(
+        f"A page cannot be written to disk ({error.strerror or type(error).__name__}). Check that "
+        "the folder that `spool_directory` names, or else the system's temporary one, is there and "
+        "has room."
+    )

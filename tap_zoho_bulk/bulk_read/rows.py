@@ -31,6 +31,7 @@ ID_COLUMNS = ("Id", "id")
 
 _READ_BYTES = 1 << 16
 _CHUNK_BYTES = 1 << 17
+_MOST_EMPTY_LINES = 1000
 _CSV_TAKES_NUL = sys.version_info >= (3, 11)
 _NUL_STAND_IN = "\ud800"  # UTF-8 cannot hold it, so no file can bring it.
 
@@ -115,7 +116,7 @@ class Decoder:
         """
         # Reading runs ahead of the rows, so the count before the header is the one to compare with.
         not_utf8 = _not_utf8
-        count = 0
+        count = empty = 0
         with page.open_csv() as raw:
             text = io.TextIOWrapper(
                 io.BufferedReader(raw, _READ_BYTES),
@@ -133,6 +134,11 @@ class Decoder:
                     cells = _transposed(page, taken, len(header), count)
                     chunk = self._converted(page, columns, cells, not_utf8)
                     count += len(chunk)
+                    empty += len(taken) - len(chunk)
+                    if count > page.result.count:
+                        break  # There may be no end of rows, so they are not read on.
+                    if empty > _MOST_EMPTY_LINES:
+                        raise PageDamagedError(f"{page}: the CSV has {empty} empty lines.")
                     yield chunk
             except csv.Error as error:
                 raise PageDamagedError(f"{page}: the CSV is damaged ({error}).") from error

@@ -109,6 +109,7 @@ class DeletedRecordsStream(ZohoStream):
                 scope=f"ZohoCRM.modules.ALL (or ZohoCRM.modules.{module}.READ)",
                 spending=tap.summary[self.name].spending,
                 credits=_PAGE_CREDITS,
+                expects="data",
             )
             rows = (answer or {}).get("data")
             records = [_record(module, row) for row in (rows if isinstance(rows, list) else [])]
