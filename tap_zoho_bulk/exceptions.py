@@ -66,6 +66,10 @@ class UnreadableStreamError(TapZohoBulkError):
     """The catalog or the state asks of a stream what cannot be."""
 
 
+class BatchConfigError(TapZohoBulkError):
+    """BATCH files cannot be written as `batch_config` asks."""
+
+
 class JobFailedError(TapZohoBulkError):
     """A bulk read job ended in FAILURE, took too long, or lost its result; a new job may do."""
 

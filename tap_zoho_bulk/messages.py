@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime, timezone
+from functools import cache
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from singer_sdk.contrib.msgspec import MsgSpecWriter, encoder
 from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from singer_sdk.singerlib.encoding.simple import Message
 
@@ -36,10 +37,6 @@ class _Line(msgspec.Struct, gc=False):
 class ChunkWriter(MsgSpecWriter):
     """Writes Singer messages, and those of many records at once."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._record_types: dict[tuple[str, ...], Callable[..., Any]] = {}
-
     def write_chunk(self, stream: str, chunk: Chunk, version: int | None) -> None:
         """Write a RECORD message for each record.
 
@@ -52,7 +49,7 @@ class ChunkWriter(MsgSpecWriter):
             _Line,
             repeat("RECORD"),
             repeat(stream),
-            map(self._record_type(tuple(chunk.columns)), *chunk.columns.values()),
+            _records(chunk),
             repeat(msgspec.UNSET if version is None else version),
             repeat(datetime.now(timezone.utc)),
         )
@@ -73,18 +70,29 @@ class ChunkWriter(MsgSpecWriter):
                 written += sys.stdout.buffer.write(rest)
         sys.stdout.flush()
 
-    def _record_type(self, names: tuple[str, ...]) -> Callable[..., Any]:
-        """Give what makes a record of these properties' values: structs, written faster than dicts.
 
-        A struct's names cannot hold what JSON escapes. Zoho's do not.
-        """
-        known = self._record_types.get(names)
-        if known is None:
-            fields: list[tuple[str, Any]] = [(f"p{number}", Any) for number in range(len(names))]
-            rename = {field: name for (field, _), name in zip(fields, names, strict=True)}
-            try:
-                known = msgspec.defstruct("Record", fields, rename=rename, gc=False)
-            except ValueError:
-                known = lambda *values: dict(zip(names, values, strict=True))  # noqa: E731
-            self._record_types[names] = known
-        return known
+def encode_records(chunk: Chunk) -> bytes:
+    """Give the records alone, each a line of JSON.
+
+    Args:
+        chunk: The records.
+    """
+    return encoder.encode_lines(list(_records(chunk)))
+
+
+def _records(chunk: Chunk) -> Iterator[Any]:
+    return map(_record_type(tuple(chunk.columns)), *chunk.columns.values())
+
+
+@cache
+def _record_type(names: tuple[str, ...]) -> Callable[..., Any]:
+    """Give what makes a record of these properties' values: structs, written faster than dicts.
+
+    A struct's names cannot hold what JSON escapes. Zoho's do not.
+    """
+    fields: list[tuple[str, Any]] = [(f"p{number}", Any) for number in range(len(names))]
+    rename = {field: name for (field, _), name in zip(fields, names, strict=True)}
+    try:
+        return msgspec.defstruct("Record", fields, rename=rename, gc=False)
+    except ValueError:
+        return lambda *values: dict(zip(names, values, strict=True))

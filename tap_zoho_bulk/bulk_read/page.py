@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.bulk_read.job import JobResult
     from tap_zoho_bulk.client import Spending, ZohoClient
 
+PAGE_RECORDS = 200_000
+"""The most records that Zoho puts into one page."""
 MAX_ROW_BYTES = 32 << 20
 """Longest row. Zoho's longest cells have some 100 KB; a ZIP that holds more than this is a bomb."""
 

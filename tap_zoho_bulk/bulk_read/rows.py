@@ -73,6 +73,17 @@ class Chunk:
         for values in zip(*self.columns.values(), strict=True):
             yield dict(zip(self.columns, values, strict=True))
 
+    def part(self, start: int, end: int) -> Chunk:
+        """Give some of the records.
+
+        Args:
+            start: Place of the first.
+            end: Place after the last; those that there are, if there are fewer.
+        """
+        if start == 0 and end >= len(self):
+            return self
+        return Chunk({name: values[start:end] for name, values in self.columns.items()})
+
 
 class Decoder:
     """Turns the pages of one stream into records.

@@ -11,16 +11,19 @@ from datetime import timedelta, timezone
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from singer_sdk.batch import Batcher
+from singer_sdk.helpers._batch import BatchConfig
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL, Metadata
 from typing_extensions import override
 
+from tap_zoho_bulk.batches import BatchFiles
 from tap_zoho_bulk.bulk_read.chain import Position
+from tap_zoho_bulk.bulk_read.page import PAGE_RECORDS
 from tap_zoho_bulk.bulk_read.query import BulkReadQuery
 from tap_zoho_bulk.bulk_read.rows import Decoder
 from tap_zoho_bulk.discovery import related_property
 from tap_zoho_bulk.exceptions import (
+    BatchConfigError,
     CreditLimitReachedError,
     InvalidValueError,
     JobFailedError,
@@ -34,10 +37,10 @@ from tap_zoho_bulk.settings import ModuleOptions, parse_instant
 from tap_zoho_bulk.streams.base import ZohoStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
     from datetime import datetime
 
-    from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
+    from singer_sdk.helpers._batch import BaseBatchFileEncoding, SDKBatchMessage
     from singer_sdk.helpers.types import Context
     from singer_sdk.singerlib import MetadataMapping
 
@@ -247,15 +250,28 @@ class ModuleStream(ZohoStream):
     def get_batches(
         self, batch_config: BatchConfig, context: Context | None = None
     ) -> Iterable[tuple[BaseBatchFileEncoding, list[str]]]:
-        batcher = Batcher(tap_name=self.tap_name, stream_name=self.name, batch_config=batch_config)
+        if not self._is_plain():
+            raise BatchConfigError(
+                f"{self.name}: BATCH files hold records as they come from Zoho. Take "
+                "`batch_config` out of the settings, or stream maps and flattening."
+            )
+        files = BatchFiles(self.name, self.effective_schema, batch_config)
+        return ((batch_config.encoding, manifest) for manifest in self._read(files.write))
 
-        def write(
-            chunks: Iterator[Chunk],
-        ) -> Iterator[tuple[BaseBatchFileEncoding, list[str]]]:
-            for manifest in batcher.get_batches(chain.from_iterable(chunks)):
-                yield batch_config.encoding, manifest
+    @override
+    def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
+        """Let a file hold a page, unless `batch_size` tells otherwise."""
+        settings = config.get("batch_config")
+        return BatchConfig.from_dict({"batch_size": PAGE_RECORDS, **settings}) if settings else None
 
-        return self._read(write)
+    @override
+    def _generate_batch_messages(
+        self, encoding: BaseBatchFileEncoding, manifest: list[str]
+    ) -> Generator[SDKBatchMessage, None, None]:
+        """Name the version, too, as RECORD messages do."""
+        for message in super()._generate_batch_messages(encoding, manifest):
+            message.version = self._stream_version
+            yield message
 
     def _read(self, emit: Callable[[Iterator[Chunk]], Iterator[T]]) -> Iterator[T]:
         """Emit all pages; forget how to go on where that would meet the same trouble again."""
