@@ -207,8 +207,8 @@ class Chain:
         module, path = self.query.module, self.query.path
         failures = 0
         while True:
-            position, job_id = self._ensure_job(position)
             try:
+                position, job_id = self._ensure_job(position)
                 result = self._jobs.wait(module, position.page, job_id, path, self.spending)
                 following = self._following(position, result)
                 page = self._spool.download(

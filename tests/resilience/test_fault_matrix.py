@@ -153,6 +153,7 @@ TROUBLES = (
     answer("empty body", 200, b"", names=(), headers=JSON),
     answer("a JSON list", 200, b"[]", names=(), headers=JSON),
     answer("an empty JSON object", 200, b"{}", names=(), headers=JSON),
+    answer("another JSON object", 200, b'{"nothing": 1}', names=(), headers=JSON),
     answer("half a JSON object", 200, b'{"data": [{"id": "57', names=(), headers=JSON),
     answer("no JSON at all", 200, b"\xff\xfe\x00", names=(), headers=JSON),
     Trouble("connection reset", partial(Fault, kind="reset"), names=("connection failed",)),

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from tests.resilience.forks import TapForks
 
 MODULES, PAGES, PAGE_SIZE = 200, 50, 10
-LARGE = 4
+LARGE = 2
 JOBS_AT_ONCE = 10
 MB = 1 << 20
 
 
 @pytest.mark.timeout(3600)
 def test_two_hundred_modules_over_a_bad_line(forks: TapForks, scale: int) -> None:
-    """Some modules have fifty pages (all with TAP_TEST_SCALE=50); one request in ten fails."""
+    """Some modules have fifty pages (all with TAP_TEST_SCALE=100); one request in ten fails."""
     large = min(LARGE * scale, MODULES)
     organisation = small_organisation(
         {
