@@ -206,3 +206,24 @@ def test_the_join_in_readme_gives_the_truth(
     organisation.delete("Leads", leads[0], permanent=True)
     check()
     assert warehouse.deleted("Leads")[leads[0]] == "permanent"
+
+
+def test_a_restore_while_pages_are_read_can_hide_a_row(forks: TapForks) -> None:
+    """What README says: Zoho numbers the list's pages on live data, the latest row first."""
+    organisation = small_organisation({"Leads": 300})
+    organisation.set_now(MONDAY)
+    gone = list(organisation.module("Leads").records)[:250]
+    for record_id in gone:
+        organisation.advance(timedelta(minutes=1))
+        organisation.delete("Leads", record_id)
+
+    def restore_the_latest(request: LoggedRequest) -> None:
+        if request.path.endswith("/deleted") and request.query["page"] == "2":
+            organisation.restore("Leads", gone[-1])
+
+    with ZohoServer(organisation) as server:
+        warehouse = Warehouse(forks, server)
+        server.on_request = restore_the_latest
+        warehouse.load()
+
+    assert set(gone) - set(warehouse.deleted("Leads")) == {gone[-201]}
