@@ -8,7 +8,7 @@ BIN := .venv/bin
 # Split between the machine's cores; a file's tests stay together, and so share their fixtures.
 PYTEST_ARGS ?= -n auto --dist loadfile
 
-.PHONY: help demo test lint format types clean
+.PHONY: help demo test bench lint format types clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ demo: .meltano/installed ## Sync a local Zoho CRM into DuckDB, twice, and check 
 
 test: .meltano/installed ## Run the whole test suite
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: .venv/installed ## Measure how fast it is, which takes a quarter of an hour
+	$(BIN)/python -m benchmarks
 
 lint: .venv/installed ## Check style and formatting
 	$(BIN)/ruff check

@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m benchmarks` measures what README says of the tap's speed."""

@@ -1,0 +1,112 @@
+"""Whole processes, and what each took."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a process took.
+
+    Args:
+        cpu: Seconds of all its threads, in user and system mode.
+        wall: Seconds from its start to its end.
+        peak_bytes: The most memory that it had.
+    """
+
+    cpu: float
+    wall: float
+    peak_bytes: int
+
+
+def run(*arguments: str) -> Usage:
+    """Run a Python module to its end, its output to the null device.
+
+    Args:
+        arguments: As after `python -m`.
+
+    Raises:
+        RuntimeError: When it fails.
+    """
+    with tempfile.TemporaryFile() as log:
+        began = time.monotonic()
+        process = subprocess.Popen(  # noqa: S603 - this project's own programs
+            [sys.executable, "-m", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=log
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.monotonic() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            log.seek(0)
+            raise RuntimeError(f"{arguments[0]} failed:\n{log.read().decode()[-2000:]}")
+    return Usage(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss * 1024)
+
+
+def tap(
+    config: dict[str, Any], catalog: dict[str, Any] | None, *, module: str = "tap_zoho_bulk"
+) -> Usage:
+    """Run the tap: a sync with a catalog, discovery without one.
+
+    Args:
+        config: Its settings.
+        catalog: What to sync.
+        module: Whose command line it is.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        options = []
+        for name, content in (("config", config), ("catalog", catalog)):
+            if content is not None:
+                file = Path(folder, f"{name}.json")
+                file.write_text(json.dumps(content), encoding="utf-8")
+                options += [f"--{name}", str(file)]
+        return run(module, *options, *(["--discover"] if catalog is None else []))
+
+
+@contextmanager
+def page_server(directory: Path, *, pages: int, rows: int) -> Iterator[dict[str, Any]]:
+    """Serve prepared pages from a process of their own.
+
+    Args:
+        directory: Their folder.
+        pages: How many to serve, over and over the same if there are fewer.
+        rows: Records of each.
+
+    Yields:
+        Settings with which the tap reads them.
+    """
+    process = subprocess.Popen(  # noqa: S603 - this project's own program
+        [sys.executable, "-m", "benchmarks.server", str(directory), str(pages), str(rows)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None  # noqa: S101 - they are pipes
+    assert process.stdout is not None  # noqa: S101
+    with process:
+        url = process.stdout.readline().strip()
+        yield {
+            "client_id": "client",
+            "client_secret": "secret",
+            "refresh_token": "refresh",
+            "accounts_url": url,
+            "api_url": url,
+            "poll_interval_seconds": 0.01,
+            "downloads_per_minute": 10_000,
+        }
+        process.stdin.close()
