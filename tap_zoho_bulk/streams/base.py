@@ -13,7 +13,7 @@ from singer_sdk import Stream
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from typing_extensions import override
 
-from tap_zoho_bulk.exceptions import SignInError
+from tap_zoho_bulk.exceptions import SignInError, StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,8 @@ class ZohoStream(Stream):
         summary.begin(self.name)
         try:
             yield
-        except (BrokenPipeError, SignInError):
+        except (BrokenPipeError, SignInError, StoppedError):
+            summary[self.name].outcome = "stopped"
             raise  # They are no stream's own.
         except Exception as error:  # noqa: BLE001 - the tap raises it when the others are done
             self.zoho_tap.stream_failed(self.name, error)
