@@ -38,7 +38,7 @@ def main() -> None:
         sys.exit(1)
     except StoppedError as stopped:
         logger.warning(str(stopped))
-        sys.exit(1)
+        sys.exit(1 if TapZohoBulk.stopped_by is None else 128 + TapZohoBulk.stopped_by)
     except TapZohoBulkError as error:
         logger.error(str(error))  # noqa: TRY400 - the message is for people; see below for more
         logger.debug("Where it came from:", exc_info=True)

@@ -1,7 +1,7 @@
 """Discovery: the account's modules and their fields, as JSON Schemas for streams.
 
 Invariant: an odd module or field costs itself at most, never another; whatever is left out is
-said in one line.
+said in one line. Only an outage ends discovery: no module may vanish from a sync because of one.
 
 Source: https://www.zoho.com/crm/developer/docs/api/v8/modules-api.html and field-meta.html
 """
@@ -94,6 +94,8 @@ def list_modules(client: ZohoClient, settings: Settings) -> list[str]:
             _skip(name, "Zoho's bulk read does not support it")
         else:
             names.append(name)
+    for name in settings.module_options.keys() - set(names):
+        logger.warning("The setting `module_options` names `%s`, which cannot be synced.", name)
     for pattern in settings.modules:
         if not any(char in pattern for char in "*?[") and pattern not in names:
             logger.warning("The setting `modules` names `%s`, which cannot be synced.", pattern)
@@ -134,7 +136,6 @@ def _fields(client: ZohoClient, settings: Settings, module: str) -> Fields | Non
             params={"module": module},
             what=f"list the fields of {module}",
             scope=_FIELDS_SCOPE,
-            expects="fields",
         )
     except MissingScopeError:
         raise

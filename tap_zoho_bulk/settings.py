@@ -6,11 +6,14 @@ secret.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
 from singer_sdk import typing as th
 from singer_sdk.helpers.capabilities import EMIT_ACTIVATE_VERSION_CONFIG
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
 DATA_CENTERS = ("us", "eu", "in", "au", "jp", "ca", "cn", "sa")
 ENVIRONMENTS = ("production", "sandbox", "developer")
+_TEN_YEARS = 10 * 366 * 86400
 API_VERSIONS = ("v2", "v3", "v4", "v5", "v6", "v7", "v8")
 
 _MODULE_OPTIONS = th.ObjectType(
@@ -133,7 +137,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
     ),
     th.Property(
         "lookback_seconds",
-        th.IntegerType(minimum=0),
+        th.IntegerType(minimum=0, maximum=_TEN_YEARS),
         default=0,
         title="Lookback",
         description="Read again this many seconds behind the bookmark.",
@@ -335,8 +339,13 @@ def parse_instant(text: str) -> datetime:
     Raises:
         ValueError: When the text is neither.
     """
-    instant = datetime.fromisoformat(text)
-    return instant if instant.tzinfo else instant.replace(tzinfo=timezone.utc)
+    instant = datetime.fromisoformat(text)  # The SDK teaches Python 3.10 the forms of later ones.
+    if instant.tzinfo is None:
+        return instant.replace(tzinfo=timezone.utc)
+    try:
+        return instant.astimezone(timezone.utc)
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is out of range in UTC") from error
 
 
 def numbers_from_text(config: Mapping[str, Any]) -> dict[str, float]:
@@ -380,6 +389,18 @@ def config_problems(config: Mapping[str, Any]) -> list[str]:
                 f"{start_date!r} is not an ISO 8601 date-time, such as 2026-01-31T00:00:00Z, "
                 "in config['start_date']"
             )
+    spool = config.get("spool_directory")
+    if isinstance(spool, str) and not os.access(spool, os.W_OK | os.X_OK):
+        problems.append(f"{spool!r} is no folder to write to, in config['spool_directory']")
+    options = config.get("module_options")
+    for module, chosen in options.items() if isinstance(options, dict) else ():
+        criteria = chosen.get("criteria") if isinstance(chosen, dict) else None
+        error = best_match(_CRITERIA.iter_errors(criteria)) if criteria is not None else None
+        if error is not None:
+            place = "".join(f"[{key!r}]" for key in error.absolute_path)
+            problems.append(
+                f"{error.message} in config['module_options'][{module!r}]['criteria']{place}"
+            )
     for name in ("accounts_url", "api_url"):
         value = config.get(name)
         if isinstance(value, str) and not _is_http_url(value):
@@ -389,6 +410,38 @@ def config_problems(config: Mapping[str, Any]) -> list[str]:
                 f"https://www.zohoapis.com, in config[{name!r}]"
             )
     return problems
+
+
+_CRITERIA = Draft202012Validator(
+    {
+        "if": {"type": "object", "required": ["group"]},
+        "then": {
+            "required": ["group_operator"],
+            "properties": {
+                "group": {"type": "array", "minItems": 1, "items": {"$ref": "#"}},
+                "group_operator": {"enum": ["and", "or"]},
+            },
+        },
+        "else": {
+            "type": "object",
+            "required": ["comparator", "value"],
+            "anyOf": [{"required": ["field"]}, {"required": ["api_name"]}],
+            "properties": {
+                "field": {
+                    "type": "object",
+                    "required": ["api_name"],
+                    "properties": {"api_name": {"type": "string"}},
+                },
+                "api_name": {"type": "string"},
+                "comparator": {"type": "string"},
+            },
+        },
+    }
+)
+"""Zoho's criteria: of one field, or a group of them.
+
+Source: https://www.zoho.com/crm/developer/docs/api/v8/bulk-read/create-job.html
+"""
 
 
 def _is_http_url(text: str) -> bool:

@@ -7,9 +7,8 @@ others whole, and the run ends with an error that names it.
 from __future__ import annotations
 
 import signal
-import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError
@@ -26,7 +25,6 @@ from tap_zoho_bulk.exceptions import (
     StreamsFailedError,
     TapZohoBulkError,
     TargetGoneError,
-    UnreadableStreamError,
 )
 from tap_zoho_bulk.messages import ChunkWriter
 from tap_zoho_bulk.settings import (
@@ -58,14 +56,15 @@ class TapZohoBulk(Tap):
     config_jsonschema = CONFIG_JSONSCHEMA
     dynamic_catalog = True  # so that --discover checks the settings, too
     message_writer_class = ChunkWriter
+    stopped_by: ClassVar[int | None] = None
+    """The signal that told the process to stop, if one did."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._settings: Settings | None = None
         self._client: ZohoClient | None = None
         self._feeds: dict[str, Feed] | None = None
-        self._unreadable: dict[str, UnreadableStreamError] = {}
+        self._not_started: dict[str, Exception] = {}
         self._runner: BulkReadRunner | None = None
-        self._signal: int | None = None
         self.summary = Summary()
         super().__init__(*args, **kwargs)
 
@@ -92,12 +91,12 @@ class TapZohoBulk(Tap):
             stream: Name of the stream.
 
         Raises:
-            UnreadableStreamError: When catalog or state ask for what cannot be.
+            UnreadableStreamError: When catalog or state ask of it what cannot be.
         """
         if self._feeds is None:
             self._feeds = self._start_chains()
-        if stream in self._unreadable:
-            raise self._unreadable[stream]
+        if stream in self._not_started:
+            raise self._not_started[stream]
         return self._feeds[stream]
 
     def selected_modules(self) -> list[str]:
@@ -105,7 +104,7 @@ class TapZohoBulk(Tap):
         return [
             name
             for name, stream in self.streams.items()
-            if isinstance(stream, ModuleStream) and stream.selected
+            if isinstance(stream, ModuleStream) and stream.selected and not stream.is_removed
         ]
 
     def drop_feed(self, stream: str) -> None:
@@ -156,14 +155,13 @@ class TapZohoBulk(Tap):
         for name in self.selected_modules():
             stream = self.streams[name]
             if isinstance(stream, ModuleStream):
+                spending = self.summary[name].spending
                 try:
                     query = stream.query(self.settings)
-                except UnreadableStreamError as error:
-                    self._unreadable[name] = error  # It is raised when the stream's turn comes.
-                    continue
-                spending = self.summary[name].spending
-                chain = Chain(query, jobs=jobs, spool=spool, spending=spending)
-                chains.append((chain, stream.start(chain)))
+                    chain = Chain(query, jobs=jobs, spool=spool, spending=spending)
+                    chains.append((chain, stream.start(chain)))
+                except Exception as error:  # noqa: BLE001 - it is raised when its turn comes
+                    self._not_started[name] = error
         self._runner = BulkReadRunner(self.settings.max_concurrent_jobs, self.client.stop)
         return {feed.chain.query.module: feed for feed in self._runner.start(chains)}
 
@@ -216,13 +214,11 @@ class TapZohoBulk(Tap):
     def sync_all(self) -> None:
         try:
             super().sync_all()
-        except (StoppedError, TapZohoBulkError) as end:
+        except (StoppedError, TapZohoBulkError):
             # What was paid for is not lost, and trouble is not met again in the same place.
             self.note_progress()
             if self.state:
                 self.state_writer.write_state(self.state)
-            if isinstance(end, StoppedError) and self._signal is not None:
-                sys.exit(128 + self._signal)  # as shells have it
             raise
         except BrokenPipeError as error:  # Click would end the run without a word.
             raise TargetGoneError("The target closed the pipe. See its log.") from error
@@ -231,9 +227,10 @@ class TapZohoBulk(Tap):
             for line in self.summary.lines():
                 self.logger.info(line)
         if self.summary.failures:
+            selected = sum(stream.selected for stream in self.streams.values())
             raise StreamsFailedError(
-                f"{len(self.summary.failures)} of {len(self.streams)} streams failed; each has a "
-                f"line above that says why: {', '.join(self.summary.failures)}."
+                f"{len(self.summary.failures)} of {selected} streams failed; each has a line above "
+                f"that says why: {', '.join(self.summary.failures)}."
             )
 
     @override  # type: ignore[misc]  # the SDK's starts jobs, which cost
@@ -266,13 +263,13 @@ class TapZohoBulk(Tap):
 
         The SDK's own handler writes STATE at once, which may be in the middle of a record.
         """
-        if self._signal is not None or self._client is None:
+        if self.stopped_by is not None or self._client is None:
             signal.signal(signum, signal.SIG_DFL)
             signal.raise_signal(signum)
-        self._signal = signum
-        self.logger.warning("Told to stop; stopping after the record at hand.")
+        type(self).stopped_by = signum
         # In a thread of its own: the main one may hold the event's lock at this moment.
         threading.Thread(target=self.client.stop.set, daemon=True).start()
+        self.logger.warning("Told to stop; stopping after the records at hand.")
 
     # Settings
 

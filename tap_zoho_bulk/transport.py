@@ -26,7 +26,7 @@ from requests.adapters import HTTPAdapter
 from tap_zoho_bulk.exceptions import StoppedError, ZohoUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 T = TypeVar("T")
 
@@ -149,36 +149,40 @@ class Transport:
             StoppedError: When the run is ending.
             ZohoUnavailableError: When the last attempt allowed has failed.
         """
-
-        def log_wait(details: Mapping[str, Any]) -> None:
-            logger.warning(
-                "Could not %s: %s. Attempt %d of %d; the next in %.1f s.",
-                what,
-                details["exception"],
-                details["tries"],
-                self._max_tries,
-                details["wait"],
-            )
-
-        retrying = backoff.on_exception(
-            _waits,
-            TransientError,
-            max_tries=self._max_tries,
-            jitter=None,  # `_waits` jitters what the server did not ask for.
-            giveup=lambda error: self.stop.is_set() or _asks_too_much(error),
-            on_backoff=log_wait,
-            logger=None,
-        )
-        try:
-            return retrying(once)()
-        except TransientError as error:
-            if self.stop.is_set():
-                raise StoppedError from error
-            raise ZohoUnavailableError(
-                f"Could not {what}, tried {self._max_tries} times at most: {error}. "
-                "If Zoho's status page shows no trouble, check the network and the settings "
-                "`request_timeout_seconds` and `max_retries`; a later run goes on from here."
-            ) from error
+        waits = backoff.expo(max_value=MAX_WAIT_SECONDS)
+        next(waits)  # It starts with a 0 that is no wait.
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return once()
+            except TransientError as error:
+                if self.stop.is_set():
+                    raise StoppedError from error
+                asked = error.retry_after
+                seconds = backoff.full_jitter(next(waits)) if asked is None else asked
+                if seconds > MAX_RETRY_AFTER_SECONDS:
+                    raise ZohoUnavailableError(
+                        f"Could not {what}: {error}, and Zoho asks to wait {seconds:.0f} s. A "
+                        "later run goes on from here."
+                    ) from error
+                if tries == self._max_tries:
+                    raise ZohoUnavailableError(
+                        f"Could not {what}, tried {tries} times: {error}. If Zoho's status page "
+                        "shows no trouble, check the network and the settings "
+                        "`request_timeout_seconds` and `max_retries`; a later run goes on from "
+                        "here."
+                    ) from error
+                logger.warning(
+                    "Could not %s: %s. Attempt %d of %d; the next in %.1f s.",
+                    what,
+                    error,
+                    tries,
+                    self._max_tries,
+                    seconds,
+                )
+            if self.stop.wait(seconds):
+                raise StoppedError
 
     @contextmanager
     def send(  # noqa: PLR0913
@@ -320,7 +324,7 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
         return float(text)
     try:
         instant = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if instant.tzinfo is None:
         instant = instant.replace(tzinfo=timezone.utc)
@@ -334,21 +338,6 @@ def _as_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 def _origin(url: str) -> str:
     return "/".join(url.split("/", 3)[:3])
-
-
-def _waits() -> Generator[float, Exception, None]:
-    """Seconds before each further attempt; receives the error of the one before."""
-    exponential = backoff.expo(max_value=MAX_WAIT_SECONDS)
-    next(exponential)  # It starts with a 0 that is no wait.
-    error = yield 0.0
-    for seconds in exponential:
-        asked = getattr(error, "retry_after", None)
-        error = yield backoff.full_jitter(seconds) if asked is None else asked
-
-
-def _asks_too_much(error: Exception) -> bool:
-    asked = getattr(error, "retry_after", None)
-    return asked is not None and asked > MAX_RETRY_AFTER_SECONDS
 
 
 def _reason(error: Exception) -> str:

@@ -158,6 +158,7 @@ def test_the_interval_grows_to_its_limit(time: Time) -> None:
         state("COMPLETED", result={**RESULT, "count": True}),
         state("COMPLETED", result={**RESULT, "download_url": ""}),
         state("COMPLETED", result={**RESULT, "more_records": "yes"}),
+        state("COMPLETED", result={key: RESULT[key] for key in RESULT if key != "more_records"}),
         state("COMPLETED", result={**RESULT, "next_page_token": 5}),
         {"data": []},
         {"data": ["x"]},

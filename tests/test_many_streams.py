@@ -123,5 +123,6 @@ def test_a_spool_directory_that_is_not_there_is_told(
     run = tap.run(server, spool_directory="/no/such/folder")
 
     assert run.exit_code == 1
-    assert "`spool_directory`" in run.stderr
+    assert "config['spool_directory']" in run.stderr
+    assert server.requests == []
     assert "Traceback" not in run.stderr

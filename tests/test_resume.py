@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import json
 import re
 import threading
@@ -10,8 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from tap_zoho_bulk.bulk_read.chain import Chain, Position
+from tap_zoho_bulk.bulk_read.job import BulkReadJobs, CreatedJob, JobResult
+from tap_zoho_bulk.bulk_read.page import Page, Spool
+from tap_zoho_bulk.bulk_read.query import BulkReadQuery
+from tap_zoho_bulk.client import Spending, ZohoClient
+from tap_zoho_bulk.exceptions import JobFailedError
+from tap_zoho_bulk.settings import Settings
 from tests.singer import FAST, as_full_table, select
-from tests.zoho_server import Organisation
+from tests.zoho_server import Fault, Organisation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -352,3 +361,65 @@ def test_the_state_of_a_stopped_run_holds_no_secret(server: ZohoServer, stopped:
     config = server.tap_config()
     for secret in [*server.secrets, config["client_id"]]:
         assert secret not in str(stopped.state)
+
+
+def test_page_numbers_of_another_day_begin_a_new_chain(
+    tap: TapCommand, server: ZohoServer, organisation: Organisation
+) -> None:
+    """Nothing tells that a page's number means other records by now, so its age has to."""
+    server.faults.add(Fault(path=r"/read/\d+/result$", skip=3, times=None))
+    stopped = tap.run(server, api_version="v6", max_retries=0)
+    server.faults.clear()
+    assert stopped.bookmark("Deals")["bulk_read"]["page"] == 4
+    for record in stopped.records("Deals")[:5]:
+        organisation.delete("Deals", record["id"])
+    organisation.advance(timedelta(days=3))
+
+    run = tap.sync(server, api_version="v6", state=stopped.state)
+
+    assert run.by_id("Deals") == organisation.truth("Deals")
+    assert [line for line in run.stderr.splitlines() if "WARNING" in line and "Deals" in line]
+
+
+def test_a_page_whose_jobs_fail_keeps_what_was_paid_before(
+    tap: TapCommand, server: ZohoServer, organisation: Organisation
+) -> None:
+    server.faults.add(Fault(kind="job_failure", module="Deals", skip=4, times=3))
+    failed = tap.run(server)
+    assert failed.exit_code == 1
+
+    rest = tap.sync(server, state=failed.state)
+
+    assert records_by_id(failed, rest) == organisation.truth("Deals")
+    assert [job.page for job in server.jobs] == [1, 2, 3, 4, 5, 5, 5, 5, 6]
+
+
+def test_page_tokens_that_go_round_end_the_chain(
+    server: ZohoServer,
+) -> None:
+    named = itertools.cycle(["a", "b"])
+
+    class Jobs(BulkReadJobs):
+        def create(self, *_: Any) -> CreatedJob:
+            return CreatedJob("1", "2025-01-01T00:00:00+00:00")
+
+        def wait(self, *_: Any) -> JobResult:
+            return JobResult(0, "/x", more_records=True, next_page_token=next(named))
+
+    class NoSpool(Spool):
+        def download(self, *values: Any, **_: Any) -> Page:
+            module, number, job_id, result = values
+            return Page(module, number, job_id, result, io.BytesIO(), 0)
+
+    settings = Settings.from_config(server.tap_config())
+    client = ZohoClient(settings)
+    chain = Chain(
+        BulkReadQuery("Deals", ()),
+        jobs=Jobs(client, settings),
+        spool=NoSpool(client, None),
+        spending=Spending(),
+    )
+
+    with pytest.raises(JobFailedError, match="read before"):
+        list(chain.follow(Position()))
+    client.close()

@@ -32,7 +32,7 @@ WRONG: dict[str, list[Any]] = {
     ],
     "api_url": ["https://www.zohoapis.eu?token=t0k", "https://www.zohoapis.eu/#x", "http://[", 5],
     "api_version": ["v1", "v9", "8", 8],
-    "start_date": ["yesterday", "2024-13-01", "01/02/2024", 20240101],
+    "start_date": ["yesterday", "0001-01-01T00:00:00+14:00", "2024-13-01", "01/02/2024", 20240101],
     "modules": ["Leads", [1], [""]],
     "exclude_modules": ["Leads", [None]],
     "module_options": [
@@ -40,12 +40,17 @@ WRONG: dict[str, list[Any]] = {
         {"Leads": []},
         {"Leads": {"criterias": {}}},
         {"Leads": {"criteria": "a"}},
+        {"Leads": {"criteria": {}}},
+        {"Leads": {"criteria": {"group": "a"}}},
+        {"Leads": {"criteria": {"group": [], "group_operator": "and"}}},
+        {"Leads": {"criteria": {"group": [{"field": "A"}], "group_operator": "and"}}},
+        {"Leads": {"criteria": {"comparator": "equal", "value": 1}}},
         {"Leads": {"custom_view_id": 5}},
         {"Leads": {"related_fields": "Owner.email"}},
         {"Leads": {"related_fields": ["Owner"]}},
         {"Leads": {"related_fields": ["A.B.C"]}},
     ],
-    "lookback_seconds": [-1, 1.5, "soon"],
+    "lookback_seconds": [-1, 1.5, "soon", 10**11],
     "multiselect_separator": ["", 5],
     "on_invalid_value": ["ignore"],
     "on_stream_error": ["stop"],
@@ -59,7 +64,7 @@ WRONG: dict[str, list[Any]] = {
     "downloads_per_minute": [0],
     "api_credit_limit": [0, "all"],
     "callback_url": [5],
-    "spool_directory": ["", 5],
+    "spool_directory": ["", 5, "/no/such/folder"],
 }
 
 

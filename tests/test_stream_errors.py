@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.singer import as_full_table
+from tests.singer import FAST, as_full_table
 from tests.zoho_server import CsvStyle, Fault, Organisation
 
 if TYPE_CHECKING:
@@ -267,3 +267,78 @@ def test_a_later_full_table_has_a_greater_version(tap: TapCommand, server: ZohoS
 
     (one,), (two,) = (run.of_type("ACTIVATE_VERSION") for run in (first, second))
     assert one["version"] < two["version"]
+
+
+def test_what_one_stream_cannot_do_is_its_own_trouble(
+    tap: TapCommand, server: ZohoServer, organisation: Organisation
+) -> None:
+    state = {"bookmarks": {"Deals": {**BOOKMARK, "replication_key_value": "last week"}}}
+
+    run = tap.run(server, state=state)
+
+    assert run.exit_code == 1
+    assert "no date-time" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not run.records("Deals")
+    assert run.by_id("Tasks") == organisation.truth("Tasks")
+
+
+def test_arrays_that_nothing_says_how_to_split_fail_their_stream(
+    tap: TapCommand, server: ZohoServer
+) -> None:
+    catalog = tap.discover(server, multiselect_separator=";", modules=["Contacts", "Tasks"])
+    arrays = [
+        stream["tap_stream_id"]
+        for stream in catalog["streams"]
+        if any("array" in each["type"] for each in stream["schema"]["properties"].values())
+    ]
+    assert arrays
+
+    run = tap.run(server, catalog=catalog)
+
+    assert run.exit_code == 1
+    assert "`multiselect_separator`" in run.stderr
+    assert not any(run.records(name) for name in arrays)
+
+
+def test_a_removed_stream_costs_nothing(tap: TapCommand, server: ZohoServer) -> None:
+    run = tap.sync(server, stream_maps={"Deals": None})
+
+    assert not run.of_type("SCHEMA", "Deals")
+    assert "Deals" not in {job.module for job in server.jobs}
+    assert run.records("Tasks")
+
+
+def test_told_to_stop_the_tap_does_not_sit_out_a_long_wait(
+    tap: TapCommand, server: ZohoServer
+) -> None:
+    server.faults.add(
+        Fault(path="/deleted$", times=None, status=429, headers={"Retry-After": "500"})
+    )
+    running = tap.start(server.tap_config(**FAST))
+    running.wait_for_log("the next in 500")
+    running.terminate()
+
+    assert tap.finish(running, server).exit_code == 143
+
+
+@pytest.mark.parametrize(
+    "wait", ["Mon, 01 Jan 99999999999999999999 00:00:00 GMT", "-5", "soon", "1e99"]
+)
+def test_a_senseless_retry_after_is_no_reason_to_fail(
+    tap: TapCommand, server: ZohoServer, organisation: Organisation, wait: str
+) -> None:
+    server.faults.add(Fault(path=r"/read$", status=503, headers={"Retry-After": wait}))
+
+    assert tap.sync(server).by_id("Deals") == organisation.truth("Deals")
+
+
+def test_a_wait_that_is_too_long_is_told(tap: TapCommand, server: ZohoServer) -> None:
+    server.faults.add(
+        Fault(path=r"/read$", times=None, status=429, headers={"Retry-After": "3600"})
+    )
+
+    run = tap.run(server)
+
+    assert run.exit_code == 1
+    assert "Zoho asks to wait 3600 s" in run.stderr

@@ -1,7 +1,7 @@
 """The chain: the jobs and pages of one query, one after another.
 
-Knows nothing of threads. It can begin at any position, which is how a sync that stopped goes on,
-and how a damaged page is read again.
+It can begin at any position, which is how a sync that stopped goes on, and how a damaged page is
+read again. One thread follows it, while another may ask which jobs it has made.
 
 Invariant: pages come in order and none is left out; a page's job is made once, unless it fails.
 """
@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from tap_zoho_bulk.bulk_read.job import SCOPE
+from tap_zoho_bulk.bulk_read.job import SCOPE, utc_or_none
 from tap_zoho_bulk.exceptions import (
     CreditLimitReachedError,
     JobFailedError,
@@ -24,11 +25,13 @@ from tap_zoho_bulk.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tap_zoho_bulk.bulk_read.job import BulkReadJobs, JobResult
+    from tap_zoho_bulk.bulk_read.job import BulkReadJobs, CreatedJob, JobResult
     from tap_zoho_bulk.bulk_read.page import Page, Spool
     from tap_zoho_bulk.bulk_read.query import BulkReadQuery
     from tap_zoho_bulk.client import Spending
 
+POSITION_LIFE = timedelta(hours=24)
+"""How long Zoho keeps results and page tokens."""
 JOB_TRIES = 3
 """How often a page's job is made before the stream fails."""
 
@@ -73,13 +76,13 @@ class Position:
         """
         if not isinstance(state, dict):
             return None
-        page, started = state.get("page"), state.get("started")
+        page, started = state.get("page"), utc_or_none(state.get("started"))
         token, job_id = state.get("page_token"), state.get("job_id")
         rejected = state.get("rejected", [])
         if (
             not isinstance(page, int)
             or page < 1
-            or not isinstance(started, str)
+            or started is None
             or not (token is None or isinstance(token, str))
             or not (job_id is None or isinstance(job_id, str))
             or not isinstance(rejected, list)
@@ -122,6 +125,7 @@ class Chain:
         self._jobs = jobs
         self._spool = spool
         self._made: dict[tuple[int, str | None], Position] = {}
+        self._named: dict[str, int] = {}  # the page that each page token stands for
         self._restarted = False
 
     def follow(self, start: Position) -> Iterator[ChainPage]:
@@ -221,13 +225,13 @@ class Chain:
                 )
             except JobFailedError as error:
                 failures += 1
+                failed, position = position, self.make_again(position)
                 if failures == JOB_TRIES:
                     raise JobFailedError(
-                        f"{error} So it went with {JOB_TRIES} jobs for page {position.page}. Try "
+                        f"{error} So it went with {JOB_TRIES} jobs for page {failed.page}. Try "
                         "again later; report it to Zoho's support if it stays."
                     ) from error
                 logger.warning("%s Making the job again.", error)
-                position = self.make_again(position)
                 continue
             return ChainPage(page, position, following)
 
@@ -236,11 +240,13 @@ class Chain:
         if not result.more_records:
             return None
         token = result.next_page_token
-        if token is not None and token == position.page_token:
+        number = position.page + 1
+        if token is not None and self._named.setdefault(token, number) != number:
             raise JobFailedError(
-                f"{self.query.module}: Zoho names page {position.page} as its own next page."
+                f"{self.query.module}: after page {position.page} Zoho names a page that was read "
+                "before."
             )
-        following = replace(position, page=position.page + 1, page_token=token, job_id=None)
+        following = replace(position, page=number, page_token=token, job_id=None)
         try:
             return self._ensure_job(following)[0]
         except (
@@ -271,11 +277,13 @@ class Chain:
             except ZohoRefusedError as error:
                 position = self._after_refusal(position, error)
                 continue
-            position = replace(
-                position,
-                job_id=created.id,
-                started=position.started or created.created_time,
-            )
+            started = position.started or created.created_time
+            if position.page > 1 and position.page_token is None and _is_stale(started, created):
+                restarted = self._restarted_at(position, "a day has passed")
+                if restarted is not None:
+                    position = restarted
+                    continue
+            position = replace(position, job_id=created.id, started=started)
             self._made[position.page, position.page_token] = position
         return position, position.job_id
 
@@ -296,15 +304,32 @@ class Chain:
                 error.code,
             )
             return replace(position, rejected=(*position.rejected, field))
-        if position.page > 1 and not self._restarted and not isinstance(error, MissingScopeError):
-            logger.warning(
-                "%s: Zoho does not take the position of page %d any more (%s); reading it all "
-                "again from page 1.",
-                module,
-                position.page,
-                error.code,
-            )
-            self._restarted = True
-            self._made.clear()
-            return Position(rejected=position.rejected)
+        if position.page > 1 and not isinstance(error, MissingScopeError):
+            restarted = self._restarted_at(position, error.code)
+            if restarted is not None:
+                return restarted
         raise error
+
+    def _restarted_at(self, position: Position, why: str) -> Position | None:
+        """Begin anew, once; None when that was done before."""
+        if self._restarted:
+            return None
+        logger.warning(
+            "%s: the position of page %d holds no more (%s); reading it all again from page 1.",
+            self.query.module,
+            position.page,
+            why,
+        )
+        self._restarted = True
+        self._made.clear()
+        self._named.clear()
+        return Position(rejected=position.rejected)
+
+
+def _is_stale(started: str, created: CreatedJob) -> bool:
+    """Tell whether a chain is so old that its page numbers mean other records by now.
+
+    A page token would be refused by then; a page number never is.
+    """
+    age = datetime.fromisoformat(created.created_time) - datetime.fromisoformat(started)
+    return age > POSITION_LIFE

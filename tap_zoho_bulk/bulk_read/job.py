@@ -54,7 +54,7 @@ class JobResult:
         if not isinstance(result, dict):
             return None
         count, url = result.get("count"), result.get("download_url")
-        more = result.get("more_records", False)
+        more = result.get("more_records")  # Missing does not mean that there are none.
         token = result.get("next_page_token") or None
         if (
             not isinstance(count, int)
@@ -120,7 +120,7 @@ class BulkReadJobs:
         details = _first(answer).get("details")
         if not isinstance(details, dict):
             details = {}
-        job_id, created_time = details.get("id"), _utc_or_none(details.get("created_time"))
+        job_id, created_time = details.get("id"), utc_or_none(details.get("created_time"))
         if not isinstance(job_id, (str, int)) or created_time is None:
             raise JobFailedError(
                 f"Zoho took a bulk read job for page {page} of {module}, but did not say its id "
@@ -153,7 +153,7 @@ class BulkReadJobs:
             if self._client.stop.wait(min(interval, max(0.0, deadline - time.monotonic()))):
                 raise StoppedError
             details = self._details(module, page, job_id, path, spending)
-            state = str(details.get("state"))
+            state = str(details.get("state") or "without a state")
             now = time.monotonic()
             # Zoho writes both "IN PROGRESS" and "INPROGRESS".
             known = state.upper().replace(" ", "").replace("_", "")
@@ -203,7 +203,15 @@ def _first(answer: dict[str, Any]) -> dict[str, Any]:
     return first if isinstance(first, dict) else {}
 
 
-def _utc_or_none(value: Any) -> str | None:
+def utc_or_none(value: Any) -> str | None:
+    """Turn a date-time that came from outside into its UTC form.
+
+    Args:
+        value: Anything.
+
+    Returns:
+        As `to_utc` does; None where it is no date-time.
+    """
     try:
         return to_utc(value) if isinstance(value, str) else None
     except ValueError:

@@ -4,7 +4,8 @@ Worker threads make jobs, wait for them and download; the main thread takes the 
 stream, in the order in which the chains were started. So the chain whose turn it is always has a
 thread, and none can keep another waiting for ever.
 
-Invariant: at most `max_concurrent_jobs` threads, and per chain a bounded number of pages on disk.
+Invariant: at most `max_concurrent_jobs` threads, and one more while a page is read again; per chain
+a bounded number of pages on disk.
 `Feed.resume` is always a position from which nothing is lost that was not reported as emitted.
 """
 
@@ -150,7 +151,8 @@ class Feed:
         page.page.close()
         if page.following is not None:
             self._next = page.following
-            self.chain.forget_up_to(page.position.page)
+            # Not all of them: after the page may come the first one again, of a chain begun anew.
+            self.chain.forget_up_to(min(page.position.page, page.following.page - 1))
 
     def repeat(self, page: ChainPage, damage: PageDamagedError) -> None:
         """Read a damaged page again: by another download, then by another job.
@@ -165,6 +167,7 @@ class Feed:
         page.page.close()
         self._repeats += 1
         if self._repeats >= JOB_TRIES:
+            self._next = self.chain.make_again(page.position)
             raise PageDamagedError(
                 f"{damage} So it was after another download and another job, too. Try again "
                 "later; report it to Zoho's support if it stays."

@@ -7,13 +7,15 @@ whether the records came whole.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from datetime import timezone
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Stream
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from typing_extensions import override
 
-from tap_zoho_bulk.exceptions import SignInError, StoppedError
+from tap_zoho_bulk.exceptions import SignInError, StoppedError, UnreadableStreamError
+from tap_zoho_bulk.settings import parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +54,31 @@ class ZohoStream(Stream):
             self.zoho_tap.stream_failed(self.name, error)
         finally:
             summary.end(self.name)
+
+    def bookmark(self, state: dict[str, Any]) -> str | None:
+        """Read a bookmark.
+
+        Args:
+            state: Of the stream, or of a part of it.
+
+        Returns:
+            The instant in UTC form; None where there is none for the replication key.
+
+        Raises:
+            UnreadableStreamError: When it is no date-time.
+        """
+        if state.get("replication_key") != self.replication_key:
+            return None
+        value = state.get("replication_key_value")
+        if not value:
+            return None
+        try:
+            return parse_instant(value).astimezone(timezone.utc).isoformat()
+        except (TypeError, ValueError) as error:
+            raise UnreadableStreamError(
+                f"{self.name}: the state's bookmark, {value!r}, is no date-time. Mend it, or take "
+                "it out to read everything."
+            ) from error
 
     @override
     def _write_starting_replication_value(self, context: Context | None) -> None:

@@ -8,6 +8,7 @@ Source: https://www.zoho.com/crm/developer/docs/api/v8/get-deleted-records.html
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
@@ -35,8 +36,11 @@ _PAGE_CREDITS = 2
 _OVERLAP = timedelta(minutes=10)
 # A module that keeps no list of deleted records, such as a subform, answers one of these...
 _NO_LIST = frozenset({400, 404})
-# ...but so does one whose list the user may not see.
-_NO_RIGHT = frozenset({"AUTHORIZATION_FAILED", "NO_PERMISSION"})
+# ...but these have other reasons.
+_OTHER_REASONS = frozenset(
+    {"AUTHORIZATION_FAILED", "INVALID_HOST", "INVALID_REQUEST_METHOD", "NO_PERMISSION"}
+)
+_MOST_READS = 3
 
 _SCHEMA = th.PropertiesList(
     th.Property("module", th.StringType, required=True, title="Module"),
@@ -81,57 +85,92 @@ class DeletedRecordsStream(ZohoStream):
         if context is None:
             return  # No module is selected.
         with self.failing_alone():
-            try:
-                yield from self._list(context["module"], self.get_context_state(context))
-            except ZohoRefusedError as error:
-                if error.status not in _NO_LIST or error.code in _NO_RIGHT:
-                    raise
-                self.logger.info(
-                    "Zoho keeps no deleted records of %s (%s).", context["module"], error.code
-                )
+            yield from self._read(context["module"], self.get_context_state(context))
 
-    def _list(self, module: str, state: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        tap = self.zoho_tap
-        bookmark = state.get("replication_key_value")
-        headers = {}
-        if bookmark and self.replication_method == REPLICATION_INCREMENTAL:
-            since = parse_instant(bookmark) - _OVERLAP
-            headers["If-Modified-Since"] = since.replace(microsecond=0).isoformat()
-        latest = bookmark
-        page = 1
-        before: list[str] = []
-        while True:
-            answer = tap.client.get(
-                f"/crm/{tap.settings.api_version}/{module}/deleted",
-                params={"type": "all", "page": page, "per_page": _PER_PAGE},
-                headers=headers,
-                what=f"list the deleted records of {module}",
-                scope=f"ZohoCRM.modules.ALL (or ZohoCRM.modules.{module}.READ)",
-                spending=tap.summary[self.name].spending,
-                credits=_PAGE_CREDITS,
-                expects="data",
-            )
-            rows = (answer or {}).get("data")
-            records = [_record(module, row) for row in (rows if isinstance(rows, list) else [])]
-            ids = [record["id"] for record in records]
-            if ids and ids == before:
-                raise InvalidValueError(
-                    f"{NAME}: page {page} of the deleted records of {module} is the same as the "
-                    "page before it, so the list has no end. Report it to Zoho's support."
-                )
-            before = ids
-            for record in records:
-                yield record
-                tap.summary[self.name].records += 1
-                latest = max(latest or "", record["deleted_time"] or "")
-            info = (answer or {}).get("info")
-            if not records or not isinstance(info, dict) or not info.get("more_records"):
+    def _read(self, module: str, state: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Emit a module's list, again while it changes, and move the bookmark when it did not.
+
+        Pages are numbered on the list as it is at the moment: a record that is restored while
+        they are read moves the rows after it forward, and one could slip from a page that is
+        still to be read to one that was.
+        """
+        bookmark = self.bookmark(state)
+        latest = bookmark or ""
+        for _ in range(_MOST_READS):
+            read: dict[int, list[str]] = {}
+            for number, records in self._pages(module, bookmark):
+                read[number] = [record["id"] for record in records]
+                for record in records:
+                    yield record
+                    latest = max(latest, record["deleted_time"] or "")
+                self.zoho_tap.summary[self.name].records += len(records)
+            # Whatever moves rows from page to page changes the first one or the last.
+            if len(read) <= 1 or all(
+                [record["id"] for record in self._page(module, bookmark, number)[0]] == read[number]
+                for number in (1, len(read))
+            ):
                 break
-            page += 1
+        else:
+            self.logger.warning(
+                "The list of deleted records of %s changed while it was read, %d times; it is "
+                "read again from the same bookmark next time.",
+                module,
+                _MOST_READS,
+            )
+            return
         if latest and self.replication_method == REPLICATION_INCREMENTAL:
             state["replication_key"] = self.replication_key
             state["replication_key_value"] = latest
             self.state_manager.is_flushed = False
+
+    def _pages(
+        self, module: str, bookmark: str | None
+    ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+        """Give the list's pages with their numbers; none where Zoho keeps no list."""
+        before: list[dict[str, Any]] = []
+        for number in count(1):
+            try:
+                records, more = self._page(module, bookmark, number)
+            except ZohoRefusedError as error:
+                if number > 1 or error.status not in _NO_LIST or error.code in _OTHER_REASONS:
+                    raise
+                self.logger.info("Zoho keeps no deleted records of %s (%s).", module, error.code)
+                return
+            if records and records == before:
+                raise InvalidValueError(
+                    f"{NAME}: page {number} of the deleted records of {module} is the same as the "
+                    "page before it, so the list has no end. Report it to Zoho's support."
+                )
+            before = records
+            yield number, records
+            if not more:
+                return
+
+    def _page(
+        self, module: str, bookmark: str | None, number: int
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """Ask for a page; give its records, and whether there is one after it."""
+        tap = self.zoho_tap
+        headers = {}
+        if bookmark and self.replication_method == REPLICATION_INCREMENTAL:
+            since = parse_instant(bookmark) - _OVERLAP
+            headers["If-Modified-Since"] = since.replace(microsecond=0).isoformat()
+        answer = tap.client.get(
+            f"/crm/{tap.settings.api_version}/{module}/deleted",
+            params={"type": "all", "page": number, "per_page": _PER_PAGE},
+            headers=headers,
+            what=f"list the deleted records of {module}",
+            scope=f"ZohoCRM.modules.ALL (or ZohoCRM.modules.{module}.READ)",
+            spending=tap.summary[self.name].spending,
+            credits=_PAGE_CREDITS,
+            expects="data",
+        )
+        if answer is None:
+            return [], False
+        records = [_record(module, row) for row in answer["data"]]
+        info = answer.get("info")
+        more = isinstance(info, dict) and bool(info.get("more_records"))
+        return records, more and bool(records)
 
 
 def _record(module: str, row: Any) -> dict[str, Any]:

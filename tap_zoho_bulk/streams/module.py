@@ -7,12 +7,12 @@ by Zoho's clock, when its first job was created. Until then STATE says how to go
 from __future__ import annotations
 
 import time
-from datetime import timedelta, timezone
+from datetime import timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from singer_sdk.helpers._batch import BatchConfig
-from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL, Metadata
 from typing_extensions import override
 
@@ -26,7 +26,6 @@ from tap_zoho_bulk.exceptions import (
     BatchConfigError,
     CreditLimitReachedError,
     InvalidValueError,
-    JobFailedError,
     PageDamagedError,
     StoppedError,
     UnreadableStreamError,
@@ -116,9 +115,11 @@ class ModuleStream(ZohoStream):
                 "so it cannot be the replication key. Choose `Modified_Time`, or FULL_TABLE "
                 "replication."
             )
+        columns = self.columns(settings)
+        self._check_arrays(columns, settings)
         return BulkReadQuery(
             module=self.name,
-            fields=tuple(self.columns(settings).values()),
+            fields=tuple(columns.values()),
             replication_key=self.replication_key if incremental else None,
             since=self._since(settings) if incremental else None,
             criteria=options.criteria,
@@ -147,28 +148,23 @@ class ModuleStream(ZohoStream):
             if name != "id" and self.mask["properties", name]
         }
 
+    def _check_arrays(self, columns: Iterable[str], settings: Settings) -> None:
+        """Raise when the catalog has arrays that nothing says how to split into."""
+        for name in columns:
+            types = self.effective_schema["properties"][name].get("type", ())
+            if "array" in types and settings.multiselect_separator is None:
+                raise UnreadableStreamError(
+                    f"{self.name}: `{name}` is an array in the catalog. Set "
+                    "`multiselect_separator`, or discover the catalog again."
+                )
+
     def _since(self, settings: Settings) -> datetime | None:
         """Give the first instant to read: behind the bookmark, but not before `start_date`."""
-        bookmark = self._bookmark()
+        bookmark = self.bookmark(self.stream_state)
         if bookmark is None:
             return settings.start_date
         since = parse_instant(bookmark) - timedelta(seconds=settings.lookback_seconds)
         return since if settings.start_date is None else max(since, settings.start_date)
-
-    def _bookmark(self) -> str | None:
-        state = self.stream_state
-        if state.get("replication_key") != self.replication_key:
-            return None
-        value = state.get("replication_key_value")
-        if not value:
-            return None
-        try:
-            return parse_instant(value).astimezone(timezone.utc).isoformat()
-        except (TypeError, ValueError) as error:
-            raise UnreadableStreamError(
-                f"{self.name}: the state's bookmark, {value!r}, is no date-time. Mend it, or take "
-                "it out to read everything."
-            ) from error
 
     # Where to go on
 
@@ -178,7 +174,7 @@ class ModuleStream(ZohoStream):
         Args:
             chain: What this run reads.
         """
-        progress = self.stream_state.pop(PROGRESS, None)
+        progress = self.stream_state.get(PROGRESS)
         if progress is None:
             return Position()
         position = Position.from_state(progress)
@@ -195,6 +191,11 @@ class ModuleStream(ZohoStream):
         self._version = version if isinstance(version, int) else None
         return position
 
+    @property
+    def is_removed(self) -> bool:
+        """Whether stream maps take all its records away."""
+        return all(isinstance(each, RemoveRecordTransform) for each in self.stream_maps)
+
     def note_progress(self, feed: Feed) -> None:
         """Put into the state what a later run needs to go on.
 
@@ -202,8 +203,9 @@ class ModuleStream(ZohoStream):
             feed: The stream's.
         """
         position = feed.resume
-        if position.started is None:
-            return  # No job was made yet.
+        if position.page == 1 and position.job_id is None:
+            self.stream_state.pop(PROGRESS, None)  # There is nothing to go on from.
+            return
         progress = {
             "query": feed.chain.query.fingerprint,
             **position.to_state(),
@@ -222,6 +224,9 @@ class ModuleStream(ZohoStream):
         self, context: Context | None = None, *, write_messages: bool = True
     ) -> Generator[dict[str, Any], Any, Any]:
         """Write records many at a time, where the SDK would do nothing to them one by one."""
+        if self.is_removed:
+            self.logger.info("Stream maps remove all of its records, so none are read.")
+            return
         writer = self._tap.message_writer
         if not (write_messages and self._is_plain() and isinstance(writer, ChunkWriter)):
             yield from super()._sync_records(context, write_messages=write_messages)
@@ -289,8 +294,8 @@ class ModuleStream(ZohoStream):
                     raise
                 self.logger.warning("Bulk read does not support this module (%s).", error.code)
                 summary.outcome = "not supported"
-            except (InvalidValueError, JobFailedError, PageDamagedError):
-                self._forget_progress()
+            except InvalidValueError:
+                self._forget_progress()  # The value is mended in Zoho, not in what it exported.
                 raise
 
     def _emit_pages(
@@ -349,7 +354,7 @@ class ModuleStream(ZohoStream):
         if self.replication_method == REPLICATION_INCREMENTAL and self._latest is not None:
             # In one UTC form, instants compare as text. A chain that was read had a first job.
             reached = min(self._latest, position.started or "")
-            state["replication_key_value"] = max(self._bookmark() or "", reached)
+            state["replication_key_value"] = max(self.bookmark(self.stream_state) or "", reached)
             state["replication_key"] = self.replication_key
         elif self._version is not None:
             super()._write_activate_version_message(self._version)

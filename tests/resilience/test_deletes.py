@@ -12,7 +12,7 @@ import pytest
 from tests.resilience.organisations import QUICK, catalog, small_organisation
 from tests.resilience.target import UpsertingTarget
 from tests.singer import ROOT
-from tests.zoho_server import ZohoServer
+from tests.zoho_server import Fault, ZohoServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -208,22 +208,68 @@ def test_the_join_in_readme_gives_the_truth(
     assert warehouse.deleted("Leads")[leads[0]] == "permanent"
 
 
-def test_a_restore_while_pages_are_read_can_hide_a_row(forks: TapForks) -> None:
-    """What README says: Zoho numbers the list's pages on live data, the latest row first."""
+@pytest.mark.parametrize("page", ["2", "3"])
+def test_a_restore_while_pages_are_read_hides_no_row(forks: TapForks, page: str) -> None:
+    """Zoho numbers the list's pages on live data, the latest row first, so a restore moves rows."""
+    organisation = small_organisation({"Leads": 500})
+    organisation.set_now(MONDAY)
+    gone = list(organisation.module("Leads").records)[:450]
+    for record_id in gone:
+        organisation.advance(timedelta(minutes=1))
+        organisation.delete("Leads", record_id)
+
+    with ZohoServer(organisation) as server:
+        warehouse = Warehouse(forks, server)
+
+        def restore_one(request: LoggedRequest) -> None:
+            if request.path.endswith("/deleted") and request.query["page"] == page:
+                server.on_request = None
+                organisation.restore("Leads", gone[-1 if page == "2" else -250])
+
+        server.on_request = restore_one
+        warehouse.load()
+
+    assert set(warehouse.deleted("Leads")) == set(gone)
+
+
+def test_a_list_that_keeps_changing_does_not_move_the_bookmark(forks: TapForks) -> None:
     organisation = small_organisation({"Leads": 300})
     organisation.set_now(MONDAY)
     gone = list(organisation.module("Leads").records)[:250]
     for record_id in gone:
         organisation.advance(timedelta(minutes=1))
         organisation.delete("Leads", record_id)
+    left = iter(reversed(gone))
 
-    def restore_the_latest(request: LoggedRequest) -> None:
+    def restore_the_next(request: LoggedRequest) -> None:
         if request.path.endswith("/deleted") and request.query["page"] == "2":
-            organisation.restore("Leads", gone[-1])
+            organisation.restore("Leads", next(left))
 
     with ZohoServer(organisation) as server:
         warehouse = Warehouse(forks, server)
-        server.on_request = restore_the_latest
+        server.on_request = restore_the_next
+        warehouse.load()
+        assert warehouse.bookmark("Leads") is None
+        server.on_request = None
         warehouse.load()
 
-    assert set(gone) - set(warehouse.deleted("Leads")) == {gone[-201]}
+    assert warehouse.bookmark("Leads") is not None
+    assert set(warehouse.deleted("Leads")) == set(gone)
+
+
+def test_a_refusal_in_the_middle_of_a_list_fails_the_stream(forks: TapForks) -> None:
+    organisation = small_organisation({"Leads": 300})
+    for record_id in list(organisation.module("Leads").records)[:250]:
+        organisation.delete("Leads", record_id)
+    with ZohoServer(organisation) as server:
+        refusal = {"code": "INVALID_DATA", "message": "no more", "details": {}, "status": "error"}
+        server.faults.add(
+            Fault(kind="status", path="/deleted$", skip=1, times=None, status=400, body=refusal)
+        )
+        ended = forks.start(
+            server.tap_config(**QUICK), catalog=catalog(organisation, deleted=True), state=None
+        ).read_lines(lambda _: True)
+
+    assert ended.exit_code == 1
+    assert "deleted_records failed" in ended.stderr
+    assert "INVALID_DATA" in ended.stderr
