@@ -174,7 +174,7 @@ class ZohoClient:
                 self._spend(spending, credits=credits)
                 answer = self._json(response, what, scope)
             if answer is not None and expects and not isinstance(answer.get(expects), list):
-                raise TransientError(f"the answer has no list of `{expects}`")
+                raise TransientError(f"the answer has no list of `{expects}`", odd=True)
             return answer
 
         return self._authorised(what, send, headers or {})

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from tap_zoho_bulk.exceptions import MissingScopeError, ZohoRefusedError
+from tap_zoho_bulk.exceptions import MissingScopeError, OddAnswerError, ZohoRefusedError
 from tap_zoho_bulk.field_types import NOT_EXPORTABLE, json_schema
 
 if TYPE_CHECKING:
@@ -136,11 +136,15 @@ def _fields(client: ZohoClient, settings: Settings, module: str) -> Fields | Non
             params={"module": module},
             what=f"list the fields of {module}",
             scope=_FIELDS_SCOPE,
+            expects="fields",
         )
     except MissingScopeError:
         raise
     except ZohoRefusedError as error:
         _skip(module, f"Zoho answered {error.code} (HTTP {error.status}) for its fields")
+        return None
+    except OddAnswerError:
+        _skip(module, "Zoho's answer holds no list of fields")
         return None
     fields = {
         field["api_name"]: field

@@ -20,6 +20,10 @@ class ZohoUnavailableError(TapZohoBulkError):
     """A request failed as often as `max_retries` allows, for reasons that may pass."""
 
 
+class OddAnswerError(ZohoUnavailableError):
+    """Zoho answers, as often as it is asked, with something that holds not what was asked for."""
+
+
 class ZohoRefusedError(TapZohoBulkError):
     """Zoho understood a request and refused it; the same request would be refused again.
 

@@ -23,7 +23,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from tap_zoho_bulk.exceptions import StoppedError, ZohoUnavailableError
+from tap_zoho_bulk.exceptions import OddAnswerError, StoppedError, ZohoUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -51,14 +51,21 @@ class TransientError(Exception):
         reason: What happened, in words, without secrets.
         retry_after: Seconds that the server asks to wait, or None.
         undone: Whether the server surely did not do what it was asked for.
+        odd: Whether the answer is whole, but not what was asked for.
     """
 
     def __init__(
-        self, reason: str, *, retry_after: float | None = None, undone: bool = False
+        self,
+        reason: str,
+        *,
+        retry_after: float | None = None,
+        undone: bool = False,
+        odd: bool = False,
     ) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
         self.undone = undone
+        self.odd = odd
 
 
 class RateLimit:
@@ -167,7 +174,8 @@ class Transport:
                         "later run goes on from here."
                     ) from error
                 if tries == self._max_tries:
-                    raise ZohoUnavailableError(
+                    kind = OddAnswerError if error.odd else ZohoUnavailableError
+                    raise kind(
                         f"Could not {what}, tried {tries} times: {error}. If Zoho's status page "
                         "shows no trouble, check the network and the settings "
                         "`request_timeout_seconds` and `max_retries`; a later run goes on from "

@@ -262,3 +262,16 @@ def test_a_fault_that_passes_costs_no_module(
     catalog = tap.discover(server, **FAST)
 
     assert module_names(catalog, organisation) == organisation.modules.keys() - SKIPPED.keys()
+
+
+def test_a_module_whose_fields_are_never_listed_is_left_out_alone(
+    tap: TapCommand, server: ZohoServer
+) -> None:
+    before = {stream["tap_stream_id"] for stream in tap.discover(server)["streams"]}
+    server.faults.add(Fault(path=FIELDS, skip=1, times=3, status=200, body={"fields": None}))
+
+    catalog, log = tap.discover_with_log(server, max_concurrent_requests=1, max_retries=2)
+
+    (left_out,) = before - {stream["tap_stream_id"] for stream in catalog["streams"]}
+    (line,) = [line for line in log.splitlines() if f"Skipping the module {left_out}:" in line]
+    assert "no list of fields" in line

@@ -40,7 +40,7 @@ _NO_LIST = frozenset({400, 404})
 _OTHER_REASONS = frozenset(
     {"AUTHORIZATION_FAILED", "INVALID_HOST", "INVALID_REQUEST_METHOD", "NO_PERMISSION"}
 )
-_MOST_READS = 3
+_MOST_READS = 4
 
 _SCHEMA = th.PropertiesList(
     th.Property("module", th.StringType, required=True, title="Module"),
@@ -88,32 +88,32 @@ class DeletedRecordsStream(ZohoStream):
             yield from self._read(context["module"], self.get_context_state(context))
 
     def _read(self, module: str, state: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Emit a module's list, again while it changes, and move the bookmark when it did not.
+        """Emit a module's list, and move the bookmark when it stayed the same meanwhile.
 
         Pages are numbered on the list as it is at the moment: a record that is restored while
         they are read moves the rows after it forward, and one could slip from a page that is
-        still to be read to one that was.
+        still to be read to one that was. So a list of several pages is read until two reads agree.
         """
         bookmark = self.bookmark(state)
         latest = bookmark or ""
+        before: list[int] = []
         for _ in range(_MOST_READS):
-            read: dict[int, list[str]] = {}
-            for number, records in self._pages(module, bookmark):
-                read[number] = [record["id"] for record in records]
+            read: list[int] = []
+            for records in self._pages(module, bookmark):
+                read.append(hash(tuple((row["id"], row["deleted_time"]) for row in records)))
+                if read == before[: len(read)]:
+                    continue  # It was emitted when it was read before.
                 for record in records:
                     yield record
                     latest = max(latest, record["deleted_time"] or "")
                 self.zoho_tap.summary[self.name].records += len(records)
-            # Whatever moves rows from page to page changes the first one or the last.
-            if len(read) <= 1 or all(
-                [record["id"] for record in self._page(module, bookmark, number)[0]] == read[number]
-                for number in (1, len(read))
-            ):
+            if len(read) <= 1 or read == before:
                 break
+            before = read
         else:
             self.logger.warning(
-                "The list of deleted records of %s changed while it was read, %d times; it is "
-                "read again from the same bookmark next time.",
+                "The list of deleted records of %s changed each of the %d times that it was read; "
+                "it is read from the same bookmark next time.",
                 module,
                 _MOST_READS,
             )
@@ -123,10 +123,8 @@ class DeletedRecordsStream(ZohoStream):
             state["replication_key_value"] = latest
             self.state_manager.is_flushed = False
 
-    def _pages(
-        self, module: str, bookmark: str | None
-    ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-        """Give the list's pages with their numbers; none where Zoho keeps no list."""
+    def _pages(self, module: str, bookmark: str | None) -> Iterator[list[dict[str, Any]]]:
+        """Give the list's pages; none where Zoho keeps no list."""
         before: list[dict[str, Any]] = []
         for number in count(1):
             try:
@@ -142,7 +140,7 @@ class DeletedRecordsStream(ZohoStream):
                     "page before it, so the list has no end. Report it to Zoho's support."
                 )
             before = records
-            yield number, records
+            yield records
             if not more:
                 return
 
