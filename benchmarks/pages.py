@@ -1,12 +1,17 @@
-"""Pages to measure with: ZIPs as Zoho's bulk read gives them, made once and served many times."""
+"""Pages to measure with: ZIPs as Zoho's bulk read gives them, made once and served many times.
+
+`python -m benchmarks.pages DIRECTORY PAGES ROWS` writes so many pages of so many records.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import random
+import sys
 import zipfile
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -14,7 +19,6 @@ from tap_zoho_bulk.field_types import json_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 MODULE = "Leads"
 _FIRST_ID = 5725767000000400001
@@ -121,3 +125,7 @@ def catalog() -> dict[str, Any]:
             }
         ]
     }
+
+
+if __name__ == "__main__":
+    write_pages(Path(sys.argv[1]), pages=int(sys.argv[2]), rows=int(sys.argv[3]))

@@ -21,6 +21,6 @@ def test_the_quick_benchmarks_print_a_table() -> None:
     assert run.returncode == 0, run.stderr
     rows = [line for line in run.stdout.splitlines() if line.startswith("| ")]
     assert [row.split("|")[1].strip().split(" ")[0] for row in rows[2:]] == [
-        *("records,", "records,", "BATCH", "BATCH", "BATCH", "BATCH", "CPU"),
+        *("records,", "records,", "BATCH", "BATCH", "BATCH", "BATCH", "BATCH", "CPU"),
         *("peak", "peak", "peak", "12", "12", "discovery"),
     ]
