@@ -27,11 +27,9 @@ def side_by_side_figures(scale: Scale, say: Callable[[str], None]) -> Iterator[F
     jobs = len(sizes) + 1
     organisation = small_organisation(sizes)
     longest = small_organisation({"Module_5": sizes["Module_5"]})
-    # Looks every second, so that a job's end is seen within a second.
     settings = {
         "max_concurrent_jobs": 12,
         "downloads_per_minute": 10_000,
-        "max_poll_interval_seconds": min(1.0, scale.job_seconds),
         "poll_interval_seconds": min(1.0, scale.job_seconds),
     }
 
