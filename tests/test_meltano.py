@@ -9,7 +9,7 @@ import pytest
 
 from tests.meltano_project import MeltanoProject, PipelineError
 from tests.warehouse import DuckDBWarehouse
-from tests.zoho_server import Organisation, ZohoServer
+from tests.zoho_server import Fault, Organisation, ZohoServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +41,14 @@ def project(directory: Path, server: ZohoServer, **settings: Any) -> MeltanoProj
             "target-duckdb": {"filepath": str(directory / "test.duckdb")},
         },
     )
+
+
+def bookmarks_of(pipeline: MeltanoProject) -> dict[str, Any]:
+    """The bookmarks that Meltano keeps."""
+    shown = pipeline.meltano("state", "get", "dev:tap-zoho-bulk-to-target-duckdb").stdout
+    bookmarks = json.loads(shown)["singer_state"]["bookmarks"]
+    assert isinstance(bookmarks, dict)
+    return bookmarks
 
 
 def test_the_connection_test_starts_no_job(tmp_path: Path, server: ZohoServer) -> None:
@@ -124,11 +132,8 @@ def test_state_is_kept_between_runs_and_a_full_refresh_ignores_it(
 ) -> None:
     pipeline = project(tmp_path, server, modules=["Leads"])
     pipeline.run("tap-zoho-bulk", "target-duckdb")
-    state = json.loads(
-        pipeline.meltano("state", "get", "dev:tap-zoho-bulk-to-target-duckdb").stdout
-    )
     latest = max(record["Modified_Time"] for record in organisation.truth("Leads").values())
-    assert state["singer_state"]["bookmarks"]["Leads"]["replication_key_value"] == latest
+    assert bookmarks_of(pipeline)["Leads"]["replication_key_value"] == latest
 
     pipeline.run("tap-zoho-bulk", "target-duckdb")
     pipeline.run("--full-refresh", "tap-zoho-bulk", "target-duckdb")
@@ -139,3 +144,43 @@ def test_a_wrong_setting_is_named(tmp_path: Path, server: ZohoServer) -> None:
     with pytest.raises(PipelineError, match="api_url"):
         project(tmp_path, server, api_url="nowhere").run("tap-zoho-bulk", "target-duckdb")
     assert not server.requests
+
+
+def test_one_streams_failure_leaves_what_the_others_loaded_and_their_state(
+    tmp_path: Path, server: ZohoServer, organisation: Organisation, warehouse: DuckDBWarehouse
+) -> None:
+    pipeline = project(tmp_path, server)
+    server.faults.add(Fault(kind="job_failure", module="Leads", times=None))
+
+    with pytest.raises(PipelineError, match="Leads failed"):
+        pipeline.run("tap-zoho-bulk", "target-duckdb")
+
+    bookmarks = bookmarks_of(pipeline)
+    latest = max(record["Modified_Time"] for record in organisation.truth("Tasks").values())
+    assert bookmarks["Tasks"]["replication_key_value"] == latest
+    assert "replication_key_value" not in bookmarks["Leads"]
+    tasks = warehouse.table("Tasks")
+    assert tasks
+    assert {row["id"] for row in tasks.rows} == set(organisation.truth("Tasks"))
+
+
+def test_a_run_that_stopped_in_the_middle_shows_where_and_goes_on_there(
+    tmp_path: Path, organisation: Organisation, warehouse: DuckDBWarehouse
+) -> None:
+    with ZohoServer(organisation, page_size=4) as server:
+        pipeline = project(tmp_path, server, modules=["Leads"], max_retries=0)
+        server.faults.add(Fault(path=r"/read/\d+/result$", skip=2, times=None))
+        with pytest.raises(PipelineError, match="page 3"):
+            pipeline.run("tap-zoho-bulk", "target-duckdb")
+        progress = bookmarks_of(pipeline)["Leads"]["bulk_read"]
+        assert progress["page"] == 3
+        assert progress["job_id"] == server.jobs[2].id
+
+        server.faults.clear()
+        pipeline.run("tap-zoho-bulk", "target-duckdb")
+
+        assert [job.page for job in server.jobs] == [1, 2, 3]
+    leads = warehouse.table("Leads")
+    assert leads
+    assert {row["id"] for row in leads.rows} == set(organisation.truth("Leads"))
+    assert "bulk_read" not in bookmarks_of(pipeline)["Leads"]
