@@ -40,7 +40,9 @@ clean: ## Remove everything that was installed or generated, but not .env and *.
 # The development environment
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	# uv, since the pip of Python 3.10 looks for a set of versions that fit for a quarter of an hour.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[dev]'
 	touch $@
 
 # The Meltano plugins: this tap and the targets, each in an environment of its own
