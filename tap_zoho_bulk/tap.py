@@ -34,12 +34,13 @@ from tap_zoho_bulk.settings import (
     config_problems,
     numbers_from_text,
 )
+from tap_zoho_bulk.streams.bulk_read import BulkReadStream
 from tap_zoho_bulk.streams.deleted import DeletedRecordsStream
 from tap_zoho_bulk.streams.module import ModuleStream
 from tap_zoho_bulk.summary import Summary
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
     from singer_sdk import Stream
@@ -47,6 +48,11 @@ if TYPE_CHECKING:
 
     from tap_zoho_bulk.bulk_read.chain import Position
     from tap_zoho_bulk.bulk_read.runner import Feed
+
+_OTHER_STREAMS: dict[str, Callable[[TapZohoBulk], Stream]] = {
+    stream.name: stream for stream in (DeletedRecordsStream,)
+}
+"""Those that are no modules, by name."""
 
 
 class TapZohoBulk(Tap):
@@ -85,7 +91,7 @@ class TapZohoBulk(Tap):
         return self._client
 
     def feed(self, stream: str) -> Feed:
-        """Give a module stream's pages. The first call starts the chains of all selected ones.
+        """Give a stream's pages. The first call starts the chains of all selected streams.
 
         Args:
             stream: Name of the stream.
@@ -120,7 +126,7 @@ class TapZohoBulk(Tap):
         """Put into the state where each chain under way stands."""
         for name, feed in (self._feeds or {}).items():
             stream = self.streams[name]
-            if isinstance(stream, ModuleStream):
+            if isinstance(stream, BulkReadStream):
                 stream.note_progress(feed)
 
     def stream_failed(self, stream: str, error: Exception) -> None:
@@ -151,19 +157,21 @@ class TapZohoBulk(Tap):
     def _start_chains(self) -> dict[str, Feed]:
         jobs = BulkReadJobs(self.client, self.settings)
         spool = Spool(self.client, self.settings.spool_directory)
-        chains: list[tuple[Chain, Position]] = []
-        for name in self.selected_modules():
-            stream = self.streams[name]
-            if isinstance(stream, ModuleStream):
-                spending = self.summary[name].spending
-                try:
-                    query = stream.query(self.settings)
-                    chain = Chain(query, jobs=jobs, spool=spool, spending=spending)
-                    chains.append((chain, stream.start(chain)))
-                except Exception as error:  # noqa: BLE001 - it is raised when its turn comes
-                    self._not_started[name] = error
+        chains: dict[str, tuple[Chain, Position]] = {}
+        for name, stream in self.streams.items():
+            if not (
+                isinstance(stream, BulkReadStream) and stream.selected and not stream.is_removed
+            ):
+                continue
+            spending = self.summary[name].spending
+            try:
+                query = stream.query(self.settings)
+                chain = Chain(query, jobs=jobs, spool=spool, spending=spending)
+                chains[name] = chain, stream.start(chain)
+            except Exception as error:  # noqa: BLE001 - it is raised when its turn comes
+                self._not_started[name] = error
         self._runner = BulkReadRunner(self.settings.max_concurrent_jobs, self.client.stop)
-        return {feed.chain.query.module: feed for feed in self._runner.start(chains)}
+        return dict(zip(chains, self._runner.start(chains.values()), strict=True))
 
     # Discovery
 
@@ -186,8 +194,8 @@ class TapZohoBulk(Tap):
     def discover_streams(self) -> Sequence[Stream]:
         if self.input_catalog is not None:
             return [
-                DeletedRecordsStream(self)
-                if entry.tap_stream_id == DeletedRecordsStream.name
+                _OTHER_STREAMS[entry.tap_stream_id](self)
+                if entry.tap_stream_id in _OTHER_STREAMS
                 else ModuleStream(
                     self,
                     name=entry.tap_stream_id,
@@ -206,7 +214,7 @@ class TapZohoBulk(Tap):
             )
             for module in discover_modules(self.client, self.settings)
         ]
-        return [*modules, DeletedRecordsStream(self)]
+        return [*modules, *(stream(self) for stream in _OTHER_STREAMS.values())]
 
     # Running
 

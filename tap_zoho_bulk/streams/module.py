@@ -1,65 +1,33 @@
-"""The stream of a module: records out, and state that moves only past what went out whole.
-
-Invariant: the bookmark moves when a chain's last page has been emitted, and never past the moment,
-by Zoho's clock, when its first job was created. Until then STATE says how to go on.
-"""
+"""The stream of a module: what to ask Zoho for, and how a page's CSV becomes records."""
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
-from itertools import chain
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from singer_sdk.helpers._batch import BatchConfig
-from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
-from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL, Metadata
+from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL, Metadata
 from typing_extensions import override
 
-from tap_zoho_bulk.batches import BatchFiles
-from tap_zoho_bulk.bulk_read.chain import Position
-from tap_zoho_bulk.bulk_read.page import PAGE_RECORDS
 from tap_zoho_bulk.bulk_read.query import BulkReadQuery
 from tap_zoho_bulk.bulk_read.rows import Decoder
 from tap_zoho_bulk.discovery import related_property
-from tap_zoho_bulk.exceptions import (
-    BatchConfigError,
-    CreditLimitReachedError,
-    InvalidValueError,
-    PageDamagedError,
-    StoppedError,
-    UnreadableStreamError,
-    ZohoRefusedError,
-)
-from tap_zoho_bulk.messages import ChunkWriter
+from tap_zoho_bulk.exceptions import UnreadableStreamError
 from tap_zoho_bulk.settings import ModuleOptions, parse_instant
-from tap_zoho_bulk.streams.base import ZohoStream
+from tap_zoho_bulk.streams.bulk_read import BulkReadStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from singer_sdk.helpers._batch import BaseBatchFileEncoding, SDKBatchMessage
-    from singer_sdk.helpers.types import Context
     from singer_sdk.singerlib import MetadataMapping
 
-    from tap_zoho_bulk.bulk_read.chain import Chain, ChainPage
+    from tap_zoho_bulk.bulk_read.chain import ChainPage
     from tap_zoho_bulk.bulk_read.rows import Chunk
-    from tap_zoho_bulk.bulk_read.runner import Feed
     from tap_zoho_bulk.settings import Settings
     from tap_zoho_bulk.tap import TapZohoBulk
 
-T = TypeVar("T")
 
-PROGRESS = "bulk_read"
-"""Where a stream's state keeps how to go on with a chain that is not at its end."""
-VERSION = "version"
-"""Where a full table's state keeps its last version, so that the next one is greater."""
-
-_UNSUPPORTED_CODES = frozenset({"JOB_NOT_SUPPORTED", "MODULE_NOT_SUPPORTED"})
-
-
-class ModuleStream(ZohoStream):
+class ModuleStream(BulkReadStream):
     """Records of one module, by bulk read.
 
     Args:
@@ -83,8 +51,6 @@ class ModuleStream(ZohoStream):
         self.primary_keys = ["id"]
         self.replication_key = replication_key
         self._unsupported = unsupported
-        self._latest: str | None = None  # the greatest replication key value of the chain so far
-        self._version: int | None = None  # of a full table; the SDK sets `_stream_version` early
 
     @property
     @override
@@ -96,15 +62,9 @@ class ModuleStream(ZohoStream):
 
     # What to read
 
+    @override
     def query(self, settings: Settings) -> BulkReadQuery:
-        """Turn the selection, the bookmark and the module's options into a query.
-
-        Args:
-            settings: The run's settings.
-
-        Raises:
-            UnreadableStreamError: When catalog or state ask for what cannot be.
-        """
+        """Turn the selection, the bookmark and the module's options into a query."""
         options = settings.module_options.get(self.name, ModuleOptions())
         incremental = self.replication_method == REPLICATION_INCREMENTAL
         key = self.effective_schema["properties"].get(self.replication_key, {})
@@ -166,223 +126,22 @@ class ModuleStream(ZohoStream):
         since = parse_instant(bookmark) - timedelta(seconds=settings.lookback_seconds)
         return since if settings.start_date is None else max(since, settings.start_date)
 
-    # Where to go on
-
-    def start(self, chain: Chain) -> Position:
-        """Find where to begin: where an earlier run stopped, if it asked for the same.
-
-        Args:
-            chain: What this run reads.
-        """
-        progress = self.stream_state.get(PROGRESS)
-        if progress is None:
-            return Position()
-        position = Position.from_state(progress)
-        if position is None or progress.get("query") != chain.query.fingerprint:
-            self.logger.warning(
-                "An earlier run stopped in the middle, but %s since then; reading from page 1.",
-                "the query has changed" if position else "the tap has changed",
-            )
-            return Position()
-        self.logger.info("Going on where an earlier run stopped: page %d.", position.page)
-        chain.recall(position, progress.get("ahead"))
-        latest, version = progress.get("latest"), progress.get(VERSION)
-        self._latest = latest if isinstance(latest, str) else None
-        self._version = version if isinstance(version, int) else None
-        return position
-
-    @property
-    def is_removed(self) -> bool:
-        """Whether stream maps take all its records away."""
-        return all(isinstance(each, RemoveRecordTransform) for each in self.stream_maps)
-
-    def note_progress(self, feed: Feed) -> None:
-        """Put into the state what a later run needs to go on.
-
-        Args:
-            feed: The stream's.
-        """
-        position = feed.resume
-        if position.page == 1 and position.job_id is None:
-            self.stream_state.pop(PROGRESS, None)  # There is nothing to go on from.
-            return
-        progress = {
-            "query": feed.chain.query.fingerprint,
-            **position.to_state(),
-            "ahead": feed.chain.ahead(position) or None,
-            "latest": self._latest,
-            VERSION: self._version,
-        }
-        self.stream_state[PROGRESS] = {
-            key: value for key, value in progress.items() if value is not None
-        }
-
     # Records out
 
     @override
-    def _sync_records(
-        self, context: Context | None = None, *, write_messages: bool = True
-    ) -> Generator[dict[str, Any], Any, Any]:
-        """Write records many at a time, where the SDK would do nothing to them one by one."""
-        if self.is_removed:
-            self.logger.info("Stream maps remove all of its records, so none are read.")
-            return
-        writer = self._tap.message_writer
-        if not (write_messages and self._is_plain() and isinstance(writer, ChunkWriter)):
-            yield from super()._sync_records(context, write_messages=write_messages)
-            return
-        with self.get_record_counter() as counter, self.get_sync_timer():
-            for chunk in self._read(iter):
-                writer.write_chunk(self.name, chunk, self._stream_version)
-                counter.increment(len(chunk))
-        self._write_state_message()
-
-    def _is_plain(self) -> bool:
-        """Say whether records go out as they are: no map, no flattening, no limit on them."""
-        return (
-            self.ABORT_AT_RECORD_COUNT is None
-            and len(self.stream_maps) == 1
-            and type(self.stream_maps[0]) is SameRecordTransform
-            and self.stream_maps[0].stream_alias == self.name
-            and not self.stream_maps[0].flattening_enabled
+    def decode(self, page: ChainPage) -> Iterator[Chunk]:
+        settings = self.zoho_tap.settings
+        decoder = Decoder(
+            self.effective_schema,
+            {
+                name: column
+                for name, column in self.columns(settings).items()
+                if column not in page.position.rejected
+            },
+            multiselect_separator=settings.multiselect_separator,
+            null_if_invalid=settings.on_invalid_value == "null",
         )
-
-    @override
-    def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
-        return self._read(chain.from_iterable)
-
-    @override
-    def get_batches(
-        self, batch_config: BatchConfig, context: Context | None = None
-    ) -> Iterable[tuple[BaseBatchFileEncoding, list[str]]]:
-        if not self._is_plain():
-            raise BatchConfigError(
-                f"{self.name}: BATCH files hold records as they come from Zoho. Take "
-                "`batch_config` out of the settings, or stream maps and flattening."
-            )
-        files = BatchFiles(self.name, self.effective_schema, batch_config)
-        return ((batch_config.encoding, manifest) for manifest in self._read(files.write))
-
-    @override
-    def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
-        """Let a file hold a page, unless `batch_size` tells otherwise."""
-        settings = config.get("batch_config")
-        return BatchConfig.from_dict({"batch_size": PAGE_RECORDS, **settings}) if settings else None
-
-    @override
-    def _generate_batch_messages(
-        self, encoding: BaseBatchFileEncoding, manifest: list[str]
-    ) -> Generator[SDKBatchMessage, None, None]:
-        """Name the version, too, as RECORD messages do."""
-        for message in super()._generate_batch_messages(encoding, manifest):
-            message.version = self._stream_version
-            yield message
-
-    def _read(self, emit: Callable[[Iterator[Chunk]], Iterator[T]]) -> Iterator[T]:
-        """Emit all pages; forget how to go on where that would meet the same trouble again."""
-        summary = self.zoho_tap.summary[self.name]
-        with self.failing_alone():
-            try:
-                with self.zoho_tap.feed(self.name) as feed:
-                    yield from self._emit_pages(feed, emit)
-            except CreditLimitReachedError as error:
-                self.logger.warning("%s It goes on from here next time.", error)
-                summary.outcome = "credit limit"
-            except ZohoRefusedError as error:
-                self._forget_progress()
-                if error.code not in _UNSUPPORTED_CODES:
-                    raise
-                self.logger.warning("Bulk read does not support this module (%s).", error.code)
-                summary.outcome = "not supported"
-            except InvalidValueError:
-                self._forget_progress()  # The value is mended in Zoho, not in what it exported.
-                raise
-
-    def _emit_pages(
-        self, feed: Feed, emit: Callable[[Iterator[Chunk]], Iterator[T]]
-    ) -> Iterator[T]:
-        tap = self.zoho_tap
-        settings = tap.settings
-        columns = self.columns(settings)
-        last: ChainPage | None = None
-        while (page := feed.next_page(self._write_state_message)) is not None:
-            decoder = Decoder(
-                self.effective_schema,
-                {
-                    name: column
-                    for name, column in columns.items()
-                    if column not in page.position.rejected
-                },
-                multiselect_separator=settings.multiselect_separator,
-                null_if_invalid=settings.on_invalid_value == "null",
-            )
-            self._set_version(page.position)
-            self._write_state_message()  # A crash from here on is not to cost the page's job again.
-            try:
-                yield from emit(self._noted(decoder.chunks(page.page)))
-            except PageDamagedError as damage:
-                feed.repeat(page, damage)
-                continue
-            finally:
-                tap.summary[self.name].invalid_values += decoder.invalid_values
-            feed.emitted(page)
-            last = page
-            if page.following is not None:
-                self._write_state_message()
-        if last is not None:
-            self._finish(last.position)
-
-    def _noted(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-        """Pass records on; count them, keep the greatest replication key, and stop when told."""
-        key = self.replication_key if self.replication_method == REPLICATION_INCREMENTAL else None
-        stop = self.zoho_tap.client.stop
-        summary = self.zoho_tap.summary[self.name]
-        for chunk in chunks:
-            if stop.is_set():
-                raise StoppedError
-            if key is not None:
-                values = chunk.columns.get(key, ())
-                self._latest = max(filter(None, (self._latest, *values)), default=None)
-            summary.records += len(chunk)
-            yield chunk
-
-    # State
-
-    def _finish(self, position: Position) -> None:
-        """Move the bookmark: every page of the chain has been emitted whole."""
-        state = self.stream_state
-        if self.replication_method == REPLICATION_INCREMENTAL and self._latest is not None:
-            # In one UTC form, instants compare as text. A chain that was read had a first job.
-            reached = min(self._latest, position.started or "")
-            state["replication_key_value"] = max(self.bookmark(self.stream_state) or "", reached)
-            state["replication_key"] = self.replication_key
-        elif self._version is not None:
-            super()._write_activate_version_message(self._version)
-            self.stream_state[VERSION] = self._version
-        self._forget_progress()
-
-    def _forget_progress(self) -> None:
-        self.zoho_tap.drop_feed(self.name)
-        self.stream_state.pop(PROGRESS, None)
-
-    def _set_version(self, position: Position) -> None:
-        """Give a page's records their version: a new one from the first page on."""
-        if (
-            position.page == 1
-            and self.replication_method == REPLICATION_FULL_TABLE
-            and self.emit_activate_version_messages
-        ):
-            # In seconds, as the SDK has it: its targets' columns may hold 32 bits only.
-            last = self._version or self.stream_state.get(VERSION)
-            following = last + 1 if isinstance(last, int) else 0
-            self._version = max(int(time.time()), following)
-        self._stream_version = self._version
-
-    @override
-    def _write_activate_version_message(self, full_table_version: int) -> None:
-        """Leave out the SDK's message before the first record: old rows go after the last one."""
-
-    @override
-    def _write_state_message(self) -> None:
-        self.zoho_tap.note_progress()
-        self._tap.state_writer.write_state(self.tap_state)  # It writes only what has changed.
+        try:
+            yield from decoder.chunks(page.page)
+        finally:
+            self.zoho_tap.summary[self.name].invalid_values += decoder.invalid_values
