@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from tap_zoho_bulk.exceptions import MissingScopeError, OddAnswerError, ZohoRefusedError
-from tap_zoho_bulk.field_types import NOT_EXPORTABLE, json_schema
+from tap_zoho_bulk.field_types import NOT_EXPORTABLE, json_schema, type_note
 
 if TYPE_CHECKING:
     from tap_zoho_bulk.client import ZohoClient
@@ -168,9 +168,7 @@ def _describe(
         if api_name in {"id", "Id"}:
             continue
         schema = _property(field, settings)
-        data_type = str(field.get("data_type"))
-        if data_type in NOT_EXPORTABLE:
-            schema["description"] = f"Bulk read cannot export fields of the type {data_type}."
+        if str(field.get("data_type")) in NOT_EXPORTABLE:
             unsupported.add(api_name)
         properties[api_name] = schema
     options = settings.module_options.get(name)
@@ -202,8 +200,8 @@ def _describe(
 
 def _property(field: dict[str, Any], settings: Settings) -> dict[str, Any]:
     schema = json_schema(field, multiselect_array=settings.multiselect_separator is not None)
-    label = _label(field, "")
-    return {**schema, "title": label} if label else schema
+    words = {"title": _label(field, ""), "description": type_note(field)}
+    return {**schema, **{key: text for key, text in words.items() if text}}
 
 
 def _label(field: dict[str, Any], default: str) -> str:

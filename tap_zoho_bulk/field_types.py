@@ -35,6 +35,9 @@ NOT_EXPORTABLE = frozenset(
     }
 )
 
+_NOTE = "Zoho's type: "
+_note_text = re.compile(rf"{_NOTE}(\w+)").match
+
 _TEXT: dict[str, Any] = {"type": ["string", "null"]}
 _INTEGER: dict[str, Any] = {"type": ["integer", "null"]}
 _NUMBER: dict[str, Any] = {"type": ["number", "null"]}
@@ -72,6 +75,38 @@ def json_schema(field: Mapping[str, Any], *, multiselect_array: bool) -> dict[st
     if data_type == "multiselectpicklist" and multiselect_array:
         return {**_TEXT_ARRAY}
     return {**_SCHEMAS.get(data_type, _TEXT)}
+
+
+def type_note(field: Mapping[str, Any]) -> str:
+    """Tell a field's type in words, for the description of its property.
+
+    A catalog keeps descriptions, and loses keywords that are not JSON Schema's.
+
+    Args:
+        field: The field as Zoho describes it.
+
+    Returns:
+        Such as `Zoho's type: currency.`; nothing where Zoho does not tell.
+    """
+    data_type = field.get("data_type")
+    if not isinstance(data_type, str):
+        return ""
+    if data_type in NOT_EXPORTABLE:
+        return f"{_NOTE}{data_type}, which bulk read cannot export."
+    return f"{_NOTE}{data_type}."
+
+
+def zoho_type(schema: Mapping[str, Any]) -> str | None:
+    """Read back what `type_note` told.
+
+    Args:
+        schema: JSON Schema of one property, from a catalog.
+
+    Returns:
+        Zoho's `data_type`; None where the catalog does not tell.
+    """
+    match = _note_text(str(schema.get("description") or ""))
+    return match[1] if match else None
 
 
 def converter(schema: Mapping[str, Any], *, multiselect_separator: str | None) -> Converter:

@@ -6,7 +6,9 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from singer_sdk.singerlib import Catalog
 
+from tap_zoho_bulk.field_types import zoho_type
 from tests.singer import FAST, entry, metadata
 from tests.zoho_server import Fault, Field, Module, Organisation
 
@@ -143,6 +145,17 @@ def test_metadata_says_what_can_be_selected_and_how_it_replicates(
     assert entry(catalog, "DealHistory")["replication_method"] == "FULL_TABLE"
     assert "replication_key" not in entry(catalog, "DealHistory")
     assert not metadata(catalog, "DealHistory").get("valid-replication-keys")
+
+
+def test_zohos_types_stand_in_the_catalog_and_survive_it(tap: TapCommand, serve: Serve) -> None:
+    organisation = Organisation.generate(seed=12, only=["Deals", "Accounts", "Custom_Projects"])
+
+    catalog = tap.discover(serve(organisation))
+
+    for module in organisation.modules.values():
+        kept = Catalog.from_dict(catalog)[module.api_name].schema.to_dict()["properties"]
+        for name, field in module.fields.items():
+            assert zoho_type(kept[name]) == field.data_type
 
 
 @pytest.mark.parametrize(
