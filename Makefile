@@ -8,7 +8,7 @@ BIN := .venv/bin
 # Split between the machine's cores; a file's tests stay together, and so share their fixtures.
 PYTEST_ARGS ?= -n auto --dist loadfile
 
-.PHONY: help demo test bench lint format types clean
+.PHONY: help demo test bench lint format types settings clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ format: .venv/installed ## Fix style and formatting
 
 types: .venv/installed ## Check types
 	$(BIN)/mypy
+
+settings: .venv/installed ## Write the tap's settings into meltano.yml and README
+	$(BIN)/python -m tests.stated_settings
 
 clean: ## Remove everything that was installed or generated, but not .env and *.duckdb
 	rm -rf .venv .meltano .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist output
