@@ -437,7 +437,7 @@ def test_a_download_is_a_named_zip(client: Client) -> None:
     answer = client.download(job_id)
 
     assert answer.headers["Content-Type"] == "application/x-download"
-    assert f"{job_id}.zip" in answer.headers["Content-Disposition"]
+    assert answer.headers["Content-Disposition"] == f"attachment;filename*=UTF-8''{job_id}.zip"
     ranged = client.get(f"/crm/bulk/v8/read/{job_id}/result", Range="bytes=0-9")
     assert (ranged.status_code, ranged.content) == (200, answer.content)
 
@@ -1158,6 +1158,8 @@ def test_bulk_write_results(client: Client, organisation: Organisation) -> None:
     assert "data" not in details
     assert details["resource"][0]["file"]["added_count"] == 1
     answer = client.session.get(details["result"]["download_url"])
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+    assert answer.headers["Content-Disposition"].endswith("UTF-8''Leads-bulkwrite.zip")
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         text = archive.read(archive.namelist()[0]).decode()
     assert re.match(r"Last_Name,Email,Company,STATUS,RECORD_ID,ERRORS\r\nBoyle", text)

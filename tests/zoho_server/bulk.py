@@ -133,7 +133,7 @@ class BulkApi:
         if job is None or job.status != "COMPLETED":
             resource = request.path_params["job_id"]
             raise ZohoError("RESOURCE_NOT_FOUND", status=400, resource=resource)
-        headers = _download_headers(f"{job.module}-bulkwrite.zip")
+        headers = _download_headers(f"{job.module}-bulkwrite.zip", "application/octet-stream")
         return Response(job.archive(), headers=headers)
 
     def _has_tokens(self, version: int) -> bool:
@@ -218,8 +218,9 @@ class _Download(Response):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _download_headers(name: str) -> dict[str, str]:
+def _download_headers(name: str, media_type: str = "application/x-download") -> dict[str, str]:
+    # Zoho's samples and SDKs find the name between '' or "", and none without them.
     return {
-        "Content-Type": "application/x-download",
-        "Content-Disposition": f"attachment;filename={name}",
+        "Content-Type": media_type,
+        "Content-Disposition": f"attachment;filename*=UTF-8''{name}",
     }
