@@ -235,6 +235,36 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         ),
     ),
     th.Property(
+        "skip_unchanged",
+        th.BooleanType,
+        default=False,
+        title="Skip unchanged modules",
+        description=(
+            "Before an incremental job (50 API credits), ask whether the module has changed at all "
+            "(1 credit), and skip the job if not."
+        ),
+    ),
+    th.Property(
+        "verify_counts",
+        th.BooleanType,
+        default=False,
+        title="Verify counts",
+        description=(
+            "After a full sync of a module, compare with Zoho's own count of its records (1 API "
+            "credit), and warn of a gap."
+        ),
+    ),
+    th.Property(
+        "refresh_formulas_days",
+        th.IntegerType(minimum=1),
+        title="Refresh formulas after days",
+        description=(
+            "When this many days have passed since a module was last read whole, read it whole "
+            "again, as formulas, rollups and related fields change without touching "
+            "`Modified_Time`."
+        ),
+    ),
+    th.Property(
         "callback_url",
         th.URIType,
         title="Callback URL",
@@ -298,6 +328,9 @@ class Settings:
     max_retries: int
     downloads_per_minute: int
     api_credit_limit: int | None
+    skip_unchanged: bool
+    verify_counts: bool
+    refresh_formulas_days: int | None
     callback_url: str | None
     spool_directory: str | None
 

@@ -20,6 +20,7 @@ class StreamSummary:
         spending: API credits, jobs and bytes.
         records: Records emitted.
         invalid_values: Values that became null because they did not parse.
+        gap: By how many records Zoho counts more than bulk read gave; None where none were counted.
         began: When its turn came, on the monotonic clock.
         ended: When its turn was over; None while it is not.
         outcome: How it ended, in a word or two.
@@ -28,6 +29,7 @@ class StreamSummary:
     spending: Spending = field(default_factory=Spending)
     records: int = 0
     invalid_values: int = 0
+    gap: int | None = None
     began: float | None = None
     ended: float | None = None
     outcome: str = "ok"
@@ -74,6 +76,9 @@ class Summary:
             outcome = stream.outcome
             if stream.invalid_values:
                 outcome += f", {stream.invalid_values} invalid values became null"
+            if stream.gap is not None:
+                told = f"{abs(stream.gap):,} {'more' if stream.gap > 0 else 'fewer'}"
+                outcome += f", Zoho counts {told if stream.gap else 'the same'}"
             spent = stream.spending
             yield row.format(
                 name,

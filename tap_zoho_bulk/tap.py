@@ -166,7 +166,13 @@ class TapZohoBulk(Tap):
             spending = self.summary[name].spending
             try:
                 query = stream.query(self.settings)
-                chain = Chain(query, jobs=jobs, spool=spool, spending=spending)
+                chain = Chain(
+                    query,
+                    jobs=jobs,
+                    spool=spool,
+                    spending=spending,
+                    is_unchanged=stream.look(query),
+                )
                 chains[name] = chain, stream.start(chain)
             except Exception as error:  # noqa: BLE001 - it is raised when its turn comes
                 self._not_started[name] = error

@@ -23,7 +23,7 @@ from tap_zoho_bulk.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tap_zoho_bulk.bulk_read.job import BulkReadJobs, CreatedJob, JobResult
     from tap_zoho_bulk.bulk_read.page import Page, Spool
@@ -115,12 +115,20 @@ class Chain:
         jobs: Creates jobs and waits for them.
         spool: Downloads pages.
         spending: Counts what the chain costs.
+        is_unchanged: Asked before the first job is made; where it says so, there are no pages.
     """
 
     def __init__(
-        self, query: BulkReadQuery, *, jobs: BulkReadJobs, spool: Spool, spending: Spending
+        self,
+        query: BulkReadQuery,
+        *,
+        jobs: BulkReadJobs,
+        spool: Spool,
+        spending: Spending,
+        is_unchanged: Callable[[], bool] | None = None,
     ) -> None:
         self.query = query
+        self._is_unchanged = is_unchanged
         self.spending = spending
         self._jobs = jobs
         self._spool = spool
@@ -141,6 +149,8 @@ class Chain:
             JobFailedError: When a page's job failed as often as it is tried.
             TapZohoBulkError: As `ZohoClient` does.
         """
+        if start == Position() and self._is_unchanged is not None and self._is_unchanged():
+            return
         position: Position | None = start
         while position is not None:
             read = self._read(position)

@@ -66,6 +66,7 @@ class BulkReadStream(ZohoStream):
         super().__init__(tap, name=name, schema=schema)
         self._latest: str | None = None  # the greatest replication key value of the chain so far
         self._version: int | None = None  # of a full table; the SDK sets `_stream_version` early
+        self._count: int | None = None  # rows of the chain's pages so far; None: nobody knows
 
     @abstractmethod
     def query(self, settings: Settings) -> BulkReadQuery:
@@ -76,6 +77,26 @@ class BulkReadStream(ZohoStream):
 
         Raises:
             UnreadableStreamError: When catalog or state ask for what cannot be.
+        """
+
+    def look(self, query: BulkReadQuery) -> Callable[[], bool] | None:
+        """Give what tells, on any thread, whether a query surely has nothing new to bring.
+
+        Args:
+            query: What is to be read.
+
+        Returns:
+            The function; None where the query's first job is to be made without a look.
+        """
+        del query
+        return None
+
+    def completed(self, query: BulkReadQuery, *, started: str) -> None:
+        """Take note that a query has been read to its end, and all of it emitted.
+
+        Args:
+            query: What was read.
+            started: When its first job was created, by Zoho's clock, in UTC form.
         """
 
     @abstractmethod
@@ -110,9 +131,10 @@ class BulkReadStream(ZohoStream):
             return Position()
         self.logger.info("Going on where an earlier run stopped: page %d.", position.page)
         chain.recall(position, progress.get("ahead"))
-        latest, version = progress.get("latest"), progress.get(VERSION)
+        latest, version, count = (progress.get(key) for key in ("latest", VERSION, "count"))
         self._latest = latest if isinstance(latest, str) else None
         self._version = version if isinstance(version, int) else None
+        self._count = count if isinstance(count, int) else None
         return position
 
     @property
@@ -136,6 +158,7 @@ class BulkReadStream(ZohoStream):
             "ahead": feed.chain.ahead(position) or None,
             "latest": self._latest,
             VERSION: self._version,
+            "count": self._count,
         }
         self.stream_state[PROGRESS] = {
             key: value for key, value in progress.items() if value is not None
@@ -227,6 +250,8 @@ class BulkReadStream(ZohoStream):
     ) -> Iterator[T]:
         last: ChainPage | None = None
         while (page := feed.next_page(self._write_state_message)) is not None:
+            if page.position.page == 1:
+                self._count = 0
             self._set_version(page.position)
             self._write_state_message()  # A crash from here on is not to cost the page's job again.
             try:
@@ -235,11 +260,17 @@ class BulkReadStream(ZohoStream):
                 feed.repeat(page, damage)
                 continue
             feed.emitted(page)
+            if self._count is not None:
+                self._count += page.page.result.count
             last = page
             if page.following is not None:
                 self._write_state_message()
-        if last is not None:
+        if last is None:
+            self.logger.info("Nothing has changed, so no job was made.")
+            self.zoho_tap.summary[self.name].outcome = "unchanged"
+        else:
             self._finish(last.position)
+            self.completed(feed.chain.query, started=last.position.started or "")
 
     def _noted(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
         """Pass records on; count them, keep the greatest replication key, and stop when told."""
