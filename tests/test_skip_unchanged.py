@@ -34,7 +34,7 @@ def test_a_quiet_module_costs_one_credit_and_its_bookmark_stays(
 ) -> None:
     server = serve(organisation)
     names = catalog_of(tap, server)
-    first = tap.sync(server, catalog=names)
+    first = tap.sync(server, catalog=names, skip_unchanged=True)
     organisation.advance(HOUR)
     organisation.update("Leads", next(iter(organisation.truth("Leads"))))
     spent, jobs = server.credits, len(server.jobs)
@@ -80,7 +80,7 @@ def test_the_look_goes_as_far_back_as_lookback_seconds(
     tap: TapCommand, serve: Serve, organisation: Organisation
 ) -> None:
     server = serve(organisation)
-    first = tap.sync(server)
+    first = tap.sync(server, skip_unchanged=True)
     organisation.advance(HOUR)
 
     tap.sync(server, state=first.state, skip_unchanged=True, lookback_seconds=90)
@@ -111,7 +111,7 @@ def test_anything_unclear_means_that_the_job_is_made(
     tap: TapCommand, serve: Serve, organisation: Organisation, answer: dict[str, Any]
 ) -> None:
     server = serve(organisation)
-    first = tap.sync(server, modules=["Deals"])
+    first = tap.sync(server, modules=["Deals"], skip_unchanged=True)
     organisation.advance(HOUR)
     server.faults.add(Fault(kind="status", path=LOOK, times=None, **answer))
 
@@ -126,7 +126,7 @@ def test_an_answer_without_content_means_unchanged_too(
     tap: TapCommand, serve: Serve, organisation: Organisation
 ) -> None:
     server = serve(organisation)
-    first = tap.sync(server, modules=["Deals"])
+    first = tap.sync(server, modules=["Deals"], skip_unchanged=True)
     organisation.advance(HOUR)
     server.faults.add(Fault(kind="status", path=LOOK, status=204, body=""))
 
@@ -156,7 +156,7 @@ def test_a_sync_that_stopped_goes_on_without_a_look(
     tap: TapCommand, serve: Serve, organisation: Organisation
 ) -> None:
     server = serve(organisation, page_size=4)
-    first = tap.sync(server, modules=["Deals"])
+    first = tap.sync(server, modules=["Deals"], skip_unchanged=True)
     for record_id in list(organisation.truth("Deals"))[:10]:
         organisation.update("Deals", record_id)
     organisation.advance(HOUR)
@@ -185,7 +185,7 @@ def test_sixty_modules_of_which_five_change_an_hour(tap: TapCommand, serve: Serv
     organisation.set_now(NOON)
     server = serve(organisation)
     names = catalog(organisation)
-    state = tap.sync(server, catalog=names).state
+    state = tap.sync(server, catalog=names, skip_unchanged=True).state
     spent = {}
 
     for skip in (False, True):
@@ -197,7 +197,6 @@ def test_sixty_modules_of_which_five_change_an_hour(tap: TapCommand, serve: Serv
         run = tap.sync(server, catalog=names, state=state, skip_unchanged=skip)
         spent[skip] = server.credits - before
         assert {f"Module_{number}" for number in range(5)} <= run.streams
-        state = run.state
 
     assert spent == {False: 60 * 52, True: 60 + 5 * 52}
 

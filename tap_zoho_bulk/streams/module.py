@@ -208,10 +208,12 @@ class ModuleStream(BulkReadStream):
     @override
     def completed(self, query: BulkReadQuery, *, started: str) -> None:
         settings = self.zoho_tap.settings
-        if self.replication_method == REPLICATION_INCREMENTAL:
-            self.stream_state[READ] = {"at": started, "to": self.bookmark(self.stream_state)}
-            if _is_whole(query, settings):
-                self.stream_state[READ_WHOLE] = started
+        if query.replication_key is not None:
+            state = self.stream_state
+            if settings.skip_unchanged:
+                state[READ] = {"at": started, "to": self.bookmark(state)}
+            if settings.refresh_formulas_days is not None and _is_whole(query, settings):
+                state[READ_WHOLE] = started
         if settings.verify_counts and query.since is None and query.criteria is None:
             self._write_state_message()  # What is whole is told before a request is waited for.
             self._verify_count(query)
