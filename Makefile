@@ -33,7 +33,7 @@ format: .venv/installed ## Fix style and formatting
 types: .venv/installed ## Check types
 	$(BIN)/mypy
 
-settings: .venv/installed ## Write the tap's settings into meltano.yml and README
+settings: .venv/installed ## Write the tap's settings into meltano.yml, meltano-plugin.yml and README
 	$(BIN)/python -m tests.stated_settings
 
 clean: ## Remove everything that was installed or generated, but not .env and *.duckdb

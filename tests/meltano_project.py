@@ -1,7 +1,7 @@
-"""A Meltano project for one test or demo: this repository's `meltano.yml`, its own state.
+"""A Meltano project for one test or demo: this repository's `meltano.yml`, or a new one.
 
-The plugins are those that `make` installed in the repository; the project's database, runs and
-logs are its own, and no setting of the person who runs it leaks in.
+Plugins are those that `make` installed in the repository, but what a new project adds; the
+project's database, runs and logs are its own, and no setting of the person who runs it leaks in.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import subprocess
 import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,10 +34,6 @@ class MeltanoProject:
     def __init__(self, directory: Path, settings: Mapping[str, Mapping[str, Any]]) -> None:
         _require_plugins()
         self.directory = directory
-        (directory / ".meltano").mkdir(parents=True)
-        (directory / "meltano.yml").write_bytes((REPOSITORY / "meltano.yml").read_bytes())
-        for kind in ("extractors", "loaders"):
-            (directory / ".meltano" / kind).symlink_to(_INSTALLED / kind)
         self._environment = {
             name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)
         }
@@ -44,6 +42,16 @@ class MeltanoProject:
             for name, value in values.items():
                 variable = f"{plugin}_{name}".replace("-", "_").upper()
                 self._environment[variable] = value if isinstance(value, str) else json.dumps(value)
+        self._create()
+
+    def _create(self) -> None:
+        (self.directory / ".meltano").mkdir(parents=True)
+        (self.directory / "meltano.yml").write_bytes((REPOSITORY / "meltano.yml").read_bytes())
+        self._link("extractors")
+        self._link("loaders")
+
+    def _link(self, kind: str) -> None:
+        (self.directory / ".meltano" / kind).symlink_to(_INSTALLED / kind)
 
     def meltano(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a Meltano command to its end, whatever that is."""
@@ -68,6 +76,18 @@ class MeltanoProject:
         if done.returncode:
             raise PipelineError(f"meltano run {' '.join(plugins)} failed:\n{log}")
         return log
+
+
+class NewMeltanoProject(MeltanoProject):
+    """A project as `meltano init` makes it: without plugins, but with loaders ready to be used."""
+
+    @override
+    def _create(self) -> None:
+        self.directory.mkdir()
+        done = self.meltano("init", ".", "--no-usage-stats")
+        if done.returncode:
+            raise RuntimeError(f"meltano init failed:\n{done.stderr}{done.stdout}")
+        self._link("loaders")
 
 
 class PipelineError(Exception):

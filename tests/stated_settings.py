@@ -1,7 +1,9 @@
-"""What `meltano.yml` and README state of the tap's settings and capabilities.
+"""What `meltano.yml`, `meltano-plugin.yml` and README state of the tap's settings and capabilities.
 
-`make settings` writes it there, from what the tap says with `--about`, between the lines that
-begin with `settings` and `/settings` in a comment. Nothing else in these files is touched.
+`make settings` writes it there, from what the tap says with `--about`. In `meltano.yml` and README
+it goes between the lines that begin with `settings` and `/settings` in a comment, and nothing else
+is touched. `meltano-plugin.yml` is written whole: the tap's part of `meltano.yml`, for projects of
+other people.
 """
 
 from __future__ import annotations
@@ -39,6 +41,18 @@ _REGION = re.compile(
     r"^(?P<begin>(?P<indent> *)(?:#|<!--) settings\b[^\n]*\n).*?(?P<end>^ *(?:#|<!--) /settings\b)",
     re.MULTILINE | re.DOTALL,
 )
+
+
+_PIP_URL = "${TAP_ZOHO_BULK_PIP_URL}"
+"""Where Meltano installs the tap from: whoever adds it says so, since no package index has it.
+
+A name would do harm: anybody can take it at an index.
+"""
+
+_PREFACE = """\
+# The tap as a plugin, for a Meltano project of your own; README says how to add it.
+# Written by `make settings`.
+"""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -87,15 +101,30 @@ def table() -> str:
     return found[0].strip() + "\n"
 
 
+def definition(project: Mapping[str, Any]) -> str:
+    """The plugin definition for other people's projects, as text.
+
+    Meltano copies it into their `meltano.yml`, with comments that follow a setting.
+
+    Args:
+        project: What `meltano.yml` holds.
+    """
+    (own,) = project["plugins"]["extractors"]
+    shared = {name: own[name] for name in ("name", "namespace", "label", "description")}
+    return _PREFACE + _yaml(
+        {**shared, "pip_url": _PIP_URL, "executable": own["executable"], **plugin()}
+    )
+
+
 def stated() -> dict[Path, str]:
     """The files that state settings, with the text that they should have."""
-    definition = yaml.dump(
-        plugin(), Dumper=_Dumper, sort_keys=False, width=sys.maxsize, allow_unicode=True
+    project, readme = (
+        (REPOSITORY / name).read_text(encoding="utf-8") for name in ("meltano.yml", "README.md")
     )
-    texts = {"meltano.yml": definition, "README.md": table()}
     return {
-        REPOSITORY / name: _replaced((REPOSITORY / name).read_text(encoding="utf-8"), text)
-        for name, text in texts.items()
+        REPOSITORY / "meltano.yml": _replaced(project, _yaml(plugin())),
+        REPOSITORY / "meltano-plugin.yml": definition(yaml.safe_load(project)),
+        REPOSITORY / "README.md": _replaced(readme, table()),
     }
 
 
@@ -124,6 +153,10 @@ def _setting(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     return setting
 
 
+def _yaml(value: Any) -> str:
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=sys.maxsize, allow_unicode=True)
+
+
 def _replaced(text: str, region: str) -> str:
     def fill(match: re.Match[str]) -> str:
         lines = (match["indent"] + line for line in region.splitlines(keepends=True))
@@ -137,5 +170,7 @@ def _replaced(text: str, region: str) -> str:
 
 if __name__ == "__main__":
     for file, text in stated().items():
-        if file.read_text(encoding="utf-8") != text:  # A newer meltano.yml installs plugins again.
+        if (
+            not file.exists() or file.read_text(encoding="utf-8") != text
+        ):  # A newer meltano.yml installs plugins again.
             file.write_text(text, encoding="utf-8")

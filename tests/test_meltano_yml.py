@@ -1,4 +1,4 @@
-"""`meltano.yml`, `sample_config.json` and README say what the tap itself says of its settings."""
+"""What `meltano.yml` and its like say of the settings is what the tap itself says."""
 
 from __future__ import annotations
 
@@ -86,6 +86,15 @@ def test_meltano_yml_states_every_capability() -> None:
 def test_meltano_yml_holds_no_settings_of_an_account() -> None:
     assert "config" not in plugin()
     assert not {"value", "env"} & {key for each in plugin()["settings"] for key in each}
+
+
+def test_the_plugin_definition_is_the_tap_of_meltano_yml_but_for_what_is_the_projects() -> None:
+    definition = yaml.safe_load((REPOSITORY / "meltano-plugin.yml").read_text())
+    own = {"pip_url", "use_cached_catalog"}
+    assert {name for name in definition if name in own} == {"pip_url"}
+    assert {name: value for name, value in definition.items() if name not in own} == {
+        name: value for name, value in plugin().items() if name not in own
+    }
 
 
 def test_sample_config_is_valid() -> None:
