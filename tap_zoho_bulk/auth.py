@@ -1,4 +1,4 @@
-"""Sign-in: data centers, and access tokens from the refresh token.
+"""Sign-in: data centers, token requests, and access tokens from the refresh token.
 
 Invariant: secrets travel only in the body of a request to the accounts host; a thread never uses
 a token that is about to expire, and never are two renewals under way.
@@ -20,6 +20,8 @@ from tap_zoho_bulk.exceptions import SignInError
 from tap_zoho_bulk.transport import RateLimit, TransientError, json_object, retry_after_seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from tap_zoho_bulk.settings import Settings
     from tap_zoho_bulk.transport import Transport
 
@@ -38,7 +40,7 @@ _API_DOMAINS = {
     "cn": "zohoapis.com.cn",
     "sa": "zohoapis.sa",
 }
-_ACCOUNTS_HOSTS = {
+ACCOUNTS_HOSTS = {
     "us": "accounts.zoho.com",
     "eu": "accounts.zoho.eu",
     "in": "accounts.zoho.in",
@@ -54,11 +56,7 @@ _RENEW_BEFORE_SECONDS = 300.0
 _TOKENS_PER_SPAN, _TOKEN_SPAN_SECONDS = 10, 600.0
 """Zoho's limit: 10 token requests in 10 minutes for a refresh token."""
 
-_ADVICE = {
-    "invalid_code": (
-        "The refresh token is wrong, was revoked, or belongs to another data center. Check "
-        "`data_center`, and make a new refresh token for this client."
-    ),
+CLIENT_ADVICE = {
     "invalid_client": (
         "Zoho does not know this client in this data center. Check `client_id` and "
         "`data_center` against Zoho's API console."
@@ -70,6 +68,14 @@ _ADVICE = {
     "Access Denied": (
         "Too many access tokens were asked for. Wait ten minutes, and see whether something "
         "else uses the same refresh token all the time."
+    ),
+}
+"""What to do about errors of any token request, by Zoho's code."""
+_ADVICE = {
+    **CLIENT_ADVICE,
+    "invalid_code": (
+        "The refresh token is wrong, was revoked, or belongs to another data center. Check "
+        "`data_center`, and make a new refresh token for this client."
     ),
 }
 
@@ -94,9 +100,7 @@ class ZohoAuthenticator:
     def __init__(self, settings: Settings, transport: Transport) -> None:
         self._settings = settings
         self._transport = transport
-        self._accounts_url = (
-            settings.accounts_url or f"https://{_ACCOUNTS_HOSTS[settings.data_center]}"
-        ).rstrip("/")
+        self._accounts_url = accounts_url(settings.data_center, settings.accounts_url)
         self._limit = RateLimit(_TOKENS_PER_SPAN, _TOKEN_SPAN_SECONDS, "access tokens")
         self._lock = threading.Lock()
         self._token: _AccessToken | None = None
@@ -131,50 +135,29 @@ class ZohoAuthenticator:
         secrets = [settings.client_secret, settings.refresh_token, settings.client_id]
         if self._token is not None:
             secrets.append(self._token.value)
-        for secret in secrets:
-            text = text.replace(secret, "(hidden)")
-        return text
+        return hide(text, secrets)
 
     def _renew(self) -> _AccessToken:
         with self._limit.place(self._transport.stop):
             asked_at = time.monotonic()
-            with self._transport.send(
-                "POST",
-                f"{self._accounts_url}/oauth/v2/token",
-                form={
+            answer = request_tokens(
+                self._transport,
+                self._accounts_url,
+                {
                     "grant_type": "refresh_token",
                     "client_id": self._settings.client_id,
                     "client_secret": self._settings.client_secret,
                     "refresh_token": self._settings.refresh_token,
                 },
-            ) as response:
-                body = self._transport.read_text(response)
-                status, headers = response.status_code, response.headers
-        answer = json_object(body)
-        error = answer.get("error")
-        code = self.redact(str(answer.get("code") if error is None else error))[:100]
-        told = f"HTTP {status}" if code == "None" else f"{code}, HTTP {status}"
-        if status >= HTTP_SERVER_ERROR or status == HTTP_TOO_MANY_REQUESTS:
-            raise TransientError(
-                f"the accounts host answered {told}", retry_after=retry_after_seconds(headers)
+                secrets=[self._token.value] if self._token else [],
+                advice=_ADVICE,
             )
-        if HTTP_REDIRECT <= status < HTTP_CLIENT_ERROR:
-            raise SignInError(
-                f"The accounts host redirects (HTTP_{status}), which the tap does not follow: "
-                "secrets go to one host only. Check `accounts_url` and `data_center`."
-            )
-        value = answer.get("access_token")
-        if isinstance(value, str) and _header_text(value) and error is None:
-            life = _seconds(answer.get("expires_in"))
-            # A short life is renewed when half is over, so that no token is stale when new.
-            renew_at = asked_at + max(life - _RENEW_BEFORE_SECONDS, life / 2)
-            logger.info("Signed in to Zoho; the access token is good for %d s.", life)
-            return _AccessToken(value, self._api_url(answer.get("api_domain")), renew_at)
-        if error is None:
-            raise TransientError(f"the accounts host sent no token ({told})")
-        advice = _ADVICE.get(code, "Check the client, the refresh token and `data_center`.")
-        raise SignInError(
-            f"Zoho gave no access token: {code} (HTTP {status} from {self._accounts_url}). {advice}"
+        life = _seconds(answer.get("expires_in"))
+        # A short life is renewed when half is over, so that no token is stale when new.
+        renew_at = asked_at + max(life - _RENEW_BEFORE_SECONDS, life / 2)
+        logger.info("Signed in to Zoho; the access token is good for %d s.", life)
+        return _AccessToken(
+            answer["access_token"], self._api_url(answer.get("api_domain")), renew_at
         )
 
     def _api_url(self, api_domain: Any) -> str:
@@ -194,6 +177,81 @@ class ZohoAuthenticator:
             else:
                 domain = named
         return f"https://{_ENVIRONMENT_HOSTS[self._settings.environment]}.{domain}"
+
+
+def accounts_url(data_center: str, override: str | None) -> str:
+    """Give the accounts host of a data center, without a slash at its end.
+
+    Args:
+        data_center: Such as `eu`.
+        override: The setting `accounts_url`, which wins.
+    """
+    return (override or f"https://{ACCOUNTS_HOSTS[data_center]}").rstrip("/")
+
+
+def request_tokens(
+    transport: Transport,
+    url: str,
+    form: Mapping[str, str],
+    *,
+    secrets: Iterable[str] = (),
+    advice: Mapping[str, str],
+) -> dict[str, Any]:
+    """Send one token request; `Transport.attempt` repeats it.
+
+    Args:
+        transport: Sends it.
+        url: Of the accounts host.
+        form: The grant. All of its values are secrets.
+        secrets: Further texts that no error may show.
+        advice: What to do, by Zoho's code for what is wrong.
+
+    Returns:
+        Zoho's answer, whose `access_token` is one.
+
+    Raises:
+        SignInError: When Zoho gives no token.
+        StoppedError: When the run is ending.
+        TransientError: When the accounts host fails in a way that may pass.
+        ZohoUnavailableError: When the request never can succeed.
+    """
+    with transport.send("POST", f"{url}/oauth/v2/token", form=form) as response:
+        body = transport.read_text(response)
+        status, headers = response.status_code, response.headers
+    answer = json_object(body)
+    error = answer.get("error")
+    told = str(answer.get("code") if error is None else error)
+    hidden = [value for name, value in form.items() if name != "grant_type"]
+    code = hide(told, [*hidden, *secrets])[:100]
+    told = f"HTTP {status}" if code == "None" else f"{code}, HTTP {status}"
+    if status >= HTTP_SERVER_ERROR or status == HTTP_TOO_MANY_REQUESTS:
+        raise TransientError(
+            f"the accounts host answered {told}", retry_after=retry_after_seconds(headers)
+        )
+    if HTTP_REDIRECT <= status < HTTP_CLIENT_ERROR:
+        raise SignInError(
+            f"The accounts host redirects (HTTP_{status}), which the tap does not follow: "
+            "secrets go to one host only. Check `accounts_url` and `data_center`."
+        )
+    value = answer.get("access_token")
+    if isinstance(value, str) and _header_text(value) and error is None:
+        return answer
+    if error is None:
+        raise TransientError(f"the accounts host sent no token ({told})")
+    what_to_do = advice.get(code, "Check the client and `data_center`, and sign in anew.")
+    raise SignInError(f"Zoho gave no access token: {code} (HTTP {status} from {url}). {what_to_do}")
+
+
+def hide(text: str, secrets: Iterable[str]) -> str:
+    """Take secrets out of a text that came from outside.
+
+    Args:
+        text: Such as a message of Zoho's.
+        secrets: What it must not hold.
+    """
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "(hidden)")
+    return text
 
 
 _header_text = re.compile(r"[!-~]+").fullmatch

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from tests.login import free_port, start_login
 from tests.singer import TapCommand
 from tests.zoho_server import ZohoServer
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.login import RunningLogin
     from tests.zoho_server import Organisation
 
 
@@ -39,3 +41,28 @@ def tap(tmp_path: Path) -> Iterator[TapCommand]:
     command = TapCommand(tmp_path)
     yield command
     command.close()
+
+
+class Login(Protocol):
+    """Starts `tap-zoho-bulk-login` against a server."""
+
+    def __call__(self, server: ZohoServer, *arguments: str, **options: Any) -> RunningLogin:
+        """Start it with options of `start_login`."""
+
+
+@pytest.fixture
+def port() -> int:
+    """A free port, for a browser to be sent to."""
+    return free_port()
+
+
+@pytest.fixture
+def login(port: int) -> Iterator[Login]:
+    with ExitStack() as stack:
+
+        def start(server: ZohoServer, *arguments: str, **options: Any) -> RunningLogin:
+            running = start_login(server, port, *arguments, **options)
+            stack.callback(running.close)
+            return running
+
+        yield start

@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         downloads_per_minute=options.downloads_per_minute or None,
         tokens_per_ten_minutes=options.tokens_per_ten_minutes or None,
         latency=options.latency,
+        redirect_uris=options.redirect_uri,
     )
     if not options.quiet:
         server.on_response = _log
@@ -84,6 +85,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--tokens-per-ten-minutes", type=int, default=10, help="0: no limit; default as at Zoho: 10"
+    )
+    parser.add_argument(
+        "--redirect-uri",
+        action="append",
+        default=["http://127.0.0.1:18765/callback"],
+        metavar="URI",
+        help="of the client, for consent in a browser; repeatable",
     )
     parser.add_argument("--write-config", type=Path, metavar="FILE", help="write the config there")
     parser.add_argument("--quiet", action="store_true", help="log no requests")

@@ -1,4 +1,4 @@
-"""Sign-in: refresh tokens, access tokens, scopes, and the limits on all of them."""
+"""Sign-in: codes, refresh tokens, access tokens, scopes, and the limits on all of them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ DEFAULT_SCOPES = frozenset(
 )
 
 _ACCESS_LIFE = timedelta(seconds=3600)
-_CODE_LIFE = timedelta(minutes=3)
+_SELF_CLIENT_CODE_LIFE = timedelta(minutes=3)
+_REDIRECTED_CODE_LIFE = timedelta(minutes=2)
 _REQUEST_WINDOW = timedelta(minutes=10)
 _MOST_ALIVE = 10
 _TOO_MANY = {
@@ -56,6 +57,16 @@ class Grant:
     requests: deque[datetime] = field(default_factory=deque)
 
 
+@dataclass(frozen=True)
+class _Code:
+    """A code that can be exchanged once."""
+
+    grant: Grant
+    expiry: datetime
+    redirect_uri: str | None = None
+    offline: bool = True
+
+
 class _BadGrantError(Exception):
     """A token request that holds no grant."""
 
@@ -69,15 +80,18 @@ class TokenDesk:
         *,
         requests_per_ten_minutes: int | None,
         scopes: Iterable[str] | None = None,
+        tell_scopes: bool = True,
     ) -> None:
         self.client_id = f"1000.CLIENT{organisation.seed}"
         self.client_secret = f"client-secret-{organisation.seed}-5f1e7c"
         self._organisation = organisation
         self._limit = requests_per_ten_minutes
+        self._tell_scopes = tell_scopes
         self._lock = threading.Lock()
         self._serial = count(1)
         self._grants: dict[str, Grant] = {}
-        self._codes: dict[str, tuple[Grant, datetime]] = {}
+        self._codes: dict[str, _Code] = {}
+        self._given_codes: list[str] = []
         self._access: dict[str, tuple[Grant, datetime]] = {}
         self._issued: list[str] = []
         self._own = Grant("", frozenset())
@@ -87,7 +101,12 @@ class TokenDesk:
     def secrets(self) -> list[str]:
         """Every secret given out so far."""
         with self._lock:
-            return [self.client_secret, *self._grants, *self._codes, *self._issued]
+            return [
+                self.client_secret,
+                *self._grants,
+                *self._given_codes,
+                *self._issued,
+            ]
 
     def grant(self, *, user_id: str | None = None, scopes: Iterable[str] | None = None) -> str:
         """Have a user allow scopes; the refresh token."""
@@ -97,10 +116,15 @@ class TokenDesk:
     def authorization_code(self, *, scopes: Iterable[str] | None = None) -> str:
         """A code as the API console gives for a self client."""
         with self._lock:
-            code = f"1000.code-{next(self._serial):04d}-9b8c"
-            expiry = self._organisation.now() + _CODE_LIFE
-            self._codes[code] = (self._new_grant(None, scopes), expiry)
-            return code
+            expiry = self._organisation.now() + _SELF_CLIENT_CODE_LIFE
+            return self._new_code(_Code(self._new_grant(None, scopes), expiry))
+
+    def redirected_code(self, scopes: Iterable[str], redirect_uri: str, *, offline: bool) -> str:
+        """A code as the consent page sends it to a redirect URI."""
+        with self._lock:
+            expiry = self._organisation.now() + _REDIRECTED_CODE_LIFE
+            grant = self._new_grant(None, scopes)
+            return self._new_code(_Code(grant, expiry, redirect_uri, offline))
 
     def forget_access_tokens(self) -> None:
         """End every access token's life."""
@@ -124,8 +148,8 @@ class TokenDesk:
             return JSONResponse(
                 {"access_token": self._access_token(grant)}
                 | extra
+                | ({"scope": " ".join(sorted(grant.scopes))} if self._tell_scopes else {})
                 | {
-                    "scope": " ".join(sorted(grant.scopes)),
                     "api_domain": api_domain,
                     "token_type": "Bearer",
                     "expires_in": int(_ACCESS_LIFE.total_seconds()),
@@ -141,10 +165,13 @@ class TokenDesk:
                     raise _BadGrantError("invalid_code")
                 return grant, {}
             case "authorization_code":
-                grant, expiry = self._codes.pop(form.get("code", ""), (None, None))
-                if grant is None or expiry is None or expiry < self._organisation.now():
+                code = self._codes.pop(form.get("code", ""), None)
+                if code is None or code.expiry < self._organisation.now():
                     raise _BadGrantError("invalid_code")
-                return grant, {"refresh_token": self._refresh_token(grant)}
+                if code.redirect_uri not in (None, form.get("redirect_uri")):
+                    raise _BadGrantError("invalid_redirect_uri")
+                refresh = {"refresh_token": self._refresh_token(code.grant)} if code.offline else {}
+                return code.grant, refresh
             case "client_credentials":
                 if form.get("soid") != f"ZohoCRM.{self._organisation.company['zgid']}":
                     raise _BadGrantError("invalid_soid")
@@ -178,6 +205,12 @@ class TokenDesk:
     def _new_grant(self, user_id: str | None, scopes: Iterable[str] | None) -> Grant:
         user = user_id or str(self._organisation.current_user["id"])
         return Grant(user, DEFAULT_SCOPES if scopes is None else frozenset(scopes))
+
+    def _new_code(self, what: _Code) -> str:
+        code = f"1000.code-{next(self._serial):04d}-9b8c"
+        self._codes[code] = what
+        self._given_codes.append(code)
+        return code
 
     def _refresh_token(self, grant: Grant) -> str:
         token = f"1000.refresh-{next(self._serial):04d}-7d3a"

@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from tests.zoho_server.access import Access
 from tests.zoho_server.bulk import BulkApi
+from tests.zoho_server.consent import ConsentPages
 from tests.zoho_server.errors import ZohoError
 from tests.zoho_server.export import CsvStyle
 from tests.zoho_server.faults import Faults
@@ -59,6 +60,10 @@ class ZohoServer:
         latency: Seconds that every request takes at least.
         csv: How result files look.
         scopes: What the refresh token of `tap_config` allows; default all that is needed.
+        tell_scopes: Whether token answers name the scopes.
+        redirect_uris: Those that the client has registered for consent in a browser.
+        location: The data center that answers to consent name, in Zoho's words.
+        accounts_server: The accounts host that they name; default this server.
         page_tokens: Whether pages are asked for by token; default from v7 on.
         api_domain: What token answers say; default this server.
     """
@@ -77,13 +82,26 @@ class ZohoServer:
         latency: float = 0.0,
         csv: CsvStyle | None = None,
         scopes: Iterable[str] | None = None,
+        tell_scopes: bool = True,
+        redirect_uris: Iterable[str] = (),
+        location: str = "us",
+        accounts_server: str | None = None,
         page_tokens: bool | None = None,
         api_domain: str | None = None,
     ) -> None:
         self.organisation = organisation
         self.faults = Faults()
         self.desk = TokenDesk(
-            organisation, requests_per_ten_minutes=tokens_per_ten_minutes, scopes=scopes
+            organisation,
+            requests_per_ten_minutes=tokens_per_ten_minutes,
+            scopes=scopes,
+            tell_scopes=tell_scopes,
+        )
+        consent = ConsentPages(
+            self.desk,
+            redirect_uris=redirect_uris,
+            location=location,
+            accounts_server=accounts_server,
         )
         self._access = Access(self.desk)
         self._board = JobBoard(
@@ -106,6 +124,7 @@ class ZohoServer:
         app = Starlette(
             routes=[
                 Route("/oauth/v2/token", self._token, methods=["POST"]),
+                *consent.routes(),
                 *bulk.routes(),
                 *rest.routes(),
             ],

@@ -1,0 +1,264 @@
+"""The command line of `tap-zoho-bulk-login`.
+
+Invariant: stdout carries the config and nothing else; no secret is shown anywhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from jsonschema import Draft202012Validator
+
+from tap_zoho_bulk.auth import accounts_url
+from tap_zoho_bulk.exceptions import SignInError, TapZohoBulkError
+from tap_zoho_bulk.login.answers import Answers, redirect_uri
+from tap_zoho_bulk.login.config_file import ConfigFile
+from tap_zoho_bulk.login.consent import Consent, Grant, NoAnswerError, only_code
+from tap_zoho_bulk.login.exchange import exchange, missing_scopes
+from tap_zoho_bulk.scopes import SCOPE_TEXT
+from tap_zoho_bulk.settings import (
+    CONFIG_JSONSCHEMA,
+    DATA_CENTERS,
+    ENVIRONMENTS,
+    config_problems,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+PORT = 18765
+SECRET_VARIABLE = "TAP_ZOHO_BULK_CLIENT_SECRET"  # noqa: S105 - a name
+
+_OWN_SETTINGS = ("client_id", "data_center", "environment", "accounts_url", "api_url")
+_ASK = "?"
+_STDIN = "-"
+
+
+def _setting(name: str, **attributes: Any) -> Callable[[Any], Any]:
+    """Make an option of one of the tap's settings."""
+    return click.option(
+        f"--{name.replace('_', '-')}",
+        envvar=f"TAP_ZOHO_BULK_{name.upper()}",
+        show_envvar=True,
+        help=CONFIG_JSONSCHEMA["properties"][name]["description"],
+        **attributes,
+    )
+
+
+@click.command(name="tap-zoho-bulk-login")
+@_setting("client_id")
+@_setting("data_center", type=click.Choice(DATA_CENTERS))
+@_setting("environment", type=click.Choice(ENVIRONMENTS))
+@_setting("accounts_url", metavar="URL")
+@_setting("api_url", metavar="URL")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Config file to write. Its other settings stay. Without it, the config goes to stdout.",
+)
+@click.option(
+    "--code",
+    is_flag=False,
+    flag_value=_ASK,
+    metavar="[CODE]",
+    help="Take a self client's code instead of opening Zoho's consent page. `-` reads it from "
+    "stdin; with no value, it is asked for.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=PORT,
+    show_default=True,
+    help="Where to wait for the browser.",
+)
+@click.option("--no-browser", is_flag=True, help="Print Zoho's address, and open no browser.")
+@click.option(
+    "--timeout",
+    type=click.IntRange(min=1),
+    default=600,
+    show_default=True,
+    help="Seconds to wait for consent.",
+)
+@click.option(
+    "--accept-missing-scopes",
+    is_flag=True,
+    help="Give the config although scopes are missing without which no sync is whole.",
+)
+@click.option("--force", is_flag=True, help="Change a config file that is another client's.")
+@click.version_option(package_name="tap-zoho-bulk")
+def command(**options: Any) -> None:
+    """Sign in to Zoho CRM once, and get a config for tap-zoho-bulk.
+
+    The client comes from Zoho's API console. Its secret is asked for, or comes from the
+    environment variable TAP_ZOHO_BULK_CLIENT_SECRET; the command line is no place for it.
+    """
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    try:
+        _sign_in(options)
+    except TapZohoBulkError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _sign_in(options: dict[str, Any]) -> None:
+    output = ConfigFile(options["output"]) if options["output"] else None
+    before = output.read() if output else {}
+    if output:
+        output.check_writable()
+    config = _settings(options, before)
+    grant = _grant(options, config)
+    if grant.data_center not in {None, config["data_center"]}:
+        _say(
+            f"The account is in the data center {grant.data_center}, not "
+            f"{config['data_center']}; going on with {grant.data_center}. If Zoho does not know "
+            "the client there, turn that data center on in the client's settings in Zoho's API "
+            "console, and use the secret that is shown for it."
+        )
+        config["data_center"] = grant.data_center
+    elif grant.data_center is None and (grant.location or grant.accounts_server):
+        _say(
+            "Zoho's answer names a data center that the tap does not know; going on with "
+            f"{config['data_center']}."
+        )
+    answer = exchange(grant, config)
+    config["refresh_token"] = answer["refresh_token"]
+    config = {name: config[name] for name in CONFIG_JSONSCHEMA["properties"] if name in config}
+    _check_scopes(answer, config, accept=options["accept_missing_scopes"])
+    if output is None:
+        click.echo(json.dumps(config, indent=2))
+        return
+    output.merge(config)
+    _say(f"Wrote {output.path}. Try it: tap-zoho-bulk --config {output.path} --test")
+
+
+def _settings(options: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """Collect the settings that the login needs: as given, as in the file, or as asked for."""
+    given = {name: options[name] for name in _OWN_SETTINGS if options[name]}
+    known_client = before.get("client_id")
+    if known_client is not None and given.get("client_id", known_client) != known_client:
+        if not options["force"]:
+            raise click.ClickException(
+                f"{options['output']} is the config of another client. Name another file, or give "
+                "--force to change its client."
+            )
+        known_client = None
+    config = {name: before[name] for name in _OWN_SETTINGS if before.get(name) is not None} | given
+    if "client_id" not in config:
+        config["client_id"] = _ask("Client ID", "--client-id or TAP_ZOHO_BULK_CLIENT_ID")
+    if secret := os.environ.get(SECRET_VARIABLE):
+        config["client_secret"] = secret
+    elif known_client is not None and before.get("client_secret"):
+        config["client_secret"] = before["client_secret"]
+        _say(f"Using the client secret in {options['output']}; {SECRET_VARIABLE} would win.")
+    else:
+        config["client_secret"] = _ask("Client secret", SECRET_VARIABLE, hide_input=True)
+    if "data_center" not in config:
+        asks = sys.stdin.isatty() and "accounts_url" not in config
+        config["data_center"] = (
+            _ask("Data center", "", type=click.Choice(DATA_CENTERS), default="us") if asks else "us"
+        )
+    _check(config)
+    return config
+
+
+def _check(config: Mapping[str, Any]) -> None:
+    """Find wrong values, as the tap would, before they are used. Shows none: some are secret."""
+    properties = CONFIG_JSONSCHEMA["properties"]
+    for name, value in config.items():
+        if not Draft202012Validator(properties[name]).is_valid(value):
+            raise click.ClickException(f"`{name}` is not what the tap takes.")
+    for problem in config_problems(config):
+        raise click.ClickException(f"Config validation error: {problem}")
+
+
+def _ask(what: str, instead: str, **attributes: Any) -> str:
+    if not sys.stdin.isatty():
+        raise click.ClickException(
+            f"There is no terminal to ask for the {what.lower()}: set {instead}."
+        )
+    answer: str = click.prompt(what, err=True, **attributes)
+    return answer.strip()
+
+
+def _grant(options: Mapping[str, Any], config: Mapping[str, Any]) -> Grant:
+    """Have a person allow it, in one of the two ways."""
+    code = options["code"]
+    if code is None:
+        return _consent(options, config)
+    if code == _ASK:
+        _say(
+            "In Zoho's API console (https://api-console.zoho.com, or that of your data center), "
+            "open the self client's tab Generate Code, choose ten minutes, and ask for these "
+            f"scopes:\n\n  {SCOPE_TEXT}\n"
+        )
+        code = _ask("Code", "--code -, with the code on stdin")
+    elif code == _STDIN:
+        code = sys.stdin.readline()
+    try:
+        return Grant(only_code(code))
+    except NoAnswerError as error:
+        raise SignInError(str(error)) from error
+
+
+def _consent(options: Mapping[str, Any], config: Mapping[str, Any]) -> Grant:
+    url = accounts_url(config["data_center"], config.get("accounts_url"))
+    consent = Consent(url, config["client_id"], redirect_uri(options["port"]))
+    answers = Answers(consent)
+    with answers.from_browser(options["port"]):
+        opens = not options["no_browser"] and _has_browser()
+        first = "Zoho's page opens in your browser. If it does not, open" if opens else "Open"
+        _say(
+            f"{first} this address in a browser, and accept:\n\n  {consent.url}\n\nThe client "
+            f"needs {consent.redirect_uri} among its authorized redirect URIs."
+        )
+        if opens:
+            _open(consent.url)
+        if sys.stdin.isatty():
+            answers.from_terminal(_say)
+            _say(
+                "If that browser is on another machine, it ends at a page that it cannot open: "
+                "copy that page's whole address, and paste it here. A self client's code will do "
+                "as well."
+            )
+        return answers.wait(options["timeout"])
+
+
+def _has_browser() -> bool:
+    """Tell whether there is a browser with windows; one in the terminal would be in the way."""
+    if sys.platform in {"darwin", "win32"}:
+        return "SSH_CONNECTION" not in os.environ
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+
+
+def _open(url: str) -> None:
+    """Open the browser, in a process of its own that has nothing to do with our stdout."""
+    subprocess.Popen(  # noqa: S603 - Python itself
+        [sys.executable, "-m", "webbrowser", url],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _check_scopes(answer: Mapping[str, Any], config: Mapping[str, Any], *, accept: bool) -> None:
+    """Say which scopes are missing, and what for."""
+    missing = missing_scopes(answer, config)
+    for scope in missing:
+        _say(f"The scope {scope.name} is missing. The tap needs it for {scope.purpose}.")
+    required = [scope.name for scope in missing if scope.required]
+    if required and not accept:
+        raise SignInError(
+            f"No config was written, as the refresh token lacks {', '.join(required)}. Run the "
+            f"command again with a code for all of {SCOPE_TEXT}, or give --accept-missing-scopes."
+        )
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)

@@ -1,0 +1,129 @@
+"""The exchange of a code for a refresh token, and what that token allows.
+
+Invariant: the client's secret and the code go to one accounts host only, which is Zoho's or the
+user's own.
+
+Source: https://www.zoho.com/accounts/protocol/oauth/web-apps/access-token.html
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tap_zoho_bulk.auth import CLIENT_ADVICE, accounts_url, request_tokens
+from tap_zoho_bulk.client import ZohoClient
+from tap_zoho_bulk.exceptions import MissingScopeError, SignInError, ZohoRefusedError
+from tap_zoho_bulk.scopes import SCOPES, not_named
+from tap_zoho_bulk.settings import Settings
+from tap_zoho_bulk.transport import Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tap_zoho_bulk.login.consent import Grant
+    from tap_zoho_bulk.scopes import Scope
+
+# A person waits, and can run the command again.
+_TIMEOUT_SECONDS = 30.0
+_RETRIES = 2
+
+
+def exchange(grant: Grant, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Exchange a code for tokens.
+
+    Args:
+        grant: With the code.
+        config: The tap's settings so far; says which client and which accounts host.
+
+    Returns:
+        Zoho's answer, whose `refresh_token` is one.
+
+    Raises:
+        SignInError: When Zoho gives no refresh token.
+        ZohoUnavailableError: When the accounts host cannot be reached.
+    """
+    form = {
+        "grant_type": "authorization_code",
+        "client_id": config["client_id"],
+        "client_secret": config["client_secret"],
+        "code": grant.code,
+    }
+    if grant.redirect_uri is not None:
+        form["redirect_uri"] = grant.redirect_uri
+    transport = Transport(timeout=_TIMEOUT_SECONDS, max_retries=_RETRIES, max_concurrent_requests=1)
+    url = accounts_url(config["data_center"], config.get("accounts_url"))
+    try:
+        answer = transport.attempt(
+            "exchange the code for a refresh token",
+            lambda: request_tokens(transport, url, form, advice=_advice(grant)),
+        )
+    finally:
+        transport.close()
+    token = answer.get("refresh_token")
+    if not isinstance(token, str) or not token:
+        raise SignInError(
+            "Zoho gave an access token but no refresh token: this consent was not for offline "
+            "access, or was given before. Run the command again and open the address that it "
+            "prints then; if that does not help, remove this client under Connected Apps in the "
+            "security settings of your Zoho account first."
+        )
+    return answer
+
+
+def missing_scopes(answer: Mapping[str, Any], config: Mapping[str, Any]) -> list[Scope]:
+    """Find the scopes that the tap uses and the refresh token lacks.
+
+    Args:
+        answer: Zoho's, from `exchange`. Where it names no scopes, cheap calls tell.
+        config: The tap's settings, with the refresh token.
+
+    Raises:
+        SignInError: When Zoho does not accept the refresh token.
+        ZohoUnavailableError: When Zoho cannot be reached.
+    """
+    granted = answer.get("scope")
+    if isinstance(granted, str) and granted.strip():
+        return not_named(granted)
+    patience = {"request_timeout_seconds": _TIMEOUT_SECONDS, "max_retries": _RETRIES}
+    settings = Settings.from_config({**config, **patience})
+    client = ZohoClient(settings)
+    try:
+        return [scope for scope in SCOPES if not _is_granted(scope, client, settings.api_version)]
+    finally:
+        client.close()
+
+
+def _is_granted(scope: Scope, client: ZohoClient, version: str) -> bool:
+    """Ask with a call that needs the scope. Zoho looks at scopes before all else."""
+    path, _, query = scope.probe.format(version=version).partition("?")
+    name, _, value = query.partition("=")
+    try:
+        client.get(
+            path,
+            what=f"see whether {scope.name} is granted",
+            scope=scope.name,
+            params={name: value} if query else None,
+        )
+    except MissingScopeError:
+        return False
+    except ZohoRefusedError:
+        pass  # For another reason, such as a module that the account has not.
+    return True
+
+
+def _advice(grant: Grant) -> dict[str, str]:
+    """Say what to do about Zoho's errors, by its code."""
+    how = (
+        "The code came from the tab Generate Code of a self client."
+        if grant.redirect_uri is None
+        else f"The client needs {grant.redirect_uri} among its authorized redirect URIs."
+    )
+    return {
+        **CLIENT_ADVICE,
+        "invalid_code": (
+            "The code is wrong, was used already, has expired (codes live for two to ten "
+            "minutes), or is of another client or data center. Run the command again with a new "
+            "code."
+        ),
+        "invalid_redirect_uri": how,
+    }

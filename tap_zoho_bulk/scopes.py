@@ -1,0 +1,101 @@
+"""The OAuth scopes that the tap uses, and what for.
+
+Invariant: every scope that the code names is in this list. README and the login show it.
+
+Source: https://www.zoho.com/crm/developer/docs/api/v8/scopes.html
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scope:
+    """One of Zoho's OAuth scopes.
+
+    Args:
+        name: As Zoho names it.
+        purpose: What the tap needs it for; for people.
+        probe: Path on the API host of a cheap call that needs this scope. `{version}` stands for
+            the API's.
+        required: Whether there is no sync without it.
+    """
+
+    name: str
+    purpose: str
+    probe: str
+    required: bool = False
+
+
+SCOPES = (
+    Scope("ZohoCRM.bulk.READ", "bulk read jobs", "/crm/bulk/{version}/read/0", required=True),
+    Scope(
+        "ZohoCRM.modules.ALL",
+        "records, deleted records and counts of all modules",
+        "/crm/{version}/Leads/actions/count",
+        required=True,
+    ),
+    Scope(
+        "ZohoCRM.settings.modules.READ",
+        "discovery: the modules",
+        "/crm/{version}/settings/modules",
+        required=True,
+    ),
+    Scope(
+        "ZohoCRM.settings.fields.READ",
+        "discovery: the fields",
+        "/crm/{version}/settings/fields?module=Leads",
+        required=True,
+    ),
+    Scope(
+        "ZohoCRM.settings.custom_views.READ",
+        "custom views: the stream, and views chosen by name",
+        "/crm/{version}/settings/custom_views?module=Leads",
+    ),
+    Scope(
+        "ZohoCRM.settings.roles.READ",
+        "the stream of roles",
+        "/crm/{version}/settings/roles",
+    ),
+    Scope(
+        "ZohoCRM.settings.profiles.READ",
+        "the stream of profiles",
+        "/crm/{version}/settings/profiles",
+    ),
+    Scope(
+        "ZohoCRM.users.READ",
+        "the stream of users",
+        "/crm/{version}/users?type=CurrentUser",
+    ),
+    Scope(
+        "ZohoCRM.org.READ",
+        "`--test`, and the stream of the organisation",
+        "/crm/{version}/org",
+    ),
+)
+SCOPE_TEXT = ",".join(scope.name for scope in SCOPES)
+"""All of them, as Zoho's consent and API console take them."""
+
+
+def not_named(granted: str) -> list[Scope]:
+    """Find the scopes that a list of granted ones does not cover.
+
+    Args:
+        granted: Scopes as Zoho's token answer names them, between spaces or commas.
+    """
+    held = set(re.split(r"[\s,]+", granted.lower()))
+    return [scope for scope in SCOPES if not held & _covering(scope.name.lower())]
+
+
+def _covering(name: str) -> set[str]:
+    """Give the scopes that include one: its own, those of the groups around it, and their ALL."""
+    *groups, operation = name.split(".")
+    covering = {name}
+    for length in range(2, len(groups) + 1):
+        group = ".".join(groups[:length])
+        covering |= {f"{group}.{operation}", f"{group}.all"}
+    if operation == "all":
+        covering.add(f"{'.'.join(groups)}.read")  # The tap only reads.
+    return covering
