@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tap_zoho_bulk.login.command import PORT
+from tap_zoho_bulk.scopes import SCOPE_TEXT, SCOPES
+from tests.login import redirect_uri
 from tests.singer import ROOT
 
 if TYPE_CHECKING:
@@ -47,3 +50,31 @@ def test_the_tap_says_what_readme_quotes(quote: str) -> None:
 
     for part in filter(None, parts):
         assert [text for text in said if part in text], part
+
+
+def connect() -> str:
+    """How README says to connect an account."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    return readme.partition("## Connect your account")[2].partition("\n## ")[0]
+
+
+def test_readme_lists_the_scopes_and_what_each_is_for() -> None:
+    assert f"     {SCOPE_TEXT}\n" in connect()
+    assert re.findall(r"^ *\| `(ZohoCRM\S+)` \| (.*) \|$", connect(), re.MULTILINE) == [
+        (scope.name, scope.purpose) for scope in SCOPES
+    ]
+    assert [scope.required for scope in SCOPES] == [True] * 4 + [False] * (len(SCOPES) - 4)
+
+
+def test_readme_names_the_redirect_uri() -> None:
+    assert f"`{redirect_uri(PORT)}`" in connect()
+
+
+def test_every_scope_that_the_tap_names_is_listed() -> None:
+    named = {
+        scope
+        for saying in sayings()
+        for scope in re.findall(r"ZohoCRM(?:\.\w+)+\.(?:READ|ALL)", saying)
+    }
+
+    assert named == {scope.name for scope in SCOPES}
