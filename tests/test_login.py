@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import socket
 import stat
 import sys
@@ -229,7 +230,12 @@ def test_a_port_in_use_is_told(login: Login, server: ZohoServer, port: int) -> N
 
 
 def test_ctrl_c_ends_it(login: Login, server: ZohoServer) -> None:
-    running = login(server)
+    # Shells have what they start in the background ignore it, and so the suite's children.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        running = login(server)
+    finally:
+        signal.signal(signal.SIGINT, before)
     running.consent_url()
     running.interrupt()
     run = ended(server, running)
