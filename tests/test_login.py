@@ -9,6 +9,7 @@ import signal
 import socket
 import stat
 import sys
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
@@ -198,12 +199,14 @@ def test_another_error_is_told_without_its_markup(
     assert "<b>" not in page.text
 
 
-def test_a_connection_that_a_browser_opens_and_leaves_unused_is_in_nobodys_way(
+def test_connections_that_a_browser_opens_and_leaves_unused_are_in_nobodys_way(
     login: Login, server: ZohoServer, port: int
 ) -> None:
     running = login(server)
     url = running.consent_url()
-    with socket.create_connection(("127.0.0.1", port), timeout=SECONDS):
+    with ExitStack() as unused:
+        for _ in range(3):
+            unused.enter_context(socket.create_connection(("127.0.0.1", port), timeout=SECONDS))
         decide(url)
         assert ended(server, running).exit_code == 0
 
@@ -422,6 +425,17 @@ def test_a_wrong_client_is_told(login: Login, server: ZohoServer, wrong: str) ->
     assert run.exit_code == 1
     assert "invalid_client" in run.shown
     assert "wr0ng" not in run.shown
+
+
+def test_an_answer_that_repeats_secrets_is_not_repeated(login: Login, server: ZohoServer) -> None:
+    code = server.desk.authorization_code()
+    told = {"error": f"odd {code} {server.desk.client_secret} {server.desk.client_id}"}
+    server.faults.add(Fault(status=200, body=told, path="/oauth/v2/token"))
+
+    run = ended(server, login(server, "--code", "-", stdin=code))
+
+    assert run.exit_code == 1
+    assert "odd (hidden) (hidden) (hidden)" in run.shown
 
 
 def test_a_fault_that_passes_is_met_by_another_attempt(login: Login, server: ZohoServer) -> None:

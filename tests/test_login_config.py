@@ -287,6 +287,19 @@ def test_another_clients_config_changes_only_by_force(
         assert not server.requests
 
 
+def test_another_clients_secret_is_not_used(
+    login: Login, server: ZohoServer, tmp_path: Path
+) -> None:
+    output = tmp_path / "config.json"
+    output.write_text(json.dumps({"client_id": "1000.other", "client_secret": "other"}))
+    unset = {"TAP_ZOHO_BULK_CLIENT_SECRET": ""}
+
+    run = run_with_code(login, server, "--output", str(output), "--force", environment=unset)
+
+    assert run.exit_code == 1
+    assert "There is no terminal to ask for the client secret" in run.shown
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
