@@ -8,16 +8,26 @@ BIN := .venv/bin
 # Split between the machine's cores; a file's tests stay together, and so share their fixtures.
 PYTEST_ARGS ?= -n auto --dist loadfile
 
-.PHONY: help demo test bench lint format types settings clean
+# The oldest Python that the tap supports if it is here, else the one that there is
+LOWEST_PYTHON ?= $(shell PYENV_VERSION=3.10 python3.10 -c 'import sys; print(sys.executable)' \
+	2>/dev/null || echo $(PYTHON))
+# At lowest versions there is no Meltano, no warehouse and no S3 server.
+LOWEST_TESTS ?= tests --ignore-glob='*/test_meltano*.py' --ignore=tests/test_loader_duckdb.py \
+	--ignore=tests/test_warehouses.py --deselect=tests/test_batches.py::test_files_on_s3_hold_every_record
+
+.PHONY: help demo test test-lowest bench lint format types settings dist clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .meltano/installed ## Sync a local Zoho CRM into DuckDB, twice, and check every value
 	$(BIN)/python -m tests.demo
 
 test: .meltano/installed ## Run the whole test suite
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-lowest: .venv-lowest/installed ## Run it at the lowest versions of all that the tap needs
+	.venv-lowest/bin/python -m pytest $(PYTEST_ARGS) $(LOWEST_TESTS)
 
 bench: .venv/installed ## Measure how fast it is, which takes a quarter of an hour
 	$(BIN)/python -m benchmarks
@@ -36,8 +46,17 @@ types: .venv/installed ## Check types
 settings: .venv/installed ## Write the tap's settings into meltano.yml, meltano-plugin.yml and README
 	$(BIN)/python -m tests.stated_settings
 
+dist: .venv/installed ## Build what is released, and try it in an environment of its own
+	rm -rf dist .venv-dist
+	$(BIN)/uv build --quiet
+	$(BIN)/uv tool run --quiet twine check --strict dist/*.whl dist/*.tar.gz
+	$(BIN)/uv venv --quiet --python $(PYTHON) .venv-dist
+	$(BIN)/uv pip install --quiet --python .venv-dist/bin/python dist/*.whl
+	cd dist && ../.venv-dist/bin/tap-zoho-bulk --version
+	cd dist && ../.venv-dist/bin/tap-zoho-bulk --about --format=json >/dev/null
+
 clean: ## Remove everything that was installed or generated, but not .env and *.duckdb
-	rm -rf .venv .meltano .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist output
+	rm -rf .venv .venv-lowest .venv-dist .meltano .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The development environment
@@ -46,6 +65,13 @@ clean: ## Remove everything that was installed or generated, but not .env and *.
 	# uv, since the pip of Python 3.10 looks for a set of versions that fit for a quarter of an hour.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[dev]'
+	touch $@
+
+# All that the tap and its tests need, in the lowest versions that pyproject.toml allows
+.venv-lowest/installed: pyproject.toml .venv/installed
+	$(BIN)/uv venv --quiet --clear --no-python-downloads --python $(LOWEST_PYTHON) .venv-lowest
+	$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct \
+		--editable '.[test]'
 	touch $@
 
 # The Meltano plugins: this tap and the targets, each in an environment of its own

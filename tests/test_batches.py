@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tests.singer import entry, parse, select
 from tests.zoho_server import Fault, Organisation
@@ -276,6 +274,8 @@ def test_a_wrong_setting_is_named_before_any_job(
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
     """A local S3 server; its URL."""
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - not there at lowest versions
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     host, port = server.get_host_and_port()
@@ -293,6 +293,8 @@ def test_files_on_s3_hold_every_record(
     s3: str,
     encoding: Json,
 ) -> None:
+    import boto3  # noqa: PLC0415 - comes with moto
+
     key = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
     client = boto3.client("s3", endpoint_url=s3, region_name="us-east-1", **key)
     client.create_bucket(Bucket=BUCKET)
