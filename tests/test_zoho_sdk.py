@@ -67,7 +67,7 @@ class Visit:
 
     def rows(self, file: str) -> list[dict[str, str]]:
         """The rows of a downloaded CSV."""
-        csv.field_size_limit(1_000_000)
+        csv.field_size_limit(max(csv.field_size_limit(), 1_000_000))
         return list(csv.DictReader(io.StringIO(self.text(file), newline="")))
 
     def records(self, export: Json) -> dict[str, Json]:

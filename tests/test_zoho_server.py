@@ -95,7 +95,7 @@ class Client:
 
     def rows(self, job_id: str) -> list[dict[str, str]]:
         """The rows in a job's CSV."""
-        csv.field_size_limit(1_000_000)
+        csv.field_size_limit(max(csv.field_size_limit(), 1_000_000))
         return list(csv.DictReader(io.StringIO(self.text(job_id), newline="")))
 
     def export(self, query: dict[str, Any], version: str = "v8") -> list[dict[str, str]]:
