@@ -18,7 +18,7 @@ from tap_zoho_bulk.exceptions import MissingScopeError, OddAnswerError, ZohoRefu
 from tap_zoho_bulk.field_types import NOT_EXPORTABLE, json_schema, type_note
 
 if TYPE_CHECKING:
-    from tap_zoho_bulk.client import ZohoClient
+    from tap_zoho_bulk.client import Spending, ZohoClient
     from tap_zoho_bulk.settings import Settings
 
 REPLICATION_KEY = "Modified_Time"
@@ -63,12 +63,15 @@ def related_property(related_field: str) -> str:
     return related_field.replace(".", "__")
 
 
-def list_modules(client: ZohoClient, settings: Settings) -> list[str]:
+def list_modules(
+    client: ZohoClient, settings: Settings, spending: Spending | None = None
+) -> list[str]:
     """Name the modules that the settings ask for and that bulk read may export.
 
     Args:
         client: Zoho's API.
         settings: The run's settings.
+        spending: Counts what it costs, besides the run's own.
 
     Raises:
         TapZohoBulkError: As `ZohoClient.get` does.
@@ -77,6 +80,7 @@ def list_modules(client: ZohoClient, settings: Settings) -> list[str]:
         f"/crm/{settings.api_version}/settings/modules",
         what="list the modules",
         scope=_MODULES_SCOPE,
+        spending=spending,
         expects="modules",
     )
     names = []

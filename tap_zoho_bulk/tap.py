@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Tap
@@ -26,6 +27,7 @@ from tap_zoho_bulk.exceptions import (
     TapZohoBulkError,
     TargetGoneError,
 )
+from tap_zoho_bulk.field_types import zoho_type
 from tap_zoho_bulk.messages import ChunkWriter
 from tap_zoho_bulk.settings import (
     CONFIG_JSONSCHEMA,
@@ -36,7 +38,9 @@ from tap_zoho_bulk.settings import (
 )
 from tap_zoho_bulk.streams.bulk_read import BulkReadStream
 from tap_zoho_bulk.streams.deleted import DeletedRecordsStream
+from tap_zoho_bulk.streams.metadata import MetadataStream
 from tap_zoho_bulk.streams.module import ModuleStream
+from tap_zoho_bulk.streams.sources import SOURCES
 from tap_zoho_bulk.summary import Summary
 
 if TYPE_CHECKING:
@@ -45,12 +49,14 @@ if TYPE_CHECKING:
 
     from singer_sdk import Stream
     from singer_sdk.mapper import PluginMapper
+    from singer_sdk.singerlib import CatalogEntry
 
     from tap_zoho_bulk.bulk_read.chain import Position
     from tap_zoho_bulk.bulk_read.runner import Feed
 
 _OTHER_STREAMS: dict[str, Callable[[TapZohoBulk], Stream]] = {
-    stream.name: stream for stream in (DeletedRecordsStream,)
+    DeletedRecordsStream.name: DeletedRecordsStream,
+    **{source.name: partial(MetadataStream, source=source) for source in SOURCES},
 }
 """Those that are no modules, by name."""
 
@@ -201,7 +207,7 @@ class TapZohoBulk(Tap):
         if self.input_catalog is not None:
             return [
                 _OTHER_STREAMS[entry.tap_stream_id](self)
-                if entry.tap_stream_id in _OTHER_STREAMS
+                if entry.tap_stream_id in _OTHER_STREAMS and not _is_module(entry)
                 else ModuleStream(
                     self,
                     name=entry.tap_stream_id,
@@ -220,7 +226,12 @@ class TapZohoBulk(Tap):
             )
             for module in discover_modules(self.client, self.settings)
         ]
-        return [*modules, *(stream(self) for stream in _OTHER_STREAMS.values())]
+        # Many targets take names that differ in the case of letters as the same.
+        taken = {module.name.lower() for module in modules}
+        for name in taken & _OTHER_STREAMS.keys():
+            self.logger.warning("Leaving out the stream %s: a module has its name.", name)
+        others = (stream(self) for name, stream in _OTHER_STREAMS.items() if name not in taken)
+        return [*modules, *others]
 
     # Running
 
@@ -302,3 +313,9 @@ class TapZohoBulk(Tap):
                 "Config validation failed", errors=errors, schema=self.config_jsonschema
             )
         return errors
+
+
+def _is_module(entry: CatalogEntry) -> bool:
+    """Tell whether an entry with the name of another stream is of a module all the same."""
+    properties = entry.schema.to_dict().get("properties", {})
+    return any(zoho_type(schema) for schema in properties.values())

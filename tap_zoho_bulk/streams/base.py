@@ -1,28 +1,35 @@
 """What all streams share: bookmarks are moved by the stream, and its failures stay its own.
 
-Invariant: the SDK moves no bookmark. It would move it with every record, before anybody knows
-whether the records came whole.
+Invariant: the SDK moves no bookmark, and drops no old row of a full table. It would do so with
+every record, and before the first one: before anybody knows whether the records came whole.
 """
 
 from __future__ import annotations
 
+import time
+from abc import abstractmethod
 from contextlib import contextmanager
 from datetime import timezone
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Stream
 from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from typing_extensions import override
 
 from tap_zoho_bulk.exceptions import SignInError, StoppedError, UnreadableStreamError
 from tap_zoho_bulk.settings import parse_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
+    from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig, SDKBatchMessage
     from singer_sdk.helpers.types import Context
 
     from tap_zoho_bulk.tap import TapZohoBulk
+
+VERSION = "version"
+"""Where a full table's state keeps its last version, so that the next one is greater."""
 
 
 class ZohoStream(Stream):
@@ -93,3 +100,97 @@ class ZohoStream(Stream):
     @override
     def get_replication_key_signpost(self, context: Context | None = None) -> None:
         """Give none: the local clock says nothing about Zoho's."""
+
+
+class VersionedStream(ZohoStream):
+    """A stream whose full table takes the old one's place when its last row has been emitted.
+
+    Args:
+        tap: The tap.
+        name: Name of the stream.
+        schema: JSON Schema of its records, which the stream makes just so.
+    """
+
+    def __init__(self, tap: TapZohoBulk, *, name: str, schema: dict[str, Any]) -> None:
+        super().__init__(tap, name=name, schema=schema)
+        self._version: int | None = None  # of a full table; the SDK sets `_stream_version` early
+
+    def _begin_version(self) -> None:
+        """Give the rows from here on a version of their own, if this run is to have versions."""
+        if self.replication_method == REPLICATION_FULL_TABLE and (
+            self.emit_activate_version_messages
+        ):
+            # In seconds, as the SDK has it: its targets' columns may hold 32 bits only.
+            last = self._version or self.stream_state.get(VERSION)
+            following = last + 1 if isinstance(last, int) else 0
+            self._version = max(int(time.time()), following)
+        self._stream_version = self._version
+
+    def _activate_version(self) -> None:
+        """Let targets drop the rows of other versions: those of this one have all been emitted."""
+        if self._version is not None:
+            super()._write_activate_version_message(self._version)
+            self.stream_state[VERSION] = self._version
+
+    @override
+    def _write_activate_version_message(self, full_table_version: int) -> None:
+        """Leave out the SDK's message before the first record: old rows go after the last one."""
+
+    @override
+    def _generate_batch_messages(
+        self, encoding: BaseBatchFileEncoding, manifest: list[str]
+    ) -> Generator[SDKBatchMessage, None, None]:
+        """Name the version, too, as RECORD messages do."""
+        for message in super()._generate_batch_messages(encoding, manifest):
+            message.version = self._stream_version
+            yield message
+
+
+class FullTableStream(VersionedStream):
+    """A stream that is read whole each time, row by row.
+
+    Args:
+        tap: The tap.
+        name: Name of the stream.
+        schema: JSON Schema of its records, which the stream makes just so.
+    """
+
+    def __init__(self, tap: TapZohoBulk, *, name: str, schema: dict[str, Any]) -> None:
+        super().__init__(tap, name=name, schema=schema)
+        self._is_whole = False
+
+    @abstractmethod
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Give all records.
+
+        Raises:
+            TapZohoBulkError: When they cannot be had whole; some may have been given.
+        """
+
+    @override
+    def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
+        with self.failing_alone():
+            self._begin_version()
+            summary = self.zoho_tap.summary[self.name]
+            for row in self.rows():
+                summary.records += 1
+                yield row
+            self._is_whole = True
+
+    @override
+    def _sync_records(
+        self, context: Context | None = None, *, write_messages: bool = True
+    ) -> Generator[dict[str, Any], Any, Any]:
+        yield from super()._sync_records(context, write_messages=write_messages)
+        if write_messages:
+            self._finish()
+
+    @override
+    def _sync_batches(self, batch_config: BatchConfig, context: Context | None = None) -> None:
+        super()._sync_batches(batch_config, context)
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._is_whole:
+            self._activate_version()
+            self._tap.state_writer.write_state(self.tap_state)  # It writes only what has changed.

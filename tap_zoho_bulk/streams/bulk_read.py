@@ -6,14 +6,13 @@ by Zoho's clock, when its first job was created. Until then STATE says how to go
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from singer_sdk.helpers._batch import BatchConfig
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
-from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
+from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from typing_extensions import override
 
 from tap_zoho_bulk.batches import BatchFiles
@@ -28,12 +27,12 @@ from tap_zoho_bulk.exceptions import (
     ZohoRefusedError,
 )
 from tap_zoho_bulk.messages import ChunkWriter
-from tap_zoho_bulk.streams.base import ZohoStream
+from tap_zoho_bulk.streams.base import VERSION, VersionedStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 
-    from singer_sdk.helpers._batch import BaseBatchFileEncoding, SDKBatchMessage
+    from singer_sdk.helpers._batch import BaseBatchFileEncoding
     from singer_sdk.helpers.types import Context
 
     from tap_zoho_bulk.bulk_read.chain import Chain, ChainPage
@@ -47,13 +46,11 @@ T = TypeVar("T")
 
 PROGRESS = "bulk_read"
 """Where a stream's state keeps how to go on with a chain that is not at its end."""
-VERSION = "version"
-"""Where a full table's state keeps its last version, so that the next one is greater."""
 
 _UNSUPPORTED_CODES = frozenset({"JOB_NOT_SUPPORTED", "MODULE_NOT_SUPPORTED"})
 
 
-class BulkReadStream(ZohoStream):
+class BulkReadStream(VersionedStream):
     """A stream whose records come in the pages of a chain of bulk read jobs.
 
     Args:
@@ -65,7 +62,6 @@ class BulkReadStream(ZohoStream):
     def __init__(self, tap: TapZohoBulk, *, name: str, schema: dict[str, Any]) -> None:
         super().__init__(tap, name=name, schema=schema)
         self._latest: str | None = None  # the greatest replication key value of the chain so far
-        self._version: int | None = None  # of a full table; the SDK sets `_stream_version` early
         self._count: int | None = None  # rows of the chain's pages so far; None: nobody knows
 
     @abstractmethod
@@ -216,15 +212,6 @@ class BulkReadStream(ZohoStream):
         settings = config.get("batch_config")
         return BatchConfig.from_dict({"batch_size": PAGE_RECORDS, **settings}) if settings else None
 
-    @override
-    def _generate_batch_messages(
-        self, encoding: BaseBatchFileEncoding, manifest: list[str]
-    ) -> Generator[SDKBatchMessage, None, None]:
-        """Name the version, too, as RECORD messages do."""
-        for message in super()._generate_batch_messages(encoding, manifest):
-            message.version = self._stream_version
-            yield message
-
     def _read(self, emit: Callable[[Iterator[Chunk]], Iterator[T]]) -> Iterator[T]:
         """Emit all pages; forget how to go on where that would meet the same trouble again."""
         summary = self.zoho_tap.summary[self.name]
@@ -296,9 +283,8 @@ class BulkReadStream(ZohoStream):
             reached = min(self._latest, position.started or "")
             state["replication_key_value"] = max(self.bookmark(self.stream_state) or "", reached)
             state["replication_key"] = self.replication_key
-        elif self._version is not None:
-            super()._write_activate_version_message(self._version)
-            self.stream_state[VERSION] = self._version
+        else:
+            self._activate_version()
         self._forget_progress()
 
     def _forget_progress(self) -> None:
@@ -307,20 +293,9 @@ class BulkReadStream(ZohoStream):
 
     def _set_version(self, position: Position) -> None:
         """Give a page's records their version: a new one from the first page on."""
-        if (
-            position.page == 1
-            and self.replication_method == REPLICATION_FULL_TABLE
-            and self.emit_activate_version_messages
-        ):
-            # In seconds, as the SDK has it: its targets' columns may hold 32 bits only.
-            last = self._version or self.stream_state.get(VERSION)
-            following = last + 1 if isinstance(last, int) else 0
-            self._version = max(int(time.time()), following)
+        if position.page == 1:
+            self._begin_version()
         self._stream_version = self._version
-
-    @override
-    def _write_activate_version_message(self, full_table_version: int) -> None:
-        """Leave out the SDK's message before the first record: old rows go after the last one."""
 
     @override
     def _write_state_message(self) -> None:

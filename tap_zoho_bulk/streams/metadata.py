@@ -1,0 +1,179 @@
+"""The metadata streams: an organisation's people, and its data dictionary.
+
+One class reads all of Zoho's lists of that kind; what tells them apart stands in `sources.py`.
+
+Invariant: a list goes out whole, or the stream fails and targets keep the rows of the run before.
+
+Source: https://www.zoho.com/crm/developer/docs/api/v8/metadata-apis.html
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count, islice
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from tap_zoho_bulk.discovery import list_modules
+from tap_zoho_bulk.exceptions import InvalidValueError, MissingScopeError, ZohoRefusedError
+from tap_zoho_bulk.streams.base import FullTableStream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tap_zoho_bulk.streams.sources import Column, Row, Source
+    from tap_zoho_bulk.tap import TapZohoBulk
+
+_PER_PAGE = 200
+_MOST_WARNINGS = 10
+
+
+class MetadataStream(FullTableStream):
+    """One of Zoho's lists: users, roles, fields and the like.
+
+    Args:
+        tap: The tap.
+        source: Which.
+    """
+
+    selected_by_default = False  # Some need scopes that modules do not.
+
+    def __init__(self, tap: TapZohoBulk, source: Source) -> None:
+        super().__init__(tap, name=source.name, schema=source.schema)
+        self.primary_keys = list(source.key)
+        self._source = source
+
+    @override
+    def rows(self) -> Iterator[dict[str, Any]]:
+        columns = [
+            column for column in self._source.columns if self.mask["properties", column.name]
+        ]
+        for row in self._of_all_modules() if self._source.by_module else self._list():
+            key = {name: str(row.get(name) or "") for name in self.primary_keys}
+            if not all(key.values()):
+                raise InvalidValueError(
+                    f"{self.name}: a row has no {' or no '.join(key)}, so no target can tell what "
+                    "it is about. Report it to Zoho's support."
+                )
+            yield {column.name: self._value(column, row, key) for column in columns} | key
+
+    def _value(self, column: Column, row: Row, key: dict[str, str]) -> Any:
+        """Read a value; raise when it cannot be of its type, or make it null, as settings tell."""
+        try:
+            return column.read(row)
+        except ValueError as error:
+            what = (
+                f"{self.name}: {', '.join(key.values())}: `{column.name}` has a value that is not "
+                f"what its type needs ({error})"
+            )
+            if self.zoho_tap.settings.on_invalid_value == "error":
+                raise InvalidValueError(
+                    f"{what}. Deselect the property, or set `on_invalid_value` to `null`."
+                ) from error
+            summary = self.zoho_tap.summary[self.name]
+            summary.invalid_values += 1
+            if summary.invalid_values <= _MOST_WARNINGS:
+                self.logger.warning("%s; it becomes null.", what)
+            return None
+
+    # Requests
+
+    def _of_all_modules(self) -> Iterator[Row]:
+        """Give the rows of each module, asking for those of several at once."""
+        tap = self.zoho_tap
+        names = list_modules(tap.client, tap.settings, spending=tap.summary[self.name].spending)
+        refused: ZohoRefusedError | None = None
+        answered = 0
+        at_once = tap.settings.max_concurrent_requests
+        pool = ThreadPoolExecutor(at_once, thread_name_prefix=self.name)
+        try:
+            waiting = iter(names)
+            # No more of them at a time, so that answers do not pile up while the target is slow.
+            asked = deque(
+                (name, pool.submit(self._of_module, name)) for name in islice(waiting, at_once)
+            )
+            while asked:
+                name, answer = asked.popleft()
+                try:
+                    rows = answer.result()
+                except MissingScopeError:
+                    raise
+                except ZohoRefusedError as error:
+                    refused = error
+                    self.logger.warning(
+                        "Skipping the %s of %s: Zoho answered %s (HTTP %d).",
+                        self._source.what,
+                        name,
+                        error.code,
+                        error.status,
+                    )
+                else:
+                    answered += 1
+                    yield from rows
+                asked.extend(
+                    (name, pool.submit(self._of_module, name)) for name in islice(waiting, 1)
+                )
+        finally:
+            pool.shutdown(cancel_futures=True)
+        if refused is not None and not answered:
+            raise refused  # It is not about single modules.
+
+    def _of_module(self, module: str) -> list[Row]:
+        listed = [{**row, "module": module} for row in self._list(module)]
+        rows = [row for row in listed if all(row.get(name) for name in self.primary_keys)]
+        if len(rows) < len(listed):
+            self.logger.warning(
+                "Skipping %d of the %s of %s, which have no %s.",
+                len(listed) - len(rows),
+                self._source.what,
+                module,
+                self.primary_keys[-1],
+            )
+        return rows
+
+    def _list(self, module: str | None = None) -> Iterator[Row]:
+        """Give the rows of a list, of a module where it is one's."""
+        of_module = f" of {module}" if module else ""
+        before: list[Any] = []
+        for number in count(1):
+            rows, more = self._page(module, number)
+            if rows and rows == before:
+                raise InvalidValueError(
+                    f"{self.name}: page {number} of the {self._source.what}{of_module} is the same "
+                    "as the page before it, so the list has no end. Report it to Zoho's support."
+                )
+            for row in rows:
+                if not isinstance(row, dict):
+                    raise InvalidValueError(
+                        f"{self.name}: among the {self._source.what}{of_module} is one that is no "
+                        "object. Report it to Zoho's support."
+                    )
+                yield row
+            if not more:
+                return
+            before = rows
+
+    def _page(self, module: str | None, number: int) -> tuple[list[Any], bool]:
+        """Ask for a page; give its rows, and whether there is one after it."""
+        tap, source = self.zoho_tap, self._source
+        params: dict[str, str | int] = {**source.params}
+        if module is not None:
+            params["module"] = module
+        if source.paged:
+            params |= {"page": number, "per_page": _PER_PAGE}
+        answer = tap.client.get(
+            f"/crm/{tap.settings.api_version}/{source.path}",
+            params=params,
+            what=f"list the {source.what}" + (f" of {module}" if module else ""),
+            scope=source.scope,
+            spending=tap.summary[self.name].spending,
+            expects=source.name,
+        )
+        if answer is None:
+            return [], False
+        info = answer.get("info")
+        more = source.paged and isinstance(info, dict) and info.get("more_records") is True
+        rows = answer[source.name]
+        return rows, more and bool(rows)
