@@ -241,7 +241,7 @@ def _unusual() -> list[Module]:
         Module.of(
             "Quotes",
             _name("Subject"),
-            Field("Quoted_Items", "subform"),
+            Field("Quoted_Items", "subform", lookup="Quoted_Items"),
             Field("Valid_Till", "date"),
             Field("Grand_Total", "formula", return_type="currency"),
             _lookup("Deal_Name", "Deals"),

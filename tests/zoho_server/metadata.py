@@ -19,6 +19,51 @@ _JSON_TYPES = {
 }
 
 
+# Of a custom module Zoho tells who made it, and when.
+_CUSTOM = {
+    "description": 'Made by us, for "us"',
+    "web_link": "https://example.com/",
+    "modified_by": {"name": "Patricia Boyle", "id": "554023000000235011"},
+    "modified_time": "2024-02-29T23:59:59-08:00",
+}
+
+
+_STAGE: dict[str, Any] = {
+    "probability": 10,
+    "forecast_type": "Open",
+    "forecast_category": {"name": "Pipeline", "id": "5"},
+    "colour_code": "#9fdbff",
+}
+
+_SYSTEM_VIEW: dict[str, Any] = {
+    "category": "public_views",
+    "access_type": "public",
+    "favorite": None,
+    "offline": True,
+    "created_time": None,
+    "modified_time": None,
+}
+_SHARED_VIEW: dict[str, Any] = {
+    "category": "shared_with_me",
+    "access_type": "shared",
+    "favorite": 2,
+    "offline": False,
+    "locked": False,
+    "created_time": "2023-03-12T01:59:59-08:00",
+    "modified_time": "2023-03-12T03:00:00-07:00",
+    "last_accessed_time": "2023-11-05T01:00:00-07:00",
+    "sort_by": {"id": "554023000000002611", "api_name": "Created_Time"},
+    "sort_order": "desc",
+    "fields": [
+        {"id": "554023000000002591", "api_name": "Full_Name", "_pin": True},
+        {"id": "554023000000002599", "api_name": "Email", "_pin": False},
+    ],
+    "shared_to": [
+        {"type": "roles", "name": "Manager", "id": "554023000000026008", "subordinates": True}
+    ],
+}
+
+
 def module_json(module: Module) -> dict[str, Any]:
     """A module, as the modules call lists it."""
     plural = module.plural_label or module.api_name.replace("_", " ")
@@ -38,13 +83,25 @@ def module_json(module: Module) -> dict[str, Any]:
         "convertable": module.api_name == "Leads",
         "show_as_tab": module.generated_type != "subform",
         "generated_type": module.generated_type,
-        "parent_module": {"api_name": module.parent_module, "id": None}
+        "parent_module": {"api_name": module.parent_module, "id": "554023000000002175"}
         if module.parent_module
         else {},
-        "profiles": [],
-        "modified_by": None,
-        "modified_time": None,
+        "quick_create": True,
+        "feeds_required": False,
+        "filter_supported": True,
+        "triggers_supported": True,
+        "recycle_bin_on_delete": True,
+        "track_current_data": module.api_name == "Deals",
+        "sequence_number": 1,
+        "profile_count": 2,
+        "business_card_field_limit": 5,
+        "arguments": [],
+        "profiles": [
+            {"name": "Administrator", "id": "554023000000015972"},
+            {"name": "Standard", "id": "554023000000015975"},
+        ],
         "status": "visible" if module.visible else "system_hidden",
+        **(_CUSTOM if module.generated_type == "custom" else dict.fromkeys(_CUSTOM)),
     }
 
 
@@ -71,16 +128,11 @@ def custom_view_json(organisation: Organisation, view: CustomView) -> dict[str, 
         "display_value": view.name,
         "system_name": view.system_name,
         "system_defined": view.system_name is not None,
-        "category": "public_views",
-        "access_type": "public",
         "default": view.system_name == "ALLVIEWS",
         "criteria": view.criteria,
-        "favorite": None,
-        "offline": True,
         "created_by": author,
         "modified_by": author,
-        "created_time": None,
-        "modified_time": None,
+        **(_SYSTEM_VIEW if view.system_name else _SHARED_VIEW),
     }
 
 
@@ -126,6 +178,7 @@ def _field_json(
         "pick_list_values": [
             {"id": f"{module.id}{number:02d}{place:02d}", "type": "used", "sequence_number": place}
             | {"actual_value": value, "display_value": value, "reference_value": value}
+            | (_STAGE if field.api_name == "Stage" else {})
             for place, value in enumerate(field.pick_list, start=1)
         ],
         "lookup": _lookup_json(organisation, field),
@@ -137,9 +190,20 @@ def _field_json(
         "multiselectlookup": {},
         "private": None,
         "hipaa_compliance_enabled": field.restricted,
-        "tooltip": None,
+        "tooltip": {"name": "info_icon", "value": "Ours alone"} if field.custom else None,
         "created_source": "default",
         "profiles": [],
+        "display_field": field.api_name == module.display_field,
+        "searchable": field.kind != "textarea",
+        "filterable": field.kind != "textarea",
+        "sortable": field.kind != "textarea",
+        "mass_update": not field.is_computed,
+        "default_value": field.pick_list[0] if field.pick_list else "",
+        "type": "used",
+        "column_name": field.api_name.upper(),
+        "associated_module": None,
+        "created_time": "2023-07-01T12:00:00+05:30" if field.custom else None,
+        "modified_time": "2023-07-02T00:00:00+05:30" if field.custom else None,
     }
     if field.is_computed:
         content[field.data_type] = {"return_type": field.return_type, "expression": "..."}
@@ -147,6 +211,10 @@ def _field_json(
         content["currency"] = {"rounding_option": "normal", "precision": field.decimal_place}
     if field.data_type in NOT_EXPORTED:
         content["json_type"] = "jsonarray"
+    if field.data_type == "subform" and field.lookup:
+        target = {"api_name": field.lookup, "id": f"{module.id}99"}
+        content["subform"] = {"module": target, "id": f"{module.id}98"}
+        content["associated_module"] = target
     content.update(field.metadata)
     return {key: value for key, value in content.items() if value is not ...}
 
