@@ -38,6 +38,7 @@ from tap_zoho_bulk.settings import (
 )
 from tap_zoho_bulk.streams.bulk_read import BulkReadStream
 from tap_zoho_bulk.streams.deleted import DeletedRecordsStream
+from tap_zoho_bulk.streams.events import EventsIcsStream
 from tap_zoho_bulk.streams.metadata import MetadataStream
 from tap_zoho_bulk.streams.module import ModuleStream
 from tap_zoho_bulk.streams.sources import SOURCES
@@ -56,9 +57,12 @@ if TYPE_CHECKING:
 
 _OTHER_STREAMS: dict[str, Callable[[TapZohoBulk], Stream]] = {
     DeletedRecordsStream.name: DeletedRecordsStream,
+    EventsIcsStream.name: EventsIcsStream,
     **{source.name: partial(MetadataStream, source=source) for source in SOURCES},
 }
 """Those that are no modules, by name."""
+_OF_MODULE = {EventsIcsStream.name: EventsIcsStream.module}
+"""The module without which a stream is not there."""
 
 
 class TapZohoBulk(Tap):
@@ -228,9 +232,17 @@ class TapZohoBulk(Tap):
         ]
         # Many targets take names that differ in the case of letters as the same.
         taken = {module.name.lower() for module in modules}
-        for name in taken & _OTHER_STREAMS.keys():
-            self.logger.warning("Leaving out the stream %s: a module has its name.", name)
-        others = (stream(self) for name, stream in _OTHER_STREAMS.items() if name not in taken)
+        missing = {
+            name
+            for name, module in _OF_MODULE.items()
+            if module not in {stream.name for stream in modules}
+        }
+        others = []
+        for name, stream in _OTHER_STREAMS.items():
+            if name.lower() in taken:
+                self.logger.warning("Leaving out the stream %s: a module has its name.", name)
+            elif name not in missing:
+                others.append(stream(self))
         return [*modules, *others]
 
     # Running

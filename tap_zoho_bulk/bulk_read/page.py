@@ -1,4 +1,4 @@
-"""The page: a job's result as a ZIP on disk, and the CSV text inside it.
+"""The page: a job's result as a ZIP on disk, and the CSV or ICS inside it.
 
 Invariant: a page is never whole in memory; it takes at most one row's limit of it. Its file has no
 name on disk, so nobody else can open it and nothing is left behind, however the run ends.
@@ -74,21 +74,30 @@ class Page:
 
     @contextmanager
     def open_csv(self) -> Iterator[CsvBytes]:
-        """Open the CSV in the ZIP.
+        """Open the CSV in the ZIP; otherwise as `open`."""
+        with self.open("csv") as entry:
+            yield CsvBytes(entry, str(self))
+
+    @contextmanager
+    def open(self, file_type: str) -> Iterator[IO[bytes]]:
+        """Open the file in the ZIP.
+
+        Args:
+            file_type: What it is to be, `csv` or `ics`.
 
         Raises:
-            PageDamagedError: When the ZIP is not whole, or is not one CSV; also while it is
+            PageDamagedError: When the ZIP is not whole, or is not one such file; also while it is
                 read, at the latest at its end, where its CRC is checked.
         """
         try:
             self.file.seek(0)
             archive = zipfile.ZipFile(_Pieces(self.file))
-            entry = archive.open(self._entry(archive))
+            entry = archive.open(self._entry(archive, file_type))
         except _UNREADABLE as error:
             raise self._damaged(error) from error
         with archive, entry:
             try:
-                yield CsvBytes(entry, str(self))
+                yield entry
             except (zipfile.BadZipFile, zlib.error, EOFError) as error:
                 raise self._damaged(error) from error
 
@@ -99,13 +108,16 @@ class Page:
     def _damaged(self, error: Exception) -> PageDamagedError:
         return PageDamagedError(f"{self}: the ZIP is damaged ({error or type(error).__name__}).")
 
-    def _entry(self, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    def _entry(self, archive: zipfile.ZipFile, file_type: str) -> zipfile.ZipInfo:
         entries = archive.infolist()
         if len(entries) != 1:
             raise PageDamagedError(f"{self}: the ZIP holds {len(entries)} files instead of one.")
         name = entries[0].filename
-        if not name.lower().endswith(".csv") or "/" in name or "\\" in name or ":" in name:
-            raise PageDamagedError(f"{self}: the ZIP holds {name[:100]!r} instead of a CSV.")
+        plain = not {"/", "\\", ":"} & set(name)
+        if not plain or not name.lower().endswith(f".{file_type}"):
+            raise PageDamagedError(
+                f"{self}: the ZIP holds {name[:100]!r} instead of a file *.{file_type}."
+            )
         if entries[0].flag_bits & _ENCRYPTED or entries[0].compress_type not in _COMPRESSIONS:
             raise PageDamagedError(f"{self}: the ZIP is encrypted or of an unusual compression.")
         return entries[0]

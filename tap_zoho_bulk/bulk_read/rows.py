@@ -66,7 +66,7 @@ class Chunk:
         self.columns = columns
 
     def __len__(self) -> int:
-        return len(self.columns["id"])
+        return len(next(iter(self.columns.values())))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Give the records one by one."""

@@ -6,7 +6,10 @@ import random
 import re
 import zipfile
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
+
+from tests.zoho_server.meetings import Meeting, calendar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -50,7 +53,7 @@ class Damage:
 
     Attributes:
         drop_column: A column to leave out; "" takes the last one.
-        ragged_row: The index of a row that lacks its last cell.
+        ragged_row: The index of a row that lacks its last cell, or of a meeting without its end.
     """
 
     drop_column: str | None = None
@@ -83,16 +86,20 @@ def write_csv(  # noqa: PLR0913 - all that a file depends on
     _pack(target, f"{target.stem}.csv", lines(), style.line_end)
 
 
-def write_ics(target: FilePath, rows: Iterable[Record]) -> None:
-    """Write meetings as the ZIP of an ICS file."""
+def write_ics(
+    target: FilePath, rows: Iterable[Record], *, organisation: Organisation, damage: Damage
+) -> None:
+    """Write meetings as the ZIP of an ICS file, time zones first or last."""
+    meetings = [Meeting(organisation, row) for row in rows]
+    lines = calendar(meetings, zones_last=int(target.stem) % 2 == 0)
+    if damage.ragged_row is not None:
+        lines = _without_an_end(lines, damage.ragged_row)
+    _pack(target, f"{target.stem}.ics", lines, "\r\n")
 
-    def lines() -> Iterator[str]:
-        yield from ("BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//Zoho CRM//Meetings//EN")
-        for row in rows:
-            yield from _event(row)
-        yield "END:VCALENDAR"
 
-    _pack(target, f"{target.stem}.ics", lines(), "\r\n")
+def _without_an_end(lines: Iterable[str], number: int) -> Iterator[str]:
+    ends = count()
+    return (line for line in lines if line != "END:VEVENT" or next(ends) != number)
 
 
 def _pack(target: FilePath, name: str, lines: Iterable[str], line_end: str) -> None:
@@ -163,51 +170,3 @@ def _formatter(path: Path, organisation: Organisation, style: CsvStyle) -> Calla
             return ",".join if path.field.is_tag else style.separator.join
         case _:
             return str
-
-
-def _event(row: Record) -> Iterator[str]:
-    """A meeting as RFC 5545 writes one."""
-    yield "BEGIN:VEVENT"
-    series = row.get("$series") or {"id": row["id"]}
-    yield f"UID:{series['id']}@zoho.example"
-    if "instance" in series:
-        yield f"RECURRENCE-ID:{_utc(series['instance'])}"
-    if "$rule" in row:
-        yield f"RRULE:{row['$rule']}"
-    yield f"DTSTAMP:{_utc(row['Modified_Time'])}"
-    if row.get("All_day"):
-        yield f"DTSTART;VALUE=DATE:{row['Start_DateTime']:%Y%m%d}"
-    else:
-        yield f"DTSTART:{_utc(row['Start_DateTime'])}"
-        yield f"DTEND:{_utc(row['End_DateTime'])}"
-    for name, field in (("SUMMARY", "Event_Title"), ("LOCATION", "Venue")):
-        if row.get(field):
-            yield _folded(f"{name}:{_escaped(row[field])}")
-    if row.get("Description"):
-        yield _folded(f"DESCRIPTION:{_escaped(row['Description'])}")
-    yield "END:VEVENT"
-
-
-def _utc(value: Any) -> str:
-    return f"{value:%Y%m%dT%H%M%SZ}"
-
-
-def _escaped(text: str) -> str:
-    for plain, escaped in (("\\", "\\\\"), (";", "\\;"), (",", "\\,"), ("\r\n", "\n")):
-        text = text.replace(plain, escaped)
-    # Control characters have no place in a content line.
-    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", "", text)
-    return text.replace("\n", "\\n")
-
-
-def _folded(line: str) -> str:
-    """Break a line after 75 bytes at most, never inside a character."""
-    pieces, piece, size = [], "", 0
-    for character in line:
-        width = len(character.encode())
-        if size + width > 75:
-            pieces.append(piece)
-            piece, size = " ", 1
-        piece += character
-        size += width
-    return "\r\n".join([*pieces, piece])

@@ -262,8 +262,9 @@ class JobBoard:
             found = map(query.module.records.get, ids[begin:end])
             rows = [record for record in found if record is not None]
         file = FilePath(self._directory.name) / f"{job.id}.zip"
+        damage = _damage(job, len(rows))
         if query.file_type == "ics":
-            write_ics(file, rows)
+            write_ics(file, rows, organisation=self.organisation, damage=damage)
         else:
             write_csv(
                 file,
@@ -271,7 +272,7 @@ class JobBoard:
                 query.paths,
                 organisation=self.organisation,
                 style=self.style,
-                damage=_damage(job, len(rows)),
+                damage=damage,
             )
         more = len(ids) > end
         return Outcome(

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from tests.zoho_server import catalog, people, truth
 from tests.zoho_server.generator import fill, new_records
+from tests.zoho_server.meetings import Meeting
 from tests.zoho_server.schema import USERS, DeletedRecord, Path
 
 if TYPE_CHECKING:
@@ -249,6 +250,13 @@ class Organisation:
                 as_lists=multiselect_separator is not None,
                 separator=csv_separator,
             )
+
+    def calendar_truth(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """Every meeting as a Singer tap must emit it from ICS, by UID and recurrence id."""
+        with self.lock:
+            records = list(self.module("Events").records.values())
+        meetings = [Meeting(self, record).truth for record in records]
+        return {(meeting["uid"], meeting["recurrence_id"]): meeting for meeting in meetings}
 
     # People
 

@@ -1,0 +1,133 @@
+"""Time zones of a calendar: what a TZID means, and so what instant a clock's time is.
+
+Invariant: nothing is guessed. A TZID is a zone of the IANA database, or what the file itself
+defines under this name, or a Windows name; else it is unknown.
+
+Source: RFC 5545, 3.2.19 (TZID), 3.3.5 (times that do not occur or occur twice), 3.6.5 (VTIMEZONE).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import icalendar
+from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+MAX_DEFINITION_BYTES = 1 << 15
+"""Longest definition that is used. Europe/London's, from 1847 on, has some 10 KB."""
+_MAX_DEFINITIONS = 256
+
+_DAY = timedelta(days=1)
+_tzid = re.compile(rb"TZID(?:;[^:]*)?:(.*)", re.IGNORECASE).fullmatch
+# A change or two a year, as all zones have: others would take too long to count through.
+_rule = re.compile(rb"RRULE[:;]", re.IGNORECASE).match
+_usual_rule = re.compile(
+    rb"RRULE:(?=(?:.*;)?FREQ=YEARLY(?:;|$))(?=.*BYMONTH=\d+(?:;|$))"
+    rb"(?=.*BY(?:DAY=[+-]?\d|MONTHDAY=))"
+    rb"(?:;?(?:FREQ=YEARLY|BYMONTH=\d+|BYDAY=[+-]?\d?[A-Z]{2}|BYMONTHDAY=[-\d,]{1,24}"
+    rb"|UNTIL=\w+|WKST=\w+))+",
+    re.IGNORECASE,
+).fullmatch
+
+
+class TimeZones:
+    """The zones that a calendar's times are in."""
+
+    def __init__(self) -> None:
+        self._definitions: dict[str, list[bytes]] = {}
+        self._known: dict[str, tzinfo | None] = {}
+
+    def add(self, lines: list[bytes]) -> bool:
+        """Take up a definition.
+
+        Args:
+            lines: A VTIMEZONE, unfolded.
+
+        Returns:
+            Whether it is one that is used: the first of its name, and of a usual kind.
+        """
+        if (
+            len(self._definitions) >= _MAX_DEFINITIONS
+            or sum(map(len, lines)) > MAX_DEFINITION_BYTES
+            or not all(_usual_rule(line) for line in lines if _rule(line))
+        ):
+            return False
+        name = next((match[1] for line in lines if (match := _tzid(line))), b"")
+        tzid = name.decode("utf-8", "replace").strip()
+        if not tzid or tzid in self._definitions:
+            return False
+        self._definitions[tzid] = lines
+        return True
+
+    def instant(self, local: datetime, tzid: str) -> datetime:
+        """Give the instant at which a zone's clocks show a time.
+
+        Args:
+            local: What the clocks show; without a zone.
+            tzid: The zone's name, as the calendar has it.
+
+        Returns:
+            The instant in UTC. Of a time that the clocks show twice it is the first; a time that
+            they skip is what it would be had they not been put forward.
+
+        Raises:
+            ValueError: When the zone is unknown.
+        """
+        if tzid not in self._known:
+            if len(self._known) >= _MAX_DEFINITIONS:
+                self._known.clear()
+            self._known[tzid] = self._find(tzid)
+        zone = self._known[tzid]
+        if zone is None:
+            raise ValueError("a time zone that neither the file nor the IANA database defines")
+        try:
+            instant = local.replace(tzinfo=zone).astimezone(timezone.utc)
+            if instant.astimezone(zone).replace(tzinfo=None) != local:
+                offset = (local - _DAY).replace(tzinfo=zone).utcoffset()
+                instant = (local - (offset or timedelta())).replace(tzinfo=timezone.utc)
+        except OverflowError as error:
+            raise ValueError("a date-time out of range in UTC") from error
+        return instant
+
+    def local(self, instant: datetime, tzid: str) -> datetime:
+        """Give what a zone's clocks show at an instant.
+
+        Args:
+            instant: With an offset.
+            tzid: The zone's name; one for which `instant` has given something.
+        """
+        try:
+            return instant.astimezone(self._known[tzid]).replace(tzinfo=None)
+        except OverflowError as error:
+            raise ValueError("a date-time out of range in its zone") from error
+
+    def _find(self, tzid: str) -> tzinfo | None:
+        # The database first: it knows all years, where many definitions know the present rule only.
+        return _iana(tzid) or self._defined(tzid) or _iana(WINDOWS_TO_OLSON.get(tzid, ""))
+
+    def _defined(self, tzid: str) -> tzinfo | None:
+        lines = self._definitions.get(tzid)
+        if lines is None:
+            return None
+        try:
+            definition: Any = icalendar.Timezone.from_ical(b"\r\n".join(lines).decode() + "\r\n")
+            zone: tzinfo = definition.to_tz(lookup_tzid=False)
+            zone.utcoffset(datetime(2000, 1, 1))  # noqa: DTZ001 - it is about a clock
+        except Exception:  # noqa: BLE001 - a zone that cannot be read is no zone
+            return None
+        finally:
+            icalendar.use_zoneinfo()  # It keeps zones by name, and another file's are others.
+        return zone
+
+
+def _iana(name: str) -> tzinfo | None:
+    try:
+        return ZoneInfo(name) if name else None
+    except (OSError, ValueError, LookupError):  # a name that is no file's, or that of a folder
+        return None
