@@ -29,7 +29,6 @@ MAX_EVENTS = 200_000
 """Most events of a page, overrides of a series' instances among them. Zoho documents 20,000."""
 
 _READ_BYTES = 1 << 16
-_MAX_DEPTH = 8
 _MAX_OTHER_BYTES = 64 << 20
 """Most bytes of components that are neither an event nor a time zone."""
 _EVENT, _TIME_ZONE = b"VEVENT", b"VTIMEZONE"
@@ -105,15 +104,20 @@ def _components(page: Page) -> Iterator[Component]:
     lines: list[bytes] = []
     size = 0
     for line in filter(None, _content_lines(page)):
-        if line[:6].upper() == b"BEGIN:":
+        start = line[:6].upper()
+        if start == b"BEGIN:":
             inside.append(line[6:].strip().upper())
         if not inside or inside[0] != b"VCALENDAR":
             raise PageDamagedError(f"{page}: the file is no calendar: VCALENDAR does not begin it.")
         if len(inside) > 1:
             lines.append(line)
         size += len(line)
-        _check_bounds(page, inside, lines, size)
-        if line[:4].upper() == b"END:":
+        if size > MAX_COMPONENT_BYTES or len(lines) > MAX_COMPONENT_LINES:
+            raise PageDamagedError(
+                f"{page}: a component of the calendar is longer than {MAX_COMPONENT_BYTES} bytes "
+                f"or {MAX_COMPONENT_LINES} lines."
+            )
+        if start[:4] == b"END:":
             if line[4:].strip().upper() != inside.pop():
                 raise PageDamagedError(f"{page}: a component of the calendar does not end.")
             if len(inside) == 1:
@@ -121,18 +125,6 @@ def _components(page: Page) -> Iterator[Component]:
                 lines, size = [], 0
     if inside:
         raise PageDamagedError(f"{page}: the calendar does not end.")
-
-
-def _check_bounds(page: Page, inside: list[bytes], lines: list[bytes], size: int) -> None:
-    if len(inside) > _MAX_DEPTH:
-        raise PageDamagedError(
-            f"{page}: the calendar has components inside each other, {len(inside)} deep."
-        )
-    if size > MAX_COMPONENT_BYTES or len(lines) > MAX_COMPONENT_LINES:
-        raise PageDamagedError(
-            f"{page}: a component of the calendar is longer than {MAX_COMPONENT_BYTES} bytes or "
-            f"{MAX_COMPONENT_LINES} lines."
-        )
 
 
 def _content_lines(page: Page) -> Iterator[bytes]:

@@ -282,7 +282,7 @@ class EventDecoder:
     """Turns the pages of a stream into records of events.
 
     Args:
-        names: The properties to emit, the key among them.
+        names: The properties to emit, the key first.
         null_if_invalid: Whether a value that cannot be read is null, instead of an error.
     """
 

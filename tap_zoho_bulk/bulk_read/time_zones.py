@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import icalendar
+from icalendar.parser import unescape_backslash
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class TimeZones:
         ):
             return False
         name = next((match[1] for line in lines if (match := _tzid(line))), b"")
-        tzid = name.decode("utf-8", "replace").strip()
+        tzid = unescape_backslash(name.decode("utf-8", "replace")).strip()
         if not tzid or tzid in self._definitions:
             return False
         self._definitions[tzid] = lines
@@ -87,13 +88,11 @@ class TimeZones:
         if zone is None:
             raise ValueError("a time zone that neither the file nor the IANA database defines")
         try:
-            instant = local.replace(tzinfo=zone).astimezone(timezone.utc)
-            if instant.astimezone(zone).replace(tzinfo=None) != local:
-                offset = (local - _DAY).replace(tzinfo=zone).utcoffset()
-                instant = (local - (offset or timedelta())).replace(tzinfo=timezone.utc)
+            if isinstance(zone, ZoneInfo):
+                return local.replace(tzinfo=zone).astimezone(timezone.utc)
+            return _instant(local, zone)
         except OverflowError as error:
             raise ValueError("a date-time out of range in UTC") from error
-        return instant
 
     def local(self, instant: datetime, tzid: str) -> datetime:
         """Give what a zone's clocks show at an instant.
@@ -124,6 +123,18 @@ class TimeZones:
         finally:
             icalendar.use_zoneinfo()  # It keeps zones by name, and another file's are others.
         return zone
+
+
+def _instant(local: datetime, zone: tzinfo) -> datetime:
+    """Give the instant of a time in a zone that the file defines; dateutil errs where it jumps."""
+    offset = local.replace(tzinfo=zone).utcoffset()
+    before = (local - _DAY).replace(tzinfo=zone).utcoffset()
+    if offset is None or before is None:
+        raise ValueError("a time zone without offsets")
+    instant = (local - offset).replace(tzinfo=timezone.utc)
+    if offset > before and instant.astimezone(zone).replace(tzinfo=None) != local:
+        return instant + (offset - before)  # The clocks skip it.
+    return instant
 
 
 def _iana(name: str) -> tzinfo | None:

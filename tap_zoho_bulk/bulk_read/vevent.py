@@ -9,9 +9,9 @@ Source: RFC 5545, 3.1 (content lines), 3.3 (values) and 3.6.1 (VEVENT); RFC 6868
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timezone
-from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import date, datetime, timedelta, timezone
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from icalendar import Parameters, vDuration
 from icalendar.parser import unescape_backslash
@@ -19,7 +19,7 @@ from icalendar.parser import unescape_backslash
 from tap_zoho_bulk.field_types import converter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tap_zoho_bulk.bulk_read.time_zones import TimeZones
 
@@ -27,7 +27,7 @@ MASTER = "master"
 """The `recurrence_id` of an event that stands for itself or for its whole series. It is part of the
 key, and there are targets that take an empty text for null."""
 
-_MAX_INTEGER = (1 << 31) - 1
+_INTEGERS = 1 << 31
 
 _head = re.compile(r'([A-Za-z0-9-]+)((?:;(?:[^":]|"[^"]*")*)?):').match
 _name = re.compile(rb"[A-Za-z0-9-]+").match
@@ -40,11 +40,11 @@ class Property(NamedTuple):
     """A property of an event, read as far as all properties are alike.
 
     Args:
-        params: Its parameters, by upper-case name.
+        params: Its parameters, by name; Parameters knows each in any letter case.
         value: Its value, still escaped.
     """
 
-    params: Parameters
+    params: Mapping[str, Any]
     value: str
 
     def param(self, name: str) -> str | None:
@@ -112,8 +112,7 @@ class Moment(NamedTuple):
         days_text, t, time_text = duration.partition("T")
         sign = "-" if duration.startswith("-") else ""
         try:
-            days = vDuration.from_ical(days_text)
-            time = vDuration.from_ical(f"{sign}P{t}{time_text}")
+            days, time = _duration(days_text), _duration(f"{sign}P{t}{time_text}")
             begun = self._replace(local=self.local + days)
             if not time:
                 return begun
@@ -137,20 +136,24 @@ class Event:
         self._lines = lines
         self._zones = zones
         self._properties: dict[bytes, list[bytes]] = {}
-        self.alarms: list[Event] = []
+        self._alarms: list[Sequence[bytes]] = []
         inside: list[bytes] = []
         start = 0
         for number, line in enumerate(lines[1:-1], 1):
-            name = match[0].upper() if (match := _name(line)) else b""
-            if name == b"BEGIN":
+            if line[:6].upper() == b"BEGIN:":
                 start = start if inside else number
                 inside.append(line[6:].strip().upper())
-            elif name == b"END" and inside:
+            elif line[:4].upper() == b"END:":
                 if inside == [b"VALARM"]:
-                    self.alarms.append(Event(lines[start : number + 1], zones))
+                    self._alarms.append(lines[start : number + 1])
                 inside.pop()
-            elif not inside:
-                self._properties.setdefault(name, []).append(line)
+            elif not inside and (match := _name(line)):
+                self._properties.setdefault(match[0].upper(), []).append(line)
+
+    @property
+    def alarms(self) -> list[Event]:
+        """Its alarms, whose properties are read as an event's are."""
+        return [Event(lines, self._zones) for lines in self._alarms]
 
     @property
     def raw(self) -> str:
@@ -188,7 +191,7 @@ class Event:
         """Give a property's whole number."""
         value = self.value(name)
         number: int | None = _to_integer([value])[0] if value else None
-        if number is not None and not -_MAX_INTEGER <= number <= _MAX_INTEGER:
+        if number is not None and not -_INTEGERS <= number < _INTEGERS:
             raise ValueError("a whole number out of RFC 5545's range")
         return number
 
@@ -219,7 +222,7 @@ class Event:
         start, slash, end = value.partition("/")
         text = self._moment(found, start).text
         if slash:
-            text += f"/{end if end[:1] in 'P+-' else self._moment(found, end).text}"
+            text += f"/{end if end[:1] in {'P', '+', '-'} else self._moment(found, end).text}"
         return text
 
     def _moment(self, found: Property, value: str) -> Moment:
@@ -267,16 +270,33 @@ def _calendar_time(day: str, clock: str | None = None) -> date | datetime:
         raise ValueError("no day or no time of the calendar") from None
 
 
+def _duration(text: str) -> timedelta:
+    try:
+        return vDuration.from_ical(text)
+    except ValueError:
+        raise ValueError("no duration of RFC 5545") from None
+
+
 def _property(line: bytes) -> Property:
     text = _decoded(line)
     match = _head(text)
     if match is None:
         raise ValueError("no content line of RFC 5545")
+    params = match[2]
+    known = _known_params(params) if len(params) <= _MAX_KNOWN_PARAMS else _params(params)
+    return Property(known, text[match.end() :])
+
+
+def _params(text: str) -> Mapping[str, Any]:
+    """Read what stands between a property's name and its value."""
     try:
-        params = Parameters.from_ical(match[2][1:]) if match[2] else Parameters()
+        return Parameters.from_ical(text[1:]) if text else {}
     except ValueError:
         raise ValueError("parameters that RFC 5545 does not know") from None
-    return Property(params, text[match.end() :])
+
+
+_MAX_KNOWN_PARAMS = 256
+_known_params = lru_cache(1024)(_params)  # Many lines have the same ones.
 
 
 def _decoded(line: bytes) -> str:
