@@ -29,6 +29,7 @@ MAX_EVENTS = 200_000
 """Most events of a page, overrides of a series' instances among them. Zoho documents 20,000."""
 
 _READ_BYTES = 1 << 16
+_MAX_FOLDS = 1 << 17  # A line of the greatest length, folded as RFC 5545 asks, has less than half.
 _MAX_OTHER_BYTES = 64 << 20
 """Most bytes of components that are neither an event nor a time zone."""
 _EVENT, _TIME_ZONE = b"VEVENT", b"VTIMEZONE"
@@ -136,8 +137,8 @@ def _content_lines(page: Page) -> Iterator[bytes]:
         for line in _raw_lines(page, file):
             if pieces and line[:1] in {b"", b" ", b"\t"}:
                 pieces.append(line[1:])
-                size += len(line) + 1
-                if size > MAX_COMPONENT_BYTES:
+                size += len(line)
+                if size > MAX_COMPONENT_BYTES or len(pieces) > _MAX_FOLDS:
                     raise _too_long(page)
                 continue
             if pieces:

@@ -9,7 +9,7 @@ Source: RFC 5545, 3.1 (content lines), 3.3 (values) and 3.6.1 (VEVENT); RFC 6868
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timezone
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +20,7 @@ from tap_zoho_bulk.field_types import converter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import timedelta
 
     from tap_zoho_bulk.bulk_read.time_zones import TimeZones
 
@@ -272,9 +273,10 @@ def _calendar_time(day: str, clock: str | None = None) -> date | datetime:
 
 def _duration(text: str) -> timedelta:
     try:
-        return vDuration.from_ical(text)
+        duration: timedelta = vDuration.from_ical(text)
     except ValueError:
         raise ValueError("no duration of RFC 5545") from None
+    return duration
 
 
 def _property(line: bytes) -> Property:
