@@ -171,9 +171,12 @@ def _field(name: str, schema: Mapping[str, Any]) -> pa.Field:
     """Give the Arrow type of a property's values."""
     import pyarrow as pa  # noqa: PLC0415
 
+    items = schema.get("items", {}).get("properties")
     types = {schema["type"]} if isinstance(schema["type"], str) else set(schema["type"])
     simple = {
-        "array": pa.list_(pa.string()),
+        "array": pa.list_(
+            pa.struct([_field(*each) for each in items.items()]) if items else pa.string()
+        ),
         "integer": pa.int64(),
         "number": pa.decimal128(_NUMBER_DIGITS, _NUMBER_SCALE),
         "boolean": pa.bool_(),
@@ -190,6 +193,7 @@ def _record_batch(chunk: Chunk, fields: pa.Schema) -> pa.RecordBatch:
     import pyarrow as pa  # noqa: PLC0415
 
     arrays = []
+    keys = next(iter(chunk.columns.values()))
     for field in fields:
         values = chunk.columns[field.name]
         try:
@@ -200,7 +204,7 @@ def _record_batch(chunk: Chunk, fields: pa.Schema) -> pa.RecordBatch:
         except (pa.ArrowException, OverflowError) as error:
             raise InvalidValueError(
                 f"`{field.name}` has a value that does not fit Parquet's {field.type}, in one of "
-                f"{len(chunk)} records from {chunk.columns['id'][0]} on. Deselect the field, or "
+                f"{len(chunk)} records from {keys[0]} on. Deselect the field, or "
                 "set `batch_config.encoding.format` to jsonl."
             ) from error
     return pa.RecordBatch.from_arrays(arrays, schema=fields)

@@ -205,3 +205,23 @@ def test_rejected_fields_are_left_out_in_order() -> None:
     made = BulkReadQuery(module="Leads", fields=("A", "B", "C", "D"))
 
     assert made.without(("C", "A")).fields == ("B", "D")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_file_type_stands_beside_the_query_and_not_beside_a_token(version: str) -> None:
+    organisation = Organisation.generate(seed=1, only=["Events"])
+    tokens = version in {"v7", "v8"}
+    query = BulkReadQuery(
+        "Events", (), api_version=version, file_type="ics", callback_url="https://x.example/"
+    )
+
+    for page in (1, 2):
+        body = query.body(page, "a token" if tokens and page > 1 else None)
+        asked = read_request(
+            json.dumps(body).encode(), organisation, version=int(version[1:]), page_tokens=tokens
+        )
+        if asked.query is not None:
+            assert (asked.query.file_type, asked.query.page) == ("ics", page)
+        else:
+            assert (asked.page_token, tokens, page) == ("a token", True, 2)
+    assert query.fingerprint != replace(query, file_type="csv").fingerprint

@@ -17,6 +17,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import icalendar
 import pytest
 import requests
 
@@ -579,6 +580,15 @@ def test_meetings_as_ics(client: Client, organisation: Organisation) -> None:
     keys = re.findall(r"UID:(.*)\r\n(RECURRENCE-ID[:;].*\r\n)?", text)
     assert len(set(keys)) == 12
     assert len({uid for uid, _ in keys}) < 12
+    read = [
+        (str(event["UID"]), str(event.get("SUMMARY", "")))
+        for event in icalendar.Calendar.from_ical(text).walk("VEVENT")
+    ]
+    truth = organisation.calendar_truth().values()
+    assert sorted(read) == sorted((each["uid"], each["summary"] or "") for each in truth)
+    zones = set(re.findall(r"TZID=([^:]+):", text))
+    assert zones
+    assert zones == set(re.findall(r"\r\nTZID:(.+)\r\n", text))
     with_fields = client.post({"query": {**query, "fields": ["Venue"]}, "file_type": "ics"})
     assert code(with_fields) == "QUERY_NOT_SUPPORTED"
     refused = client.post({**leads(), "file_type": "ics"})
