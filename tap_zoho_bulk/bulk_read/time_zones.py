@@ -121,7 +121,7 @@ class TimeZones:
         except Exception:  # noqa: BLE001 - a zone that cannot be read is no zone
             return None
         finally:
-            icalendar.use_zoneinfo()  # It keeps zones by name, and another file's are others.
+            icalendar.use_zoneinfo()  # It keeps the zones that it has read, by name, for ever.
         return zone
 
 
