@@ -14,7 +14,10 @@ from tap_zoho_bulk.tap import TapZohoBulk
 from tests.singer import FAST, select
 from tests.zoho_server import Organisation, ZohoServer
 
-MODULES = ["Leads", "Deals", "Products", "DealHistory", "Custom_Projects", "Quoted_Items", "Quotes"]
+MODULES = [
+    *("Leads", "Deals", "Products", "DealHistory", "Custom_Projects", "Quoted_Items", "Quotes"),
+    "Events",
+]
 
 _at_exit = ExitStack()
 atexit.register(_at_exit.close)
