@@ -9,32 +9,26 @@ import gzip
 from contextlib import contextmanager
 from decimal import Decimal
 from importlib.util import find_spec
-from itertools import chain, groupby
+from itertools import groupby
 from operator import itemgetter
 from typing import IO, TYPE_CHECKING, Any
 from uuid import uuid4
 
 from upath import UPath
 
-from tap_zoho_bulk.exceptions import BatchConfigError, InvalidValueError
+from tap_zoho_bulk.bulk_read.rows import Chunk
+from tap_zoho_bulk.exceptions import BatchConfigError
 from tap_zoho_bulk.messages import encode_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    import pyarrow as pa
     from singer_sdk.helpers._batch import BatchConfig
-
-    from tap_zoho_bulk.bulk_read.rows import Chunk
 
     Write = Callable[[IO[bytes], Iterator[Chunk], Mapping[str, Any]], None]
 
 _GZIP_LEVEL = 1
 """The quickest: at gzip's usual levels, one core cannot keep up with Zoho's downloads."""
-_ROW_GROUP_BYTES = 1 << 24
-
-_NUMBER_DIGITS, _NUMBER_SCALE = 38, 18
-"""Zoho documents 16 digits and 9 decimal places at most; 38 is what all readers know."""
 
 
 class BatchFiles:
@@ -63,6 +57,7 @@ class BatchFiles:
                 "`batch_config.encoding.format` to jsonl."
             )
         self._ending, self._write = known
+        self._format = encoding.format
         self._schema = schema
         self._size = config.batch_size
         if not isinstance(self._size, (int, Decimal)) or self._size < 1 or self._size % 1:
@@ -76,6 +71,15 @@ class BatchFiles:
                 f"`batch_config.storage.root` cannot be written to: {error}. S3 needs more: "
                 "pip install 'tap-zoho-bulk[s3]'."
             ) from error
+
+    @property
+    def chunk_type(self) -> type[Chunk]:
+        """What the files are written from with the least work; others will do."""
+        if self._format != "parquet":
+            return Chunk
+        from tap_zoho_bulk.parquet import ParquetChunk  # noqa: PLC0415 - it needs an extra
+
+        return ParquetChunk
 
     def write(self, chunks: Iterator[Chunk]) -> Iterator[list[str]]:
         """Write a page's records.
@@ -132,25 +136,10 @@ def _write_parquet(
     schema: Mapping[str, Any],
     compression: str = "none",
 ) -> None:
-    import pyarrow as pa  # noqa: PLC0415 - an extra, and slow to import
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    from tap_zoho_bulk import parquet  # noqa: PLC0415 - it needs an extra
 
-    first = next(chunks)
-    fields = pa.schema(_field(name, schema["properties"][name]) for name in first.columns)
-    options: dict[str, Any] = {"compression": compression, "compression_level": None}
-    if compression == "gzip":
-        options["compression_level"] = _GZIP_LEVEL
-    with pq.ParquetWriter(file, fields, **options) as writer:
-        group: list[pa.RecordBatch] = []
-        size = 0
-        for chunk in chain([first], chunks):
-            group.append(_record_batch(chunk, fields))
-            size += group[-1].nbytes
-            if size >= _ROW_GROUP_BYTES:
-                writer.write_table(pa.Table.from_batches(group, fields))
-                group, size = [], 0
-        if group:
-            writer.write_table(pa.Table.from_batches(group, fields))
+    level = _GZIP_LEVEL if compression == "gzip" else None
+    parquet.write(file, chunks, schema, compression=compression, level=level)
 
 
 def _write_parquet_gzip(
@@ -165,46 +154,3 @@ _WRITERS: dict[tuple[str, str], tuple[str, Write]] = {
     ("parquet", "none"): ("parquet", _write_parquet),
     ("parquet", "gzip"): ("gz.parquet", _write_parquet_gzip),
 }
-
-
-def _field(name: str, schema: Mapping[str, Any]) -> pa.Field:
-    """Give the Arrow type of a property's values."""
-    import pyarrow as pa  # noqa: PLC0415
-
-    items = schema.get("items", {}).get("properties")
-    types = {schema["type"]} if isinstance(schema["type"], str) else set(schema["type"])
-    simple = {
-        "array": pa.list_(
-            pa.struct([_field(*each) for each in items.items()]) if items else pa.string()
-        ),
-        "integer": pa.int64(),
-        "number": pa.decimal128(_NUMBER_DIGITS, _NUMBER_SCALE),
-        "boolean": pa.bool_(),
-    }
-    formats = {"date": pa.date32(), "date-time": pa.timestamp("us", "UTC")}
-    if "string" in types:
-        kind = formats.get(schema.get("format", ""), pa.string())
-    else:
-        kind = next((simple[each] for each in simple if each in types), pa.string())
-    return pa.field(name, kind, nullable=name != "id")
-
-
-def _record_batch(chunk: Chunk, fields: pa.Schema) -> pa.RecordBatch:
-    import pyarrow as pa  # noqa: PLC0415
-
-    arrays = []
-    keys = next(iter(chunk.columns.values()))
-    for field in fields:
-        values = chunk.columns[field.name]
-        try:
-            if pa.types.is_temporal(field.type):
-                arrays.append(pa.array(values, pa.string()).cast(field.type))
-            else:
-                arrays.append(pa.array(values, field.type))
-        except (pa.ArrowException, OverflowError) as error:
-            raise InvalidValueError(
-                f"`{field.name}` has a value that does not fit Parquet's {field.type}, in one of "
-                f"{len(chunk)} records from {keys[0]} on. Deselect the field, or "
-                "set `batch_config.encoding.format` to jsonl."
-            ) from error
-    return pa.RecordBatch.from_arrays(arrays, schema=fields)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    Converter = Callable[[Sequence[str]], list[Any]]
+    Converter = Callable[[Sequence[str]], Sequence[Any]]
 
 # These bulk read cannot export, whatever the module.
 NOT_EXPORTABLE = frozenset(
@@ -34,6 +34,9 @@ NOT_EXPORTABLE = frozenset(
         "subform",
     }
 )
+
+MAX_DIGITS = 1000
+"""A number of more characters is none."""
 
 _NOTE = "Zoho's type: "
 _note_text = re.compile(rf"{_NOTE}(\w+)").match
@@ -213,7 +216,7 @@ def _are_digits(cells: Sequence[str], others: bytes) -> bool:
     return (
         text.isascii()
         and not text.encode().translate(None, b"0123456789" + others)
-        and max(map(len, cells)) <= _MAX_DIGITS
+        and max(map(len, cells)) <= MAX_DIGITS
     )
 
 
@@ -250,14 +253,14 @@ _sixtieth_text = re.compile(r":[0-5][0-9]").fullmatch
 
 def _to_integer(cell: str) -> int:
     match = _integer_text(cell)
-    if match is None or len(cell) > _MAX_DIGITS:
+    if match is None or len(cell) > MAX_DIGITS:
         raise ValueError("not a whole number")
     return int(match[1])
 
 
 def _to_number(cell: str) -> Decimal:
     """Keep every digit: a Decimal is written to JSON as it is."""
-    if _number_text(cell) is None or len(cell) > _MAX_DIGITS:
+    if _number_text(cell) is None or len(cell) > MAX_DIGITS:
         raise ValueError("not a number")
     return Decimal(cell)
 
@@ -312,4 +315,3 @@ _days = {shift: _Known(_to_day(shift)) for shift in (-1, 0, 1)}
 # Whole hours of offset, so that minutes and seconds are the same in UTC.
 _utc_hours = _Known(_to_utc_hour)
 _sixtieths = _Known(_to_sixtieth)
-_MAX_DIGITS = 1000

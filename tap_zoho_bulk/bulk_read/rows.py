@@ -14,7 +14,7 @@ import logging
 import re
 import sys
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from tap_zoho_bulk.bulk_read.page import MAX_ROW_BYTES
 from tap_zoho_bulk.exceptions import InvalidValueError, PageDamagedError
@@ -30,7 +30,7 @@ ID_COLUMNS = ("Id", "id")
 """How Zoho heads the id: the one in the files that were seen, the other in the documentation."""
 
 _READ_BYTES = 1 << 16
-_CHUNK_BYTES = 1 << 17
+_PORTION_BYTES = 1 << 17
 _MOST_EMPTY_LINES = 1000
 _CSV_TAKES_NUL = sys.version_info >= (3, 11)
 _NUL_STAND_IN = "\ud800"  # UTF-8 cannot hold it, so no file can bring it.
@@ -56,11 +56,16 @@ codecs.register_error(_COUNTING, _count_not_utf8)
 
 
 class Chunk:
-    """Some records, column by column.
+    """Some records, column by column: lists of Python values.
+
+    A class derived from it makes other columns of the cells, of more of them at a time.
 
     Args:
         columns: Values by property, each in the records' order.
     """
+
+    csv_bytes = 0
+    """A chunk is of so many bytes of the CSV, at least."""
 
     def __init__(self, columns: dict[str, Sequence[Any]]) -> None:
         self.columns = columns
@@ -82,7 +87,45 @@ class Chunk:
         """
         if start == 0 and end >= len(self):
             return self
-        return Chunk({name: values[start:end] for name, values in self.columns.items()})
+        return type(self)({name: values[start:end] for name, values in self.columns.items()})
+
+    def greatest(self, name: str) -> str | None:
+        """Give the greatest value of a property of texts.
+
+        Args:
+            name: The property; it may be one that the records do not have.
+        """
+        return max(filter(None, self.columns.get(name, ())), default=None)
+
+    # What makes a chunk
+
+    @staticmethod
+    def pack(cells: Sequence[str]) -> Sequence[str]:
+        """Keep a column's cells until there are enough rows for a chunk.
+
+        Args:
+            cells: Of some rows.
+        """
+        return cells
+
+    @staticmethod
+    def joined(portions: Sequence[Sequence[str]]) -> Sequence[str]:
+        """Make one column of what was kept.
+
+        Args:
+            portions: As `pack` gave them, at least one.
+        """
+        return portions[0] if len(portions) == 1 else list(chain.from_iterable(portions))
+
+    @staticmethod
+    def converter(schema: Mapping[str, Any], *, multiselect_separator: str | None) -> Converter:
+        """Give what turns a column of cells into one of values; see `field_types.converter`.
+
+        Args:
+            schema: JSON Schema of one property.
+            multiselect_separator: Where arrays are split.
+        """
+        return converter(schema, multiselect_separator=multiselect_separator)
 
 
 class Decoder:
@@ -93,6 +136,7 @@ class Decoder:
         columns: Header of each property's column, by property, without `id`.
         multiselect_separator: Where arrays are split.
         null_if_invalid: Whether a cell that does not parse is null, instead of an error.
+        chunk_type: What the records' columns are made of.
     """
 
     def __init__(
@@ -102,14 +146,20 @@ class Decoder:
         *,
         multiselect_separator: str | None,
         null_if_invalid: bool,
+        chunk_type: type[Chunk] = Chunk,
     ) -> None:
         self.invalid_values = 0
         self._columns = columns
         self._null_if_invalid = null_if_invalid
-        self._converters: dict[str, Converter] = {
-            name: converter(schema["properties"][name], multiselect_separator=multiselect_separator)
-            for name in columns
-        }
+        self._chunk_type = chunk_type
+        # To convert columns, and to read single cells.
+        self._converters, self._readers = (
+            {
+                name: of(schema["properties"][name], multiselect_separator=multiselect_separator)
+                for name in columns
+            }
+            for of in (chunk_type.converter, converter)
+        )
 
     def records(self, page: Page) -> Iterator[dict[str, Any]]:
         """Give a page's records one by one; otherwise as `chunks`."""
@@ -124,6 +174,22 @@ class Decoder:
         Raises:
             InvalidValueError: When a cell does not parse as its field's type, or an id is empty.
             PageDamagedError: When the page turns out not to be whole; records may have been given.
+        """
+        pack = self._chunk_type.pack
+        portions: list[list[Sequence[str]]] = []
+        start = 0
+        for end, cells in self._cells(page):
+            portions.append(list(map(pack, cells)))
+            if end - start >= self._chunk_type.csv_bytes:
+                yield self._converted(page, portions)
+                portions, start = [], end
+        if portions:
+            yield self._converted(page, portions)
+
+    def _cells(self, page: Page) -> Iterator[tuple[int, list[Sequence[str]]]]:
+        """Give a page's cells, of some rows at a time, and how many of its bytes were read so far.
+
+        They come column by column: the ids, then the properties in their order.
         """
         # Reading runs ahead of the rows, so the count before the header is the one to compare with.
         not_utf8 = _not_utf8
@@ -140,17 +206,19 @@ class Decoder:
                 header = next(rows, None)
                 if header is None:
                     raise PageDamagedError(f"{page}: the CSV has no header.")
-                columns = self._columns_of(page, header)
+                places = self._places(page, header)
                 while taken := _take(rows, raw):
-                    cells = _transposed(page, taken, len(header), count)
-                    chunk = self._converted(page, columns, cells, not_utf8)
-                    count += len(chunk)
-                    empty += len(taken) - len(chunk)
+                    columns = _transposed(page, taken, len(header), count)
+                    cells: list[Sequence[str]] = [columns[place] for place in places]
+                    count += len(cells[0])
+                    empty += len(taken) - len(cells[0])
                     if count > page.result.count:
                         break  # There may be no end of rows, so they are not read on.
                     if empty > _MOST_EMPTY_LINES:
                         raise PageDamagedError(f"{page}: the CSV has {empty} empty lines.")
-                    yield chunk
+                    # Whether some bytes of the page so far were not UTF-8.
+                    self._check(page, cells, look=_not_utf8 != not_utf8)
+                    yield raw.count, cells
             except csv.Error as error:
                 raise PageDamagedError(f"{page}: the CSV is damaged ({error}).") from error
         if count != page.result.count:
@@ -158,44 +226,49 @@ class Decoder:
                 f"{page}: the CSV has {count} rows, but the job says {page.result.count}."
             )
 
-    def _converted(
-        self, page: Page, columns: list[_Column], cells: list[tuple[str, ...]], not_utf8: int
-    ) -> Chunk:
-        """Turn cells into values, column by column."""
-        look = _not_utf8 != not_utf8  # Some bytes of the page so far were not UTF-8.
-        ids = cells[columns[0].place]
+    def _check(self, page: Page, cells: list[Sequence[str]], *, look: bool) -> None:
+        """Check the ids, and take out cells that are not UTF-8 if it is told to look for them."""
+        ids = cells[0]
         if not all(ids) or (look and any(map(_search_not_utf8, ids))):
             raise InvalidValueError(
                 f"{page}: a row has no id, or a broken one, so no target can tell what record it "
                 "is. Report it to Zoho's support."
             )
+        if look:
+            for place, name in enumerate(self._columns, 1):
+                if any(map(_search_not_utf8, cells[place])):
+                    cells[place] = self._valid(page, name, ids, cells[place], _utf8)
+
+    def _converted(self, page: Page, portions: list[list[Sequence[str]]]) -> Chunk:
+        """Turn cells into values, column by column."""
+        chunk_type = self._chunk_type
+        columns = map(chunk_type.joined, zip(*portions, strict=True))
+        ids = next(columns)
         values: dict[str, Sequence[Any]] = {"id": ids}
-        for column in columns[1:]:
-            column_cells = cells[column.place]
+        for name, cells in zip(self._columns, columns, strict=True):
+            convert = self._converters[name]
             try:
-                if look and any(map(_search_not_utf8, column_cells)):
-                    raise ValueError  # noqa: TRY301 - the cells are looked at one by one below
-                values[column.name] = column.convert(column_cells)
+                values[name] = convert(cells)
             except ValueError:
-                values[column.name] = self._one_by_one(page, column, column_cells, ids)
-        return Chunk(values)
+                valid = self._valid(page, name, ids, cells, self._readers[name])
+                values[name] = convert(chunk_type.pack(valid))
+        return chunk_type(values)
 
-    def _one_by_one(
-        self, page: Page, column: _Column, cells: Sequence[str], ids: Sequence[str]
-    ) -> list[Any]:
-        """Convert a column that has an invalid cell: raise, or make just that one null."""
-        values: list[Any] = []
-        for cell, record_id in zip(cells, ids, strict=True):
+    def _valid(
+        self, page: Page, name: str, ids: Iterable[Any], cells: Iterable[Any], read: Converter
+    ) -> list[str]:
+        """Look at the cells of a column one by one: raise, or make just the invalid ones empty."""
+        valid = []
+        for cell, record_id in zip(map(str, cells), map(str, ids), strict=True):
             try:
-                if _search_not_utf8(cell):
-                    raise ValueError("bytes that are not UTF-8")  # noqa: TRY301
-                values += column.convert([cell])
+                read([cell])
+                valid.append(cell)
             except ValueError as error:  # noqa: PERF203 - it is about single cells
-                self._invalid(page, record_id, column.name, cell, error)
-                values.append(None)
-        return values
+                self._invalid(page, record_id, name, cell, error)
+                valid.append("")
+        return valid
 
-    def _columns_of(self, page: Page, header: list[str]) -> list[_Column]:
+    def _places(self, page: Page, header: list[str]) -> list[int]:
         """Find where in a row the id, which comes first, and each property stand."""
         indexes = {name: index for index, name in enumerate(header)}
         missing = [column for column in self._columns.values() if column not in indexes]
@@ -210,13 +283,7 @@ class Decoder:
         twice = {name for name in (id_column, *self._columns.values()) if header.count(name) > 1}
         if twice:
             raise PageDamagedError(f"{page}: the CSV has {_some(twice)} twice.")
-        return [
-            _Column("id", indexes[id_column], list),
-            *(
-                _Column(name, indexes[column], self._converters[name])
-                for name, column in self._columns.items()
-            ),
-        ]
+        return [indexes[column] for column in (id_column, *self._columns.values())]
 
     def _invalid(self, page: Page, record_id: str, name: str, cell: str, error: ValueError) -> None:
         """Raise, or say that the value becomes null, as `on_invalid_value` tells."""
@@ -234,18 +301,10 @@ class Decoder:
             logger.warning("%s; it becomes null.", what)
 
 
-class _Column(NamedTuple):
-    """A column of a page: the property that it becomes, its place in a row, its converter."""
-
-    name: str
-    place: int
-    convert: Converter
-
-
 def _take(rows: Iterator[list[str]], raw: CsvBytes) -> list[list[str]]:
     """Take some rows: many, but as few as keep memory bounded, as cells can be long."""
-    raw.allow(_CHUNK_BYTES)
-    end = raw.count + _CHUNK_BYTES
+    raw.allow(_PORTION_BYTES)
+    end = raw.count + _PORTION_BYTES
     taken = []
     for row in rows:
         taken.append(row)
@@ -282,6 +341,13 @@ def _csv_rows(lines: Iterable[str]) -> Iterator[list[str]]:
         [cell.replace(_NUL_STAND_IN, "\0") for cell in row]
         for row in csv.reader(masked, strict=True)
     )
+
+
+def _utf8(cells: Sequence[str]) -> list[Any]:
+    """Raise when there are cells that are not UTF-8."""
+    if any(map(_search_not_utf8, cells)):
+        raise ValueError("bytes that are not UTF-8")
+    return list(cells)
 
 
 def _some(names: Iterable[str]) -> str:

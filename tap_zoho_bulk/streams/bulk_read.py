@@ -18,6 +18,7 @@ from typing_extensions import override
 from tap_zoho_bulk.batches import BatchFiles
 from tap_zoho_bulk.bulk_read.chain import Position
 from tap_zoho_bulk.bulk_read.page import PAGE_RECORDS
+from tap_zoho_bulk.bulk_read.rows import Chunk
 from tap_zoho_bulk.exceptions import (
     BatchConfigError,
     CreditLimitReachedError,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
     from tap_zoho_bulk.bulk_read.chain import Chain, ChainPage
     from tap_zoho_bulk.bulk_read.query import BulkReadQuery
-    from tap_zoho_bulk.bulk_read.rows import Chunk
     from tap_zoho_bulk.bulk_read.runner import Feed
     from tap_zoho_bulk.settings import Settings
     from tap_zoho_bulk.tap import TapZohoBulk
@@ -61,6 +61,7 @@ class BulkReadStream(VersionedStream):
 
     def __init__(self, tap: TapZohoBulk, *, name: str, schema: dict[str, Any]) -> None:
         super().__init__(tap, name=name, schema=schema)
+        self.chunk_type = Chunk  # what `decode` had better give, for what becomes of it
         self._latest: str | None = None  # the greatest replication key value of the chain so far
         self._count: int | None = None  # rows of the chain's pages so far; None: nobody knows
 
@@ -204,6 +205,7 @@ class BulkReadStream(VersionedStream):
                 "`batch_config` out of the settings, or stream maps and flattening."
             )
         files = BatchFiles(self.name, self.effective_schema, batch_config)
+        self.chunk_type = files.chunk_type
         return ((batch_config.encoding, manifest) for manifest in self._read(files.write))
 
     @override
@@ -268,8 +270,8 @@ class BulkReadStream(VersionedStream):
             if stop.is_set():
                 raise StoppedError
             if key is not None:
-                values = chunk.columns.get(key, ())
-                self._latest = max(filter(None, (self._latest, *values)), default=None)
+                values = (self._latest, chunk.greatest(key))
+                self._latest = max(filter(None, values), default=None)
             summary.records += len(chunk)
             yield chunk
 

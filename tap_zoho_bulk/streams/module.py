@@ -252,6 +252,7 @@ class ModuleStream(BulkReadStream):
             },
             multiselect_separator=settings.multiselect_separator,
             null_if_invalid=settings.on_invalid_value == "null",
+            chunk_type=self.chunk_type,
         )
         try:
             yield from decoder.chunks(page.page)

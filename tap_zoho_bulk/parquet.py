@@ -1,0 +1,227 @@
+"""Parquet files, written from Arrow arrays that are made of cells without a Python value for each.
+
+Invariant: an array holds exactly the values that `field_types` gives for the same cells. Arrow
+reads cells of the forms that Zoho writes; where it might read one otherwise, `field_types` does.
+
+It needs the extra `parquet`, so nothing imports it but what is about to use it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from itertools import chain
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from typing_extensions import override
+
+from tap_zoho_bulk import field_types
+from tap_zoho_bulk.bulk_read.rows import Chunk
+from tap_zoho_bulk.exceptions import InvalidValueError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tap_zoho_bulk.field_types import Converter
+
+_ROW_GROUP_BYTES = 1 << 24
+
+_NUMBER_DIGITS, _NUMBER_SCALE = 38, 18
+"""Zoho documents 16 digits and 9 decimal places at most; 38 is what all readers know."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class ParquetChunk(Chunk):
+    """Some records, column by column: Arrow arrays, or values where Arrow could not read cells."""
+
+    csv_bytes = 1 << 22
+
+    @staticmethod
+    @override
+    def pack(cells: Sequence[str]) -> Sequence[str]:
+        array: Sequence[str] = pa.array(cells, pa.string())
+        return array
+
+    @staticmethod
+    @override
+    def joined(portions: Sequence[Sequence[str]]) -> Sequence[str]:
+        array: Sequence[str] = pa.concat_arrays(portions)
+        return array
+
+    @staticmethod
+    @override
+    def converter(schema: Mapping[str, Any], *, multiselect_separator: str | None) -> Converter:
+        kind = _type_of(schema)
+        read = field_types.converter(schema, multiselect_separator=multiselect_separator)
+
+        def convert(cells: Any) -> Sequence[Any]:
+            array = _read(cells, kind, multiselect_separator)
+            return read(cells.to_pylist()) if array is None else array
+
+        return convert
+
+    @override
+    def greatest(self, name: str) -> str | None:
+        column = self.columns.get(name)
+        if not isinstance(column, pa.Array):
+            return super().greatest(name)
+        microseconds = pc.max(column).value
+        if microseconds is None:
+            return None
+        return (_EPOCH + timedelta(microseconds=microseconds)).isoformat()
+
+
+def write(
+    file: IO[bytes],
+    chunks: Iterator[Chunk],
+    schema: Mapping[str, Any],
+    *,
+    compression: str,
+    level: int | None,
+) -> None:
+    """Write a file.
+
+    Args:
+        file: Where.
+        chunks: The records, at least one chunk of them.
+        schema: Their JSON Schema.
+        compression: Of the columns; none or gzip.
+        level: How much to compress.
+
+    Raises:
+        InvalidValueError: When a value does not fit its column's type.
+    """
+    first = next(chunks)
+    fields = pa.schema(
+        pa.field(name, _type_of(schema["properties"][name]), nullable=name != "id")
+        for name in first.columns
+    )
+    options = {"compression": compression, "compression_level": level}
+    with pq.ParquetWriter(file, fields, **options) as writer:
+        group: list[pa.RecordBatch] = []
+        size = 0
+        for chunk in chain([first], chunks):
+            group.append(_record_batch(chunk, fields))
+            size += group[-1].nbytes
+            if size >= _ROW_GROUP_BYTES:
+                writer.write_table(pa.Table.from_batches(group, fields))
+                group, size = [], 0
+        if group:
+            writer.write_table(pa.Table.from_batches(group, fields))
+
+
+def _type_of(schema: Mapping[str, Any]) -> pa.DataType:
+    """Give the Arrow type of a property's values."""
+    types = {schema["type"]} if isinstance(schema["type"], str) else set(schema["type"])
+    if "array" in types:
+        return pa.list_(pa.string())
+    if "string" in types:
+        formats = {"date": pa.date32(), "date-time": pa.timestamp("us", "UTC")}
+        return formats.get(schema.get("format", ""), pa.string())
+    simple = {
+        "integer": pa.int64(),
+        "number": pa.decimal128(_NUMBER_DIGITS, _NUMBER_SCALE),
+        "boolean": pa.bool_(),
+    }
+    return next((simple[each] for each in simple if each in types), pa.string())
+
+
+def _record_batch(chunk: Chunk, fields: pa.Schema) -> pa.RecordBatch:
+    keys = next(iter(chunk.columns.values()))
+    arrays = []
+    for field in fields:
+        values = chunk.columns[field.name]
+        try:
+            arrays.append(_array_of(values, field.type))
+        except _UNFIT as error:
+            raise InvalidValueError(
+                f"record {keys[_first_unfit(values, field.type)]}: `{field.name}` has a value that "
+                f"does not fit Parquet's {field.type}. Deselect the field, or set "
+                "`batch_config.encoding.format` to jsonl."
+            ) from error
+    return pa.RecordBatch.from_arrays(arrays, schema=fields)
+
+
+_UNFIT = (pa.ArrowException, OverflowError)
+
+
+def _array_of(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Make an array of values, if it is none already."""
+    if isinstance(values, pa.Array):
+        return values
+    if pa.types.is_temporal(kind):
+        return pa.array(values, pa.string()).cast(kind)
+    return pa.array(values, kind)
+
+
+def _first_unfit(values: Sequence[Any], kind: pa.DataType) -> int:
+    for place, value in enumerate(values):
+        try:
+            _array_of([value], kind)
+        except _UNFIT:  # noqa: PERF203 - one of them does not fit
+            return place
+    return 0
+
+
+class _Form(NamedTuple):
+    """A form of cells that Arrow reads as `field_types` does.
+
+    Args:
+        characters: All that the cells are made of.
+        longest: The most that one of them has.
+        same_length: Whether all of them are as long.
+        without: What none of them has in it.
+    """
+
+    characters: bytes
+    longest: int
+    same_length: bool = False
+    without: tuple[bytes, ...] = ()
+
+
+_DIGITS = b"0123456789"
+_FORMS = {
+    pa.int64(): _Form(_DIGITS + b"-", field_types.MAX_DIGITS),
+    pa.decimal128(_NUMBER_DIGITS, _NUMBER_SCALE): _Form(_DIGITS + b"-.", field_types.MAX_DIGITS),
+    # Arrow takes 0 and 1, too.
+    pa.bool_(): _Form(b"TRUEtrueFALSfals", len("false")),
+    # Arrow knows the year 0.
+    pa.date32(): _Form(_DIGITS + b"-", len("2024-01-02"), without=(b"0000-",)),
+    # In UTC, an instant of the first year or the last can be in one that Python does not know.
+    pa.timestamp("us", "UTC"): _Form(
+        _DIGITS + b"-T:+",
+        len("2024-01-02T03:04:05+06:00"),
+        same_length=True,
+        without=(b"0000-", b"0001-", b"9999-"),
+    ),
+}
+
+
+def _read(cells: pa.StringArray, kind: pa.DataType, separator: str | None) -> pa.Array | None:
+    """Turn cells into an array of their values; None where Arrow may not read them rightly."""
+    lengths = pc.binary_length(cells)
+    filled = pc.not_equal(lengths, 0)
+    # An empty cell is null; Arrow keeps what is null just as it keeps booleans.
+    _, offsets, characters = cells.buffers()
+    buffers = [filled.buffers()[1], offsets, characters]
+    texts = pa.Array.from_buffers(pa.string(), len(cells), buffers)
+    if pa.types.is_string(kind):
+        return texts
+    if pa.types.is_list(kind):
+        return pc.split_pattern(texts, separator)
+    form = _FORMS[kind]
+    data = bytes(characters or b"")
+    if (
+        data.translate(None, form.characters)
+        or (pc.max(lengths).as_py() or 0) > form.longest
+        or (form.same_length and len(data) != filled.true_count * form.longest)
+        or any(each in data for each in form.without)
+    ):
+        return None
+    try:
+        return texts.cast(kind)
+    except pa.ArrowException:
+        return None  # It may be no number or day, or one that does not fit.
