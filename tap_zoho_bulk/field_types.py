@@ -216,7 +216,7 @@ def _are_digits(cells: Sequence[str], others: bytes) -> bool:
     return (
         text.isascii()
         and not text.encode().translate(None, b"0123456789" + others)
-        and max(map(len, cells)) <= MAX_DIGITS
+        and max(map(len, cells), default=0) <= MAX_DIGITS
     )
 
 

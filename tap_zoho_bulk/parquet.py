@@ -9,6 +9,7 @@ It needs the extra `parquet`, so nothing imports it but what is about to use it.
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from itertools import chain
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
@@ -31,13 +32,16 @@ _ROW_GROUP_BYTES = 1 << 24
 _NUMBER_DIGITS, _NUMBER_SCALE = 38, 18
 """Zoho documents 16 digits and 9 decimal places at most; 38 is what all readers know."""
 
+# Arrow's other ones keep some 20 MB that are not in use.
+pa.set_memory_pool(pa.system_memory_pool())
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class ParquetChunk(Chunk):
     """Some records, column by column: Arrow arrays, or values where Arrow could not read cells."""
 
-    csv_bytes = 1 << 22
+    csv_bytes = 1 << 21
 
     @staticmethod
     @override
@@ -145,7 +149,9 @@ def _record_batch(chunk: Chunk, fields: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=fields)
 
 
-_UNFIT = (pa.ArrowException, OverflowError)
+_UNFIT = (pa.ArrowException, ArithmeticError)
+_STEP = Decimal(1).scaleb(-_NUMBER_SCALE)
+_exact = Context(prec=_NUMBER_DIGITS, traps=[Inexact, InvalidOperation])
 
 
 def _array_of(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
@@ -154,6 +160,12 @@ def _array_of(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
         return values
     if pa.types.is_temporal(kind):
         return pa.array(values, pa.string()).cast(kind)
+    if pa.types.is_decimal(kind):
+        # Arrow refuses more digits than its own, zeros at the end too.
+        values = [
+            value.quantize(_STEP, context=_exact) if isinstance(value, Decimal) else value
+            for value in values
+        ]
     return pa.array(values, kind)
 
 
@@ -185,7 +197,10 @@ class _Form(NamedTuple):
 _DIGITS = b"0123456789"
 _FORMS = {
     pa.int64(): _Form(_DIGITS + b"-", field_types.MAX_DIGITS),
-    pa.decimal128(_NUMBER_DIGITS, _NUMBER_SCALE): _Form(_DIGITS + b"-.", field_types.MAX_DIGITS),
+    # Arrow does not see each time that a number is too great, so all of these are small enough.
+    pa.decimal128(_NUMBER_DIGITS, _NUMBER_SCALE): _Form(
+        _DIGITS + b"-.", _NUMBER_DIGITS - _NUMBER_SCALE
+    ),
     # Arrow takes 0 and 1, too.
     pa.bool_(): _Form(b"TRUEtrueFALSfals", len("false")),
     # Arrow knows the year 0.
