@@ -6,6 +6,7 @@ import io
 import re
 import sys
 from contextlib import contextmanager, redirect_stdout
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings
@@ -43,6 +44,8 @@ class _Nowhere(io.BytesIO):
 
 class _Feed:
     """Feeds pages that are there already."""
+
+    chain = SimpleNamespace(query=None)  # Only passed on, for a full table.
 
     def __init__(self, pages: list[Page]) -> None:
         last = len(pages)
