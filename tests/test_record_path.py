@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from singer_sdk.contrib.msgspec import MsgSpecWriter
 
 from tap_zoho_bulk.bulk_read.chain import ChainPage, Position
+from tap_zoho_bulk.bulk_read.query import BulkReadQuery
 from tap_zoho_bulk.bulk_read.rows import Chunk
 from tap_zoho_bulk.messages import ChunkWriter
 from tap_zoho_bulk.tap import TapZohoBulk
@@ -45,7 +46,7 @@ class _Nowhere(io.BytesIO):
 class _Feed:
     """Feeds pages that are there already."""
 
-    chain = SimpleNamespace(query=None)  # Only passed on, for a full table.
+    chain = SimpleNamespace(query=BulkReadQuery(module="Leads", fields=()))
 
     def __init__(self, pages: list[Page]) -> None:
         last = len(pages)
