@@ -35,6 +35,7 @@ _NUMBER_DIGITS, _NUMBER_SCALE = 38, 18
 # Arrow's other ones keep some 20 MB that are not in use.
 pa.set_memory_pool(pa.system_memory_pool())
 
+_TEXT = pa.string()
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -99,10 +100,7 @@ def write(
         InvalidValueError: When a value does not fit its column's type.
     """
     first = next(chunks)
-    fields = pa.schema(
-        pa.field(name, _type_of(schema["properties"][name]), nullable=name != "id")
-        for name in first.columns
-    )
+    fields = pa.schema(_field(name, schema["properties"][name]) for name in first.columns)
     options = {"compression": compression, "compression_level": level}
     with pq.ParquetWriter(file, fields, **options) as writer:
         group: list[pa.RecordBatch] = []
@@ -117,11 +115,16 @@ def write(
             writer.write_table(pa.Table.from_batches(group, fields))
 
 
+def _field(name: str, schema: Mapping[str, Any]) -> pa.Field:
+    return pa.field(name, _type_of(schema), nullable=name != "id")
+
+
 def _type_of(schema: Mapping[str, Any]) -> pa.DataType:
     """Give the Arrow type of a property's values."""
     types = {schema["type"]} if isinstance(schema["type"], str) else set(schema["type"])
     if "array" in types:
-        return pa.list_(pa.string())
+        items = schema.get("items", {}).get("properties")
+        return pa.list_(pa.struct([_field(*each) for each in items.items()]) if items else _TEXT)
     if "string" in types:
         formats = {"date": pa.date32(), "date-time": pa.timestamp("us", "UTC")}
         return formats.get(schema.get("format", ""), pa.string())
