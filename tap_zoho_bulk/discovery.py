@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from tap_zoho_bulk.exceptions import MissingScopeError, OddAnswerError, ZohoRefusedError
 from tap_zoho_bulk.field_types import NOT_EXPORTABLE, json_schema, type_note
+from tap_zoho_bulk.related_fields import ParentNames, note, parent_module, property_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tap_zoho_bulk.client import Spending, ZohoClient
     from tap_zoho_bulk.settings import Settings
 
@@ -42,25 +45,15 @@ class DiscoveredModule:
         api_name: The stream's name.
         schema: JSON Schema of its records.
         unsupported: Properties that bulk read cannot export.
+        offered: Properties that are there for those who select them, and for nobody else.
         replication_key: `Modified_Time`, where the module has it.
     """
 
     api_name: str
     schema: dict[str, Any]
     unsupported: frozenset[str]
+    offered: frozenset[str]
     replication_key: str | None
-
-
-def related_property(related_field: str) -> str:
-    """Name the property of a parent record's field.
-
-    Args:
-        related_field: Such as `Account_Name.Phone`.
-
-    Returns:
-        Such as `Account_Name__Phone`.
-    """
-    return related_field.replace(".", "__")
 
 
 def list_modules(
@@ -76,6 +69,13 @@ def list_modules(
     Raises:
         TapZohoBulkError: As `ZohoClient.get` does.
     """
+    return _chosen(_modules(client, settings, spending), settings)
+
+
+def _modules(
+    client: ZohoClient, settings: Settings, spending: Spending | None = None
+) -> dict[str, dict[str, Any]]:
+    """Ask for all modules, by API name."""
     answer = client.get(
         f"/crm/{settings.api_version}/settings/modules",
         what="list the modules",
@@ -83,11 +83,17 @@ def list_modules(
         spending=spending,
         expects="modules",
     )
+    return {
+        module["api_name"]: module
+        for module in _objects(answer, "modules")
+        if isinstance(module.get("api_name"), str) and module["api_name"]
+    }
+
+
+def _chosen(modules: dict[str, dict[str, Any]], settings: Settings) -> list[str]:
+    """Name the modules among these that the settings ask for and that bulk read may export."""
     names = []
-    for module in _objects(answer, "modules"):
-        name = module.get("api_name")
-        if not isinstance(name, str) or not name:
-            continue
+    for name, module in modules.items():
         if not _matches(name, settings.modules) or _matches(name, settings.exclude_modules):
             continue
         if module.get("api_supported") is False:
@@ -103,7 +109,7 @@ def list_modules(
     for pattern in settings.modules:
         if not any(char in pattern for char in "*?[") and pattern not in names:
             logger.warning("The setting `modules` names `%s`, which cannot be synced.", pattern)
-    return list(dict.fromkeys(names))
+    return names
 
 
 def discover_modules(client: ZohoClient, settings: Settings) -> list[DiscoveredModule]:
@@ -116,7 +122,8 @@ def discover_modules(client: ZohoClient, settings: Settings) -> list[DiscoveredM
     Raises:
         TapZohoBulkError: As `ZohoClient.get` does, but for what is one module's own trouble.
     """
-    names = list_modules(client, settings)
+    modules = _modules(client, settings)
+    names = _chosen(modules, settings)
     with ThreadPoolExecutor(
         settings.max_concurrent_requests, thread_name_prefix="discovery"
     ) as pool:
@@ -125,8 +132,9 @@ def discover_modules(client: ZohoClient, settings: Settings) -> list[DiscoveredM
         parents = _parents(fields, settings) - fields.keys()
         fields_of_parents = pool.map(lambda name: _fields(client, settings, name), parents)
         known = {**fields, **dict(zip(parents, fields_of_parents, strict=True))}
+    parent_names = ParentNames(modules, known)
     return [
-        _describe(name, module_fields, known, settings)
+        _describe(name, module_fields, parent_names, settings)
         for name, module_fields in fields.items()
         if module_fields is not None
     ]
@@ -162,7 +170,7 @@ def _fields(client: ZohoClient, settings: Settings, module: str) -> Fields | Non
 
 
 def _describe(
-    name: str, fields: Fields, known: dict[str, Fields | None], settings: Settings
+    name: str, fields: Fields, parent_names: ParentNames, settings: Settings
 ) -> DiscoveredModule:
     properties: dict[str, dict[str, Any]] = {
         "id": {"type": ["string"], "title": _label(fields.get("id", {}), "Record Id")}
@@ -171,44 +179,65 @@ def _describe(
     for api_name, field in fields.items():
         if api_name in {"id", "Id"}:
             continue
-        schema = _property(field, settings)
         if str(field.get("data_type")) in NOT_EXPORTABLE:
             unsupported.add(api_name)
-        properties[api_name] = schema
+        properties[api_name] = _property(field, settings)
     options = settings.module_options.get(name)
-    for related_field in options.related_fields if options else ():
-        lookup, _, parent_field = related_field.partition(".")
-        if lookup not in fields:
-            logger.warning(
-                "%s: there is no field `%s`, so the related field `%s` is left out.",
-                name,
-                lookup,
-                related_field,
-            )
-            continue
-        parent = known.get(_parent_module(fields[lookup]) or "") or {}
-        field = parent.get(parent_field, {})
-        label = f"{_label(fields[lookup], lookup)}: {_label(field, parent_field)}"
-        properties[related_property(related_field)] = {
-            **_property(field, settings),
-            "title": label,
-        }
+    wanted = _related(name, options.related_fields if options else (), fields)
+    offers = [path for path in map(parent_names.path, fields.values()) if path is not None]
+    related = {
+        property_name(path): _related_property(path, fields, parent_names, settings)
+        for path in (*wanted, *offers)
+        if property_name(path) not in properties  # Zoho's own fields keep their names.
+    }
     modified = properties.get(REPLICATION_KEY, {})
     return DiscoveredModule(
         api_name=name,
-        schema={"type": "object", "properties": properties},
+        schema={"type": "object", "properties": {**properties, **related}},
         unsupported=frozenset(unsupported),
+        offered=frozenset(related.keys() - set(map(property_name, wanted))),
         replication_key=REPLICATION_KEY if modified.get("format") == "date-time" else None,
     )
 
 
-def _property(field: dict[str, Any], settings: Settings) -> dict[str, Any]:
+def _related(module: str, paths: tuple[str, ...], fields: Fields) -> list[str]:
+    """Give those related fields whose lookup the module has."""
+    found = []
+    for path in paths:
+        lookup, _, _ = path.partition(".")
+        if lookup in fields:
+            found.append(path)
+        else:
+            logger.warning(
+                "%s: there is no field `%s`, so the related field `%s` is left out.",
+                module,
+                lookup,
+                path,
+            )
+    return found
+
+
+def _related_property(
+    path: str, fields: Fields, parent_names: ParentNames, settings: Settings
+) -> dict[str, Any]:
+    lookup, _, parent_field = path.partition(".")
+    parent = parent_names.fields.get(parent_module(fields[lookup]) or "") or {}
+    field = parent.get(parent_field, {})
+    schema = _property(field, settings)
+    return {
+        **schema,
+        "title": f"{_label(fields[lookup], lookup)}: {_label(field, parent_field)}",
+        "description": " ".join(filter(None, (schema.get("description"), note(path)))),
+    }
+
+
+def _property(field: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     schema = json_schema(field, multiselect_array=settings.multiselect_separator is not None)
     words = {"title": _label(field, ""), "description": type_note(field)}
     return {**schema, **{key: text for key, text in words.items() if text}}
 
 
-def _label(field: dict[str, Any], default: str) -> str:
+def _label(field: Mapping[str, Any], default: str) -> str:
     label = field.get("field_label") or field.get("display_label")
     return label if isinstance(label, str) else default
 
@@ -219,17 +248,10 @@ def _parents(fields: dict[str, Fields | None], settings: Settings) -> set[str]:
     for name, options in settings.module_options.items():
         module_fields = fields.get(name) or {}
         for related_field in options.related_fields:
-            parent = _parent_module(module_fields.get(related_field.partition(".")[0], {}))
+            parent = parent_module(module_fields.get(related_field.partition(".")[0], {}))
             if parent is not None:
                 parents.add(parent)
     return parents
-
-
-def _parent_module(field: dict[str, Any]) -> str | None:
-    lookup = field.get("lookup")
-    module = lookup.get("module") if isinstance(lookup, dict) else None
-    name = module.get("api_name") if isinstance(module, dict) else None
-    return name if isinstance(name, str) and name else None
 
 
 def _objects(answer: dict[str, Any] | None, key: str) -> list[dict[str, Any]]:

@@ -61,6 +61,21 @@ class ZohoRefusedError(TapZohoBulkError):
             parts.append(f" {advice}")
         super().__init__("".join(parts))
 
+    def with_advice(self, advice: str) -> ZohoRefusedError:
+        """Give the same refusal with other advice.
+
+        Args:
+            advice: What the user can do.
+        """
+        return ZohoRefusedError(
+            self.what,
+            status=self.status,
+            code=self.code,
+            message=self.message,
+            details=self.details,
+            advice=advice,
+        )
+
 
 class MissingScopeError(ZohoRefusedError):
     """The refresh token was made without a scope that the request needs."""

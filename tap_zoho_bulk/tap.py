@@ -227,6 +227,7 @@ class TapZohoBulk(Tap):
                 schema=module.schema,
                 replication_key=module.replication_key,
                 unsupported=module.unsupported,
+                offered=module.offered,
             )
             for module in discover_modules(self.client, self.settings)
         ]

@@ -23,7 +23,7 @@ from tap_zoho_bulk.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from tap_zoho_bulk.bulk_read.job import BulkReadJobs, CreatedJob, JobResult
     from tap_zoho_bulk.bulk_read.page import Page, Spool
@@ -34,6 +34,9 @@ POSITION_LIFE = timedelta(hours=24)
 """How long Zoho keeps results and page tokens."""
 JOB_TRIES = 3
 """How often a page's job is made before the stream fails."""
+
+_REJECTED_FIELD = frozenset({"FIELD_NOT_AVAILABLE", "FIELD_NOT_SUPPORTED"})
+_TOO_MANY_JOINS = "JOIN_LIMIT_EXCEEDED"
 
 logger = logging.getLogger("tap-zoho-bulk.chain")
 
@@ -299,26 +302,47 @@ class Chain:
 
     def _after_refusal(self, position: Position, error: ZohoRefusedError) -> Position:
         """Find a position to go on from when Zoho refused a job; raise where there is none."""
-        module = self.query.module
-        field = error.details.get("api_name")
-        if (
-            error.code in {"FIELD_NOT_SUPPORTED", "FIELD_NOT_AVAILABLE"}
-            and field in self.query.without(position.rejected).fields
-            and field != self.query.replication_key
-        ):
-            logger.warning(
-                "%s: Zoho does not export the field `%s` (%s); going on without it. Deselect it "
-                "to be rid of this warning.",
-                module,
-                field,
-                error.code,
-            )
-            return replace(position, rejected=(*position.rejected, field))
+        if error.code in _REJECTED_FIELD:
+            rejected = self.query.rejecting(str(error.details.get("api_name")), position.rejected)
+            if rejected != position.rejected:
+                return self._leave_out(position, rejected, error.code)
+        if error.code == _TOO_MANY_JOINS:
+            return self._after_joins(position, error)
         if position.page > 1 and not isinstance(error, MissingScopeError):
             restarted = self._restarted_at(position, error.code)
             if restarted is not None:
                 return restarted
         raise error
+
+    def _after_joins(self, position: Position, error: ZohoRefusedError) -> Position:
+        """Go on without the dispensable fields of parent records; raise where there are none."""
+        query = self.query.without(position.rejected)
+        spare = query.dispensable.intersection(query.related)
+        if spare:
+            rejected = (*position.rejected, *(name for name in query.related if name in spare))
+            return self._leave_out(position, rejected, error.code)
+        lookups = dict.fromkeys(name.partition(".")[0] for name in query.related)
+        limit = error.details.get("max_limit")
+        raise error.with_advice(
+            f"Of the fields of parent records, some are to be left out: {_listed(query.related)}. "
+            f"They are reached through {len(lookups)} lookups ({_listed(lookups)})"
+            + (f", and Zoho joins {limit} in one job" if isinstance(limit, int) else "")
+            + ". Deselect them in the catalog, where a property is named with `__` for the point, "
+            "or take them out of `related_fields` in `module_options`."
+        ) from error
+
+    def _leave_out(self, position: Position, rejected: tuple[str, ...], code: str) -> Position:
+        """Go on without some fields, and say so."""
+        names = [name for name in rejected if name not in position.rejected]
+        logger.warning(
+            "%s: Zoho does not export the field%s %s (%s); going on without. Deselect what you do "
+            "not need to be rid of this warning.",
+            self.query.module,
+            "" if len(names) == 1 else "s",
+            _listed(names),
+            code,
+        )
+        return replace(position, rejected=rejected)
 
     def _restarted_at(self, position: Position, why: str) -> Position | None:
         """Begin anew, once; None when that was done before."""
@@ -334,6 +358,10 @@ class Chain:
         self._made.clear()
         self._named.clear()
         return Position(rejected=position.rejected)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _is_stale(started: str, created: CreatedJob) -> bool:

@@ -16,7 +16,11 @@ from datetime import timezone
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
+
+MOST_FIELDS = 200
+"""With more fields than these in a query, Zoho exports all fields of the module, and no others."""
 
 _VERSIONS_WITH_TOKENS = frozenset({"v7", "v8"})
 
@@ -28,7 +32,8 @@ class BulkReadQuery:
     Args:
         module: API name of the module.
         fields: API names of the fields, without `id`, which Zoho always adds. Without any, Zoho
-            exports all fields; above 200, too.
+            exports all fields; above `MOST_FIELDS`, too.
+        dispensable: Those of them to go on without where they are too many for Zoho.
         replication_key: API name of the date-time field that tells what changed, if any.
         since: Read what changed at this instant or later; None for everything.
         criteria: Which records besides, in Zoho's JSON; None for all.
@@ -40,6 +45,7 @@ class BulkReadQuery:
 
     module: str
     fields: tuple[str, ...]
+    dispensable: frozenset[str] = frozenset()
     replication_key: str | None = None
     since: datetime | None = None
     criteria: dict[str, Any] | None = None
@@ -54,18 +60,47 @@ class BulkReadQuery:
         return f"/crm/bulk/{self.api_version}/read"
 
     @property
+    def related(self) -> tuple[str, ...]:
+        """The fields of parent records, such as `Account_Name.Phone`."""
+        return tuple(name for name in self.fields if "." in name)
+
+    @property
     def fingerprint(self) -> str:
         """A short digest: two queries with the same one ask for the same."""
         text = json.dumps([self.path, self.body()], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def without(self, fields: tuple[str, ...]) -> BulkReadQuery:
+    def without(self, fields: Iterable[str]) -> BulkReadQuery:
         """Give the same query less some fields, as when Zoho rejects them.
 
         Args:
             fields: API names.
         """
-        return replace(self, fields=tuple(name for name in self.fields if name not in fields))
+        left_out = frozenset(fields)
+        return replace(self, fields=tuple(name for name in self.fields if name not in left_out))
+
+    def rejecting(self, name: str, rejected: tuple[str, ...]) -> tuple[str, ...]:
+        """Find the fields to leave out when Zoho rejects one by name.
+
+        Of a field of a parent record Zoho may name a part only, which may be the name of a field
+        of the module, too. The parent's is then left out first, and comes back if Zoho names the
+        same once more.
+
+        Args:
+            name: API name as Zoho tells it.
+            rejected: The fields that are left out so far.
+
+        Returns:
+            The fields to leave out from now on; the same as before where nothing fits.
+        """
+        asked = [field for field in self.fields if field not in rejected]
+        parts = [field for field in asked if field != name and name in field.split(".")]
+        if parts:
+            return (*rejected, *parts)
+        if name not in asked or name == self.replication_key:
+            return rejected
+        innocent = {field for field in rejected if name in field.split(".")}
+        return (*(field for field in rejected if field not in innocent), name)
 
     def body(self, page: int = 1, page_token: str | None = None) -> dict[str, Any]:
         """Give the body of the request that creates a job.
@@ -110,6 +145,15 @@ class BulkReadQuery:
             "comparator": "greater_equal",
             "value": since.isoformat(),
         }
+
+
+def is_named_only(field: str) -> bool:
+    """Tell whether Zoho exports a field only where a query names it.
+
+    Args:
+        field: `Account_Name.Phone`, `$converted`, or any other.
+    """
+    return "." in field or field.startswith("$")
 
 
 def _in_form(criteria: dict[str, Any], *, legacy: bool) -> dict[str, Any]:

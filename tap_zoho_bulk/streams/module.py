@@ -11,17 +11,17 @@ from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL, Metadata
 from typing_extensions import override
 
 from tap_zoho_bulk.bulk_read.job import utc_or_none
-from tap_zoho_bulk.bulk_read.query import BulkReadQuery
+from tap_zoho_bulk.bulk_read.query import MOST_FIELDS, BulkReadQuery, is_named_only
 from tap_zoho_bulk.bulk_read.rows import Decoder
-from tap_zoho_bulk.discovery import related_property
 from tap_zoho_bulk.exceptions import UnreadableStreamError
 from tap_zoho_bulk.field_types import zoho_type
 from tap_zoho_bulk.looks import count_records, is_unchanged
+from tap_zoho_bulk.related_fields import path_of, property_name
 from tap_zoho_bulk.settings import ModuleOptions, parse_instant
 from tap_zoho_bulk.streams.bulk_read import PROGRESS, BulkReadStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from singer_sdk.singerlib import MetadataMapping
 
@@ -49,9 +49,10 @@ class ModuleStream(BulkReadStream):
         schema: JSON Schema of its records.
         replication_key: Field that tells what changed, if the module has one.
         unsupported: Properties that bulk read cannot export.
+        offered: Properties that are read only when they are selected by name.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         tap: TapZohoBulk,
         *,
@@ -59,11 +60,13 @@ class ModuleStream(BulkReadStream):
         schema: dict[str, Any],
         replication_key: str | None,
         unsupported: frozenset[str] = frozenset(),
+        offered: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__(tap, name=name, schema=schema)
         self.primary_keys = ["id"]
         self.replication_key = replication_key
         self._unsupported = unsupported
+        self._offered = offered
 
     @property
     @override
@@ -71,6 +74,8 @@ class ModuleStream(BulkReadStream):
         metadata = super().metadata
         for name in self._unsupported:
             metadata["properties", name].inclusion = Metadata.InclusionType.UNSUPPORTED
+        for name in self._offered:
+            metadata["properties", name].selected_by_default = False
         return metadata
 
     # What to read
@@ -90,9 +95,11 @@ class ModuleStream(BulkReadStream):
             )
         columns = self.columns(settings)
         self._check_arrays(columns, settings)
+        self._tell_missing(columns, options)
         query = BulkReadQuery(
             module=self.name,
             fields=tuple(columns.values()),
+            dispensable=self._dispensable(columns.values(), options),
             replication_key=self.replication_key if incremental else None,
             since=self._since(settings) if incremental else None,
             criteria=options.criteria,
@@ -103,24 +110,71 @@ class ModuleStream(BulkReadStream):
         return self._refreshed(query, settings) if incremental else query
 
     def columns(self, settings: Settings) -> dict[str, str]:
-        """Name the CSV column, which is the field to ask for, of each selected property but `id`.
+        """Name the CSV column, which is the field to ask for, of each property to read but `id`.
 
         Args:
             settings: The run's settings.
+
+        Raises:
+            UnreadableStreamError: When more fields are selected than Zoho exports by name.
         """
         options = settings.module_options.get(self.name, ModuleOptions())
-        related = {related_property(field): field for field in options.related_fields}
-        properties = self.effective_schema["properties"]
-        for name in related.keys() - properties.keys():
-            self.logger.warning(
-                "The related field `%s` is not in the catalog; discover it again to have it.",
-                related[name],
+        related = {property_name(path): path for path in options.related_fields}
+        columns = {}
+        for name, schema in self.effective_schema["properties"].items():
+            if name != "id" and self.mask["properties", name]:
+                # A catalog without Zoho's types does not tell which fields are related either.
+                asked = related.get(name) if zoho_type(schema) is None else None
+                columns[name] = path_of(schema) or asked or name
+        if len(columns) <= MOST_FIELDS:
+            return columns
+        dispensable = self._dispensable(columns.values(), options)
+        named_only = {name for name, column in columns.items() if is_named_only(column)}
+        if not dispensable.issuperset(map(columns.__getitem__, named_only)):
+            raise UnreadableStreamError(
+                f"{self.name}: {len(columns)} fields are selected. Above {MOST_FIELDS}, Zoho "
+                "exports all of the module's own fields, and no others. Deselect "
+                f"{_listed(named_only)}, or other fields."
             )
-        return {
-            name: related.get(name, name)
-            for name in properties
-            if name != "id" and self.mask["properties", name]
+        return {name: column for name, column in columns.items() if name not in named_only}
+
+    def _dispensable(self, columns: Iterable[str], options: ModuleOptions) -> frozenset[str]:
+        """Name the fields that nobody asked for by name: a `*` selected them with all others."""
+        unsupported = {
+            breadcrumb[-1]
+            for breadcrumb, metadata in self.metadata.items()
+            if metadata.inclusion == Metadata.InclusionType.UNSUPPORTED
         }
+        if all(
+            self.mask["properties", name]
+            for name in self.effective_schema["properties"]
+            if name not in unsupported
+        ):
+            return frozenset(filter(is_named_only, columns)) - {*options.related_fields}
+        return frozenset()
+
+    def _tell_missing(self, columns: Mapping[str, str], options: ModuleOptions) -> None:
+        """Warn of selected fields that are not to be had."""
+        properties = self.effective_schema["properties"]
+        for path in options.related_fields:
+            if property_name(path) not in properties:
+                self.logger.warning(
+                    "The related field `%s` is not in the catalog; discover it again to have it.",
+                    path,
+                )
+        left_out = [
+            name
+            for name in properties
+            if name != "id" and self.mask["properties", name] and name not in columns
+        ]
+        if left_out:
+            self.logger.warning(
+                "%d fields are selected. Above %d, Zoho exports all of the module's own fields, "
+                "and no others; going on without %s.",
+                len(columns) + len(left_out),
+                MOST_FIELDS,
+                _listed(left_out),
+            )
 
     def _check_arrays(self, columns: Iterable[str], settings: Settings) -> None:
         """Raise when the catalog has arrays that nothing says how to split into."""
@@ -263,3 +317,7 @@ class ModuleStream(BulkReadStream):
 def _is_whole(query: BulkReadQuery, settings: Settings) -> bool:
     """Tell whether a query reads all records, and not only those behind a bookmark."""
     return query.since in {None, settings.start_date}
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in sorted(names))

@@ -86,6 +86,7 @@ def module_json(module: Module) -> dict[str, Any]:
         "parent_module": {"api_name": module.parent_module, "id": "554023000000002175"}
         if module.parent_module
         else {},
+        "display_field": _display_field(module),
         "quick_create": True,
         "feeds_required": False,
         "filter_supported": True,
@@ -103,6 +104,13 @@ def module_json(module: Module) -> dict[str, Any]:
         "status": "visible" if module.visible else "system_hidden",
         **(_CUSTOM if module.generated_type == "custom" else dict.fromkeys(_CUSTOM)),
     }
+
+
+def _display_field(module: Module) -> dict[str, Any] | None:
+    if module.display_field not in module.fields:
+        return None
+    number = [*module.fields].index(module.display_field) + 1
+    return {"api_name": module.display_field, "id": f"{module.id}{number:02d}"}
 
 
 def fields_json(
@@ -171,6 +179,7 @@ def _field_json(
         "read_only": field.is_computed,
         "field_read_only": field.is_computed,
         "visible": field.visible,
+        "display_field": field.api_name == module.display_field,
         "view_type": dict.fromkeys(("view", "edit", "create", "quick_create"), field.visible),
         "custom_field": field.custom,
         "virtual_field": False,
