@@ -32,6 +32,17 @@ _FIELDS_SCOPE = "ZohoCRM.settings.fields.READ"
 _UNSUPPORTED_MODULES = frozenset({"Attachments", "Emails", "Notes"})
 _UNSUPPORTED_KINDS = frozenset({"linking"})
 
+# Zoho documents that bulk read exports these, and lists them nowhere.
+_UNLISTED = {
+    "Leads": {
+        "$converted": {
+            "api_name": "$converted",
+            "data_type": "boolean",
+            "field_label": "Converted",
+        }
+    }
+}
+
 logger = logging.getLogger("tap-zoho-bulk.discovery")
 
 Fields = dict[str, dict[str, Any]]
@@ -185,6 +196,11 @@ def _describe(
     options = settings.module_options.get(name)
     wanted = _related(name, options.related_fields if options else (), fields)
     offers = [path for path in map(parent_names.path, fields.values()) if path is not None]
+    unlisted = {
+        api_name: _property(field, settings)
+        for api_name, field in _UNLISTED.get(name, {}).items()
+        if api_name not in fields
+    }
     related = {
         property_name(path): _related_property(path, fields, parent_names, settings)
         for path in (*wanted, *offers)
@@ -193,9 +209,9 @@ def _describe(
     modified = properties.get(REPLICATION_KEY, {})
     return DiscoveredModule(
         api_name=name,
-        schema={"type": "object", "properties": {**properties, **related}},
+        schema={"type": "object", "properties": {**properties, **unlisted, **related}},
         unsupported=frozenset(unsupported),
-        offered=frozenset(related.keys() - set(map(property_name, wanted))),
+        offered=frozenset(unlisted.keys() | related.keys() - set(map(property_name, wanted))),
         replication_key=REPLICATION_KEY if modified.get("format") == "date-time" else None,
     )
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 REPOSITORY = Path(__file__).parent.parent
+OWN_FIELDS = ["*.*", "!*.*__last_name", "!*.*__*_Name", "!*.*__Subject"]
+"""What to select for everything but parents' names, which age while their records stay the same."""
 _INSTALLED = REPOSITORY / ".meltano"
 _FOREIGN = ("MELTANO_", "TAP_", "TARGET_")
 

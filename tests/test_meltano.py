@@ -104,6 +104,44 @@ def test_settings_of_every_kind_reach_the_tap(
     }
 
 
+def test_a_parents_name_arrives_when_it_is_selected(tmp_path: Path) -> None:
+    organisation = Organisation.generate(seed=6, only=["Contacts", "Accounts"])
+    with ZohoServer(organisation) as server:
+        selective = project(tmp_path, server)
+        for name in ("Last_Name", "Account_Name__Account_Name"):
+            done = selective.meltano("select", "tap-zoho-bulk", "Contacts", name)
+            assert done.returncode == 0, done.stderr
+        selective.run("tap-zoho-bulk", "target-duckdb")
+
+    table = DuckDBWarehouse(tmp_path / "test.duckdb").table("Contacts")
+    assert table
+    truth = organisation.truth("Contacts", ["Account_Name.Account_Name"])
+    assert {row["id"]: row["account_name__account_name"] for row in table.rows} == {
+        key: record["Account_Name__Account_Name"] for key, record in truth.items()
+    }
+    assert "owner__last_name" not in table.columns
+    assert "account_name" not in table.columns
+
+
+def test_a_star_selects_parents_names_until_they_are_excluded(tmp_path: Path) -> None:
+    organisation = Organisation.generate(seed=6, only=["Contacts", "Accounts"])
+    with ZohoServer(organisation) as server:
+        starred = project(tmp_path, server)
+        everything = starred.meltano("select", "tap-zoho-bulk", "Contacts", "*")
+        assert everything.returncode == 0, everything.stderr
+        for name in ("*__last_name", "*__*_Name"):
+            done = starred.meltano("select", "--exclude", "tap-zoho-bulk", "Contacts", name)
+            assert done.returncode == 0, done.stderr
+        listed = starred.meltano("select", "--list", "--all", "tap-zoho-bulk").stdout
+        starred.run("tap-zoho-bulk", "target-duckdb")
+
+    assert "Contacts.Owner__last_name" in listed
+    table = DuckDBWarehouse(tmp_path / "test.duckdb").table("Contacts")
+    assert table
+    assert not [name for name in table.columns if "__" in name]
+    assert "last_name" in table.columns
+
+
 def test_only_selected_streams_and_fields_arrive(
     tmp_path: Path, server: ZohoServer, organisation: Organisation, warehouse: DuckDBWarehouse
 ) -> None:

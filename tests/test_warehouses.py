@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from tests.due import Bookmarks, loads, moved
-from tests.meltano_project import MeltanoProject
+from tests.meltano_project import OWN_FIELDS, MeltanoProject
 from tests.postgres import postgres_server
 from tests.warehouse import SCHEMA, DuckDBWarehouse, PostgresWarehouse, compare, differences
 from tests.zoho_server import Organisation, ZohoServer
@@ -63,7 +63,7 @@ def test_every_value_arrives_and_then_only_changes_move(
             tmp_path / "project",
             {
                 "tap-zoho-bulk": server.tap_config(
-                    downloads_per_minute=1000, poll_interval_seconds=0.05
+                    _select=OWN_FIELDS, downloads_per_minute=1000, poll_interval_seconds=0.05
                 ),
                 destination.loader: destination.settings,
             },
@@ -117,7 +117,10 @@ def test_a_difference_is_seen(tmp_path: Path) -> None:
     with ZohoServer(organisation) as server:
         project = MeltanoProject(
             tmp_path / "project",
-            {"tap-zoho-bulk": server.tap_config(), "target-duckdb": {"filepath": str(file)}},
+            {
+                "tap-zoho-bulk": server.tap_config(_select=OWN_FIELDS),
+                "target-duckdb": {"filepath": str(file)},
+            },
         )
         project.run("tap-zoho-bulk", "target-duckdb")
     assert not differences(compare(DuckDBWarehouse(file), organisation))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
-    from tests.zoho_server import Module, Organisation
+    from tests.zoho_server import Field, Module, Organisation
 
 SCHEMA = "zoho_crm"
 
@@ -227,16 +227,17 @@ def _compare_module(
     multiselect_separator: str | None,
 ) -> Comparison:
     result = Comparison(module.api_name)
-    truth = organisation.truth(module.api_name, None, multiselect_separator)
     table = warehouse.table(module.api_name)
+    paths = _paths(warehouse, module, table)
+    truth = organisation.truth(module.api_name, paths, multiselect_separator)
     if table is None:
         if truth:
             result.differences.append(f"has no table for its {len(truth)} records")
         return result
 
     kinds = {"id": "text"} | {
-        each.api_name: _kind(each.kind, as_lists=multiselect_separator is not None, tag=each.is_tag)
-        for each in module.exportable_fields
+        name: _kind(field.kind, as_lists=multiselect_separator is not None, tag=field.is_tag)
+        for name, field in paths.items()
     }
     # Bulk read refuses these, which only shows when the tap asks: columns that stay empty.
     refused = {warehouse.name(each.api_name) for each in module.fields.values() if each.rejected}
@@ -280,6 +281,16 @@ def _compare_module(
                     f"{record_id}.{name} is {_short(actual)}, should be {_short(expected)}"
                 )
     return result
+
+
+def _paths(warehouse: Warehouse, module: Module, table: Table | None) -> dict[str, Field]:
+    """The fields that the table should hold: the module's, and those that only some select."""
+    columns = table.columns if table else {}
+    return {
+        each.api_name: each
+        for each in module.fields.values()
+        if each.exportable and (each.listed or warehouse.name(each.api_name) in columns)
+    }
 
 
 def _kind(kind: str, *, as_lists: bool, tag: bool) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from tests.demo.terminal import heading, say, table
 from tests.due import Bookmarks, loads, moved
-from tests.meltano_project import REPOSITORY, MeltanoProject, PipelineError
+from tests.meltano_project import OWN_FIELDS, REPOSITORY, MeltanoProject, PipelineError
 from tests.warehouse import DuckDBWarehouse, compare, differences
 from tests.zoho_server import Organisation, ZohoServer
 
@@ -62,7 +62,7 @@ class Demo:
             {
                 # Zoho's limit of ten downloads a minute would have the demo wait.
                 "tap-zoho-bulk": server.tap_config(
-                    downloads_per_minute=1000, poll_interval_seconds=0.1
+                    _select=OWN_FIELDS, downloads_per_minute=1000, poll_interval_seconds=0.1
                 ),
                 "target-duckdb": {"filepath": str(file)},
             },

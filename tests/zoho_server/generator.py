@@ -26,6 +26,8 @@ _WORDS = (
 _NAMES = ("Boyle", "Müller", "Nguyễn", "Smith", "Ångström", "O'Neil", "van der Berg", "佐藤")
 # "$converted" leads would otherwise be half of all.
 _CONVERTED_SHARE = 0.1
+_CONVERTED_TO = ("Converted_Account", "Converted_Contact", "Converted_Deal")
+_ARRANGED = frozenset({"Created_Time", "Modified_Time", "Converted_Date_Time", *_CONVERTED_TO})
 _MOVED_SHARE = 0.5
 _RECURRING_SHARE = 0.6
 
@@ -90,10 +92,15 @@ class _RowMaker:
         self._columns = [
             (field.api_name, self._maker(field), 0.0 if field.mandatory else empty)
             for field in module.fields.values()
-            if field.exportable and field.api_name not in ("Created_Time", "Modified_Time")
+            if field.exportable and field.api_name not in _ARRANGED
         ]
         self._times = [name for name in ("Created_Time", "Modified_Time") if name in module.fields]
         self._converts = "Converted__s" in module.fields
+        self._converted_to = [
+            (name, ids.get(module.fields[name].target or "", []))
+            for name in _CONVERTED_TO
+            if name in module.fields
+        ]
         self._series: Record | None = None
         self._is_event = "End_DateTime" in module.fields
 
@@ -107,10 +114,17 @@ class _RowMaker:
             record["Created_Time"] = created
             record["Modified_Time"] = created + timedelta(seconds=int(chance() * 9_000_000))
         if self._converts:
-            record["Converted__s"] = record["$converted"] = chance() < _CONVERTED_SHARE
+            self._convert(record, converted=chance() < _CONVERTED_SHARE)
         if self._is_event:
             self._arrange_meeting(record)
         return record
+
+    def _convert(self, lead: Record, *, converted: bool) -> None:
+        """Say whether a lead was converted, when, and to what."""
+        lead["Converted__s"] = lead["$converted"] = converted
+        lead["Converted_Date_Time"] = lead["Modified_Time"] if converted else None
+        for name, ids in self._converted_to:
+            lead[name] = ids[int(lead["id"]) % len(ids)] if converted and ids else None
 
     def _arrange_meeting(self, meeting: Record) -> None:
         """Give a meeting its end; some recur, and some are one moved instance of the last."""
