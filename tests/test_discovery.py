@@ -78,6 +78,7 @@ def test_the_catalog_has_every_readable_module_with_its_types(
     assert formats == {
         "First_Visited_On": "date",
         "Last_Activity_Time": "date-time",
+        "Converted_Date_Time": "date-time",
         "Created_Time": "date-time",
         "Modified_Time": "date-time",
     }
