@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from tap_zoho_bulk.criteria import type_problems
 from tap_zoho_bulk.exceptions import MissingScopeError, OddAnswerError, ZohoRefusedError
 from tap_zoho_bulk.field_types import NOT_EXPORTABLE, json_schema, type_note
 from tap_zoho_bulk.related_fields import ParentNames, note, parent_module, property_name
@@ -194,6 +195,7 @@ def _describe(
             unsupported.add(api_name)
         properties[api_name] = _property(field, settings)
     options = settings.module_options.get(name)
+    criteria = options.criteria if options else None
     wanted = _related(name, options.related_fields if options else (), fields)
     offers = [path for path in map(parent_names.path, fields.values()) if path is not None]
     unlisted = {
@@ -206,6 +208,8 @@ def _describe(
         for path in (*wanted, *offers)
         if property_name(path) not in properties  # Zoho's own fields keep their names.
     }
+    for problem in type_problems(criteria, properties) if criteria else ():
+        logger.warning("%s: Zoho will refuse the criteria: %s.", name, problem.at(name))
     modified = properties.get(REPLICATION_KEY, {})
     return DiscoveredModule(
         api_name=name,

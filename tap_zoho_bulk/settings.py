@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
 from singer_sdk import typing as th
 from singer_sdk.helpers.capabilities import EMIT_ACTIVATE_VERSION_CONFIG
+
+from tap_zoho_bulk.criteria import structure_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -355,7 +356,7 @@ class Settings:
         values["module_options"] = {
             module: ModuleOptions(
                 custom_view_id=options.get("custom_view_id"),
-                criteria=options.get("criteria"),
+                criteria=_plain(options.get("criteria")),
                 related_fields=tuple(options.get("related_fields") or ()),
             )
             for module, options in values["module_options"].items()
@@ -428,12 +429,9 @@ def config_problems(config: Mapping[str, Any]) -> list[str]:
     options = config.get("module_options")
     for module, chosen in options.items() if isinstance(options, dict) else ():
         criteria = chosen.get("criteria") if isinstance(chosen, dict) else None
-        error = best_match(_CRITERIA.iter_errors(criteria)) if criteria is not None else None
-        if error is not None:
-            place = "".join(f"[{key!r}]" for key in error.absolute_path)
-            problems.append(
-                f"{error.message} in config['module_options'][{module!r}]['criteria']{place}"
-            )
+        problem = structure_problem(criteria) if criteria is not None else None
+        if problem is not None:
+            problems.append(problem.at(module))
     for name in ("accounts_url", "api_url"):
         value = config.get(name)
         if isinstance(value, str) and not _is_http_url(value):
@@ -445,36 +443,13 @@ def config_problems(config: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-_CRITERIA = Draft202012Validator(
-    {
-        "if": {"type": "object", "required": ["group"]},
-        "then": {
-            "required": ["group_operator"],
-            "properties": {
-                "group": {"type": "array", "minItems": 1, "items": {"$ref": "#"}},
-                "group_operator": {"enum": ["and", "or"]},
-            },
-        },
-        "else": {
-            "type": "object",
-            "required": ["comparator", "value"],
-            "anyOf": [{"required": ["field"]}, {"required": ["api_name"]}],
-            "properties": {
-                "field": {
-                    "type": "object",
-                    "required": ["api_name"],
-                    "properties": {"api_name": {"type": "string"}},
-                },
-                "api_name": {"type": "string"},
-                "comparator": {"type": "string"},
-            },
-        },
-    }
-)
-"""Zoho's criteria: of one field, or a group of them.
-
-Source: https://www.zoho.com/crm/developer/docs/api/v8/bulk-read/create-job.html
-"""
+def _plain(value: Any) -> Any:
+    """Give JSON with Python's own numbers: the SDK reads those with a point as Decimal."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list) else value
 
 
 def _is_http_url(text: str) -> bool:

@@ -156,13 +156,14 @@ def test_criteria_that_zoho_refuses_fail_their_stream_with_zohos_words(
     tap: TapCommand, serve: Serve, organisation: Organisation
 ) -> None:
     server = serve(organisation)
-    criteria = {"field": {"api_name": "Description"}, "comparator": "equal", "value": "x"}
+    # Metadata calls it a text; only Zoho knows that it takes no criteria on it.
+    criteria = {"field": {"api_name": "Mailing_Address"}, "comparator": "equal", "value": "x"}
 
     run = tap.run(server, module_options={"Leads": {"criteria": criteria}})
 
     assert run.exit_code == 1
     assert "FIELD_IN_CRITERIA_NOT_SUPPORTED" in run.stderr
-    assert "Description" in run.stderr
+    assert "'api_name': 'Mailing_Address'" in run.stderr
     assert run.streams >= {"Accounts", "Contacts"}
     assert not run.records("Leads")
 

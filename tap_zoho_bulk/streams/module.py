@@ -13,6 +13,7 @@ from typing_extensions import override
 from tap_zoho_bulk.bulk_read.job import utc_or_none
 from tap_zoho_bulk.bulk_read.query import MOST_FIELDS, BulkReadQuery, is_named_only
 from tap_zoho_bulk.bulk_read.rows import Decoder
+from tap_zoho_bulk.criteria import MOST_CRITERIA, Problem, count, type_problems
 from tap_zoho_bulk.exceptions import UnreadableStreamError
 from tap_zoho_bulk.field_types import zoho_type
 from tap_zoho_bulk.looks import count_records, is_unchanged
@@ -96,12 +97,14 @@ class ModuleStream(BulkReadStream):
         columns = self.columns(settings)
         self._check_arrays(columns, settings)
         self._tell_missing(columns, options)
+        since = self._since(settings) if incremental else None
+        self._check_criteria(options.criteria, since)
         query = BulkReadQuery(
             module=self.name,
             fields=tuple(columns.values()),
             dispensable=self._dispensable(columns.values(), options),
             replication_key=self.replication_key if incremental else None,
-            since=self._since(settings) if incremental else None,
+            since=since,
             criteria=options.criteria,
             custom_view_id=options.custom_view_id,
             callback_url=settings.callback_url,
@@ -185,6 +188,20 @@ class ModuleStream(BulkReadStream):
                     f"{self.name}: `{name}` is an array in the catalog. Set "
                     "`multiselect_separator`, or discover the catalog again."
                 )
+
+    def _check_criteria(self, criteria: dict[str, Any] | None, since: datetime | None) -> None:
+        """Raise when Zoho would refuse the criteria, before a job is asked for."""
+        if criteria is None:
+            return
+        properties = self.effective_schema["properties"]
+        problems = list(type_problems(criteria, properties))
+        if since is not None and count(criteria) >= MOST_CRITERIA:
+            problems.append(
+                Problem(f"with the bookmark's own they are more than Zoho's {MOST_CRITERIA}")
+            )
+        if problems:
+            said = "; ".join(problem.at(self.name) for problem in problems)
+            raise UnreadableStreamError(f"{self.name}: Zoho would refuse the criteria: {said}.")
 
     def _since(self, settings: Settings) -> datetime | None:
         """Give the first instant to read: behind the bookmark, but not before `start_date`."""
