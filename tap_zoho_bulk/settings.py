@@ -30,7 +30,12 @@ _MODULE_OPTIONS = th.ObjectType(
     th.Property(
         "custom_view_id",
         th.StringType,
-        description="Export only the records of this custom view.",
+        description="Export only the records of the custom view with this id.",
+    ),
+    th.Property(
+        "custom_view",
+        th.StringType(min_length=1),
+        description="Export only the records of the custom view of this name or system name.",
     ),
     th.Property(
         "criteria",
@@ -132,8 +137,8 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         default={},
         title="Module options",
         description=(
-            "By module API name: `custom_view_id`, `criteria` (Zoho's JSON) and `related_fields` "
-            '(`["Account_Name.Phone"]`).'
+            "By module API name: `custom_view` (a name) or `custom_view_id`, `criteria` (Zoho's "
+            'JSON) and `related_fields` (`["Account_Name.Phone"]`).'
         ),
     ),
     th.Property(
@@ -291,11 +296,13 @@ class ModuleOptions:
 
     Args:
         custom_view_id: Zoho's id of a custom view.
+        custom_view: The view's name instead.
         criteria: Criteria in Zoho's JSON.
         related_fields: Parent fields as `Lookup.Field`.
     """
 
     custom_view_id: str | None = None
+    custom_view: str | None = None
     criteria: dict[str, Any] | None = None
     related_fields: tuple[str, ...] = ()
 
@@ -356,6 +363,7 @@ class Settings:
         values["module_options"] = {
             module: ModuleOptions(
                 custom_view_id=options.get("custom_view_id"),
+                custom_view=options.get("custom_view"),
                 criteria=_plain(options.get("criteria")),
                 related_fields=tuple(options.get("related_fields") or ()),
             )
@@ -428,7 +436,14 @@ def config_problems(config: Mapping[str, Any]) -> list[str]:
         problems.append(f"{spool!r} is no folder to write to, in config['spool_directory']")
     options = config.get("module_options")
     for module, chosen in options.items() if isinstance(options, dict) else ():
-        criteria = chosen.get("criteria") if isinstance(chosen, dict) else None
+        if not isinstance(chosen, dict):
+            continue
+        if chosen.get("custom_view") and chosen.get("custom_view_id"):
+            problems.append(
+                "`custom_view` and `custom_view_id` cannot both choose the view "
+                f"in config['module_options'][{module!r}]"
+            )
+        criteria = chosen.get("criteria")
         problem = structure_problem(criteria) if criteria is not None else None
         if problem is not None:
             problems.append(problem.at(module))
