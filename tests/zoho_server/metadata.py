@@ -202,7 +202,6 @@ def _field_json(
         "tooltip": {"name": "info_icon", "value": "Ours alone"} if field.custom else None,
         "created_source": "default",
         "profiles": [],
-        "display_field": field.api_name == module.display_field,
         "searchable": field.kind != "textarea",
         "filterable": field.kind != "textarea",
         "sortable": field.kind != "textarea",
