@@ -1,7 +1,7 @@
 """Zoho CRM's API: authorised requests, its limits, and its errors as exceptions.
 
-Knows nothing of Singer. Invariant: the access token goes to the API host and nowhere else, and
-never more than once does one request renew it.
+Knows nothing of Singer. Invariant: the access token goes to the API host and to the data center's
+own host of downloads, and nowhere else, and never more than once does one request renew it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from tap_zoho_bulk.auth import ZohoAuthenticator
+from tap_zoho_bulk.auth import ACCOUNTS_HOSTS, ZohoAuthenticator
 from tap_zoho_bulk.exceptions import (
     CreditLimitReachedError,
     MissingScopeError,
@@ -242,7 +242,8 @@ class ZohoClient:
 
         Args:
             url: Zoho's `download_url`, a path or absolute. Only its path and query are used, on
-                the API host, so that the token goes nowhere else.
+                the API host or the data center's own host of downloads, so that the token goes
+                nowhere else.
             file: Open for reading and writing; what it held is replaced.
             what: The request in words; for messages.
             scope: The OAuth scope that it needs; for messages.
@@ -265,11 +266,13 @@ class ZohoClient:
                 what, status=_HTTP_OK, code="INVALID_DOWNLOAD_URL", advice=_NO_ADVICE
             ) from error
         path = f"/{parts.path.lstrip('/')}" + (f"?{parts.query}" if parts.query else "")
+        own_host = download_host(url, self._settings)
 
         def send(headers: Mapping[str, str], api_url: str) -> int:
             with ExitStack() as place:
                 place.enter_context(self._downloads.place(self.stop))
-                with self._transport.send("GET", api_url + path, headers=headers) as response:
+                host = own_host or api_url
+                with self._transport.send("GET", host + path, headers=headers) as response:
                     place.close()  # The answer is here; its body may take long.
                     self._spend(spending, credits=1)
                     size = self._save(response, file, what, scope)
@@ -388,6 +391,21 @@ class ZohoClient:
         for counted in (self.spending, spending):
             if counted is not None:
                 counted.add(credits=credits, jobs=jobs, bytes=bytes)
+
+
+def download_host(url: str, settings: Settings) -> str | None:
+    """Give Zoho's own host of downloads, if that is where a result is.
+
+    Args:
+        url: Zoho's `download_url`. Those of bulk write are on `download-accl`.
+        settings: The run's settings.
+
+    Returns:
+        The host's URL; None where the result is to be had from the API host.
+    """
+    domain = ACCOUNTS_HOSTS[settings.data_center].removeprefix("accounts.")
+    host = f"https://download-accl.{domain}"
+    return host if settings.api_url is None and url.startswith(f"{host}/") else None
 
 
 def _problem(answer: dict[str, Any]) -> dict[str, Any]:

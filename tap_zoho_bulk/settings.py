@@ -271,6 +271,13 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         ),
     ),
     th.Property(
+        "bulk_write_job_ids",
+        th.ArrayType(th.StringType(pattern="^[0-9]+$")),
+        default=[],
+        title="Bulk write jobs",
+        description="Ids of bulk write jobs whose results the stream `bulk_write_results` brings.",
+    ),
+    th.Property(
         "callback_url",
         th.URIType,
         title="Callback URL",
@@ -339,6 +346,7 @@ class Settings:
     skip_unchanged: bool
     verify_counts: bool
     refresh_formulas_days: int | None
+    bulk_write_job_ids: tuple[str, ...]
     callback_url: str | None
     spool_directory: str | None
 
@@ -360,6 +368,7 @@ class Settings:
         values["start_date"] = parse_instant(start_date) if start_date else None
         values["modules"] = tuple(values["modules"])
         values["exclude_modules"] = tuple(values["exclude_modules"])
+        values["bulk_write_job_ids"] = tuple(dict.fromkeys(values["bulk_write_job_ids"]))
         values["module_options"] = {
             module: ModuleOptions(
                 custom_view_id=options.get("custom_view_id"),

@@ -37,6 +37,7 @@ from tap_zoho_bulk.settings import (
     numbers_from_text,
 )
 from tap_zoho_bulk.streams.bulk_read import BulkReadStream
+from tap_zoho_bulk.streams.bulk_write import BulkWriteResultsStream
 from tap_zoho_bulk.streams.deleted import DeletedRecordsStream
 from tap_zoho_bulk.streams.events import EventsIcsStream
 from tap_zoho_bulk.streams.metadata import MetadataStream
@@ -59,6 +60,7 @@ _OTHER_STREAMS: dict[str, Callable[[TapZohoBulk], Stream]] = {
     DeletedRecordsStream.name: DeletedRecordsStream,
     EventsIcsStream.name: EventsIcsStream,
     **{source.name: partial(MetadataStream, source=source) for source in SOURCES},
+    BulkWriteResultsStream.name: BulkWriteResultsStream,
 }
 """Those that are no modules, by name."""
 _OF_MODULE = {EventsIcsStream.name: EventsIcsStream.module}
@@ -238,6 +240,8 @@ class TapZohoBulk(Tap):
             for name, module in _OF_MODULE.items()
             if module not in {stream.name for stream in modules}
         }
+        if not self.settings.bulk_write_job_ids:
+            missing.add(BulkWriteResultsStream.name)
         others = []
         for name, stream in _OTHER_STREAMS.items():
             if name.lower() in taken:

@@ -187,14 +187,14 @@ def test_a_wrong_value_in_the_environment_is_named(tap: TapCommand, server: Zoho
 def test_the_environment_can_name_every_setting() -> None:
     """Each comes from a variable as the kind that it is."""
     values = {
-        "array": '["Leads"]',
+        "array": '["7"]',
         "object": '{"Leads": {}}',
         "integer": "7",
         "number": "0.5",
         "boolean": "true",
     }
     wanted: dict[str, Any] = {
-        "array": ["Leads"],
+        "array": ["7"],
         "object": {"Leads": {}},
         "integer": 7,
         "number": 0.5,

@@ -17,6 +17,9 @@ from tap_zoho_bulk.exceptions import JobFailedError, StoppedError, ZohoRefusedEr
 from tap_zoho_bulk.field_types import to_utc
 
 if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator
+
     from tap_zoho_bulk.client import Spending, ZohoClient
     from tap_zoho_bulk.settings import Settings
 
@@ -145,14 +148,9 @@ class BulkReadJobs:
             StoppedError: When the run is ending.
             TapZohoBulkError: As `ZohoClient.get` does.
         """
-        settings = self._settings
         started = last_said = time.monotonic()
-        deadline = started + settings.job_timeout_seconds
-        interval = settings.poll_interval_seconds
-        said = None
-        while True:
-            if self._client.stop.wait(min(interval, max(0.0, deadline - time.monotonic()))):
-                raise StoppedError
+        said, state = None, ""
+        for _ in looks(self._settings, self._client.stop):
             details = self._details(module, page, job_id, path, spending)
             state = str(details.get("state") or "without a state")
             now = time.monotonic()
@@ -172,13 +170,11 @@ class BulkReadJobs:
                 waited = now - started
                 logger.info("%s: job %s is %s, %.0f s so far.", module, job_id, state, waited)
                 said, last_said = state, now
-            if now >= deadline:
-                raise JobFailedError(
-                    f"{module}: bulk read job {job_id} was still {state} after "
-                    f"{now - started:.0f} s. Raise `job_timeout_seconds`, or sync fewer modules "
-                    "at a time: Zoho may run an account's jobs one after another."
-                )
-            interval = min(interval * _GROWTH, settings.max_poll_interval_seconds)
+        raise JobFailedError(
+            f"{module}: bulk read job {job_id} was still {state} after "
+            f"{time.monotonic() - started:.0f} s. Raise `job_timeout_seconds`, or sync fewer "
+            "modules at a time: Zoho may run an account's jobs one after another."
+        )
 
     def _details(
         self, module: str, page: int, job_id: str, path: str, spending: Spending
@@ -196,6 +192,28 @@ class BulkReadJobs:
                 raise JobFailedError(f"{module}: Zoho has no bulk read job {job_id}.") from error
             raise
         return _first(answer or {})
+
+
+def looks(settings: Settings, stop: threading.Event, *, at_once: bool = False) -> Iterator[None]:
+    """Say when to look at a job, at first often, then ever more rarely, at last at its deadline.
+
+    Args:
+        settings: The run's settings.
+        stop: Set when the run is ending.
+        at_once: Whether the first look needs no wait.
+
+    Raises:
+        StoppedError: When the run is ending.
+    """
+    deadline = time.monotonic() + settings.job_timeout_seconds
+    interval = settings.poll_interval_seconds
+    if at_once:
+        yield
+    while (left := deadline - time.monotonic()) > 0:
+        if stop.wait(min(interval, left)):
+            raise StoppedError
+        yield
+        interval = min(interval * _GROWTH, settings.max_poll_interval_seconds)
 
 
 def _first(answer: dict[str, Any]) -> dict[str, Any]:

@@ -101,6 +101,36 @@ class Page:
             except (zipfile.BadZipFile, zlib.error, EOFError) as error:
                 raise self._damaged(error) from error
 
+    @contextmanager
+    def open_all(self) -> Iterator[Iterator[tuple[str, CsvBytes]]]:
+        """Open the files in the ZIP one after another, whatever their names are.
+
+        Raises:
+            PageDamagedError: When the ZIP is not whole, also while its files are read.
+        """
+        try:
+            self.file.seek(0)
+            archive = zipfile.ZipFile(_Pieces(self.file))
+        except _UNREADABLE as error:
+            raise self._damaged(error) from error
+        with archive:
+            try:
+                yield self._files(archive)
+            except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+                raise self._damaged(error) from error
+
+    def _files(self, archive: zipfile.ZipFile) -> Iterator[tuple[str, CsvBytes]]:
+        for info in archive.infolist():
+            if info.is_dir():
+                continue
+            self._check_coding(info)
+            try:
+                entry = archive.open(info)
+            except _UNREADABLE as error:
+                raise self._damaged(error) from error
+            with entry:
+                yield info.filename, CsvBytes(entry, str(self))
+
     def close(self) -> None:
         """Give the disk space back."""
         self.file.close()
@@ -118,9 +148,12 @@ class Page:
             raise PageDamagedError(
                 f"{self}: the ZIP holds {name[:100]!r} instead of a file *.{file_type}."
             )
-        if entries[0].flag_bits & _ENCRYPTED or entries[0].compress_type not in _COMPRESSIONS:
-            raise PageDamagedError(f"{self}: the ZIP is encrypted or of an unusual compression.")
+        self._check_coding(entries[0])
         return entries[0]
+
+    def _check_coding(self, entry: zipfile.ZipInfo) -> None:
+        if entry.flag_bits & _ENCRYPTED or entry.compress_type not in _COMPRESSIONS:
+            raise PageDamagedError(f"{self}: the ZIP is encrypted or of an unusual compression.")
 
 
 class _Pieces:
@@ -237,7 +270,7 @@ class Spool:
             file.close()
             if error.code in {"RESOURCE_NOT_FOUND", "HTTP_404"}:
                 raise JobFailedError(
-                    f"{module}: the result of bulk read job {job_id} is gone; Zoho keeps it a day."
+                    f"{module}: the result of job {job_id} is gone; Zoho keeps it a day."
                 ) from error
             raise
         except OSError as error:

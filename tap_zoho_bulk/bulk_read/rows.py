@@ -201,13 +201,13 @@ class Decoder:
                 errors=_COUNTING,
                 newline="",
             )
-            rows = _csv_rows(text)
+            rows = csv_rows(text)
             try:
                 header = next(rows, None)
                 if header is None:
                     raise PageDamagedError(f"{page}: the CSV has no header.")
                 places = self._places(page, header)
-                while taken := _take(rows, raw):
+                while taken := take_rows(rows, raw):
                     columns = _transposed(page, taken, len(header), count)
                     cells: list[Sequence[str]] = [columns[place] for place in places]
                     count += len(cells[0])
@@ -301,8 +301,13 @@ class Decoder:
             logger.warning("%s; it becomes null.", what)
 
 
-def _take(rows: Iterator[list[str]], raw: CsvBytes) -> list[list[str]]:
-    """Take some rows: many, but as few as keep memory bounded, as cells can be long."""
+def take_rows(rows: Iterator[list[str]], raw: CsvBytes) -> list[list[str]]:
+    """Take some rows: many, but as few as keep memory bounded, as cells can be long.
+
+    Args:
+        rows: Of the CSV.
+        raw: Its bytes.
+    """
     raw.allow(_PORTION_BYTES)
     end = raw.count + _PORTION_BYTES
     taken = []
@@ -332,8 +337,12 @@ def _transposed(
     return list(zip(*rows, strict=True)) or [()] * width
 
 
-def _csv_rows(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Read CSV strictly. Python 3.10's reader refuses NUL, so something stands in for it there."""
+def csv_rows(lines: Iterable[str]) -> Iterator[list[str]]:
+    """Read CSV strictly. Python 3.10's reader refuses NUL, so something stands in for it there.
+
+    Args:
+        lines: Text, line by line.
+    """
     if _CSV_TAKES_NUL:
         return csv.reader(lines, strict=True)
     masked = (line.replace("\0", _NUL_STAND_IN) for line in lines)

@@ -119,7 +119,7 @@ class BulkApi:
 
     def write_details(self, request: Request) -> Response:
         """Tell a bulk write job's state."""
-        self._access.admit(request, "ZohoCRM.bulk.READ")
+        self._access.admit(request, "ZohoCRM.bulk.CREATE")
         job = self._organisation.bulk_write_jobs.get(request.path_params["job_id"])
         if job is None:
             raise ZohoError("RESOURCE_NOT_FOUND", resource=request.path_params["job_id"])
@@ -127,7 +127,7 @@ class BulkApi:
 
     def write_result(self, request: Request) -> Response:
         """Give the result of a bulk write job."""
-        self._access.admit(request, "ZohoCRM.bulk.READ")
+        self._access.admit(request, "ZohoCRM.bulk.CREATE")
         self._throttle.admit()
         job = self._organisation.bulk_write_jobs.get(request.path_params["job_id"])
         if job is None or job.status != "COMPLETED":
