@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.singer import FAST, entry, metadata, parse, select
-from tests.zoho_server import Fault, Organisation
+from tests.zoho_server import CustomView, Fault, Organisation
 
 if TYPE_CHECKING:
     from tests.conftest import Serve
@@ -103,6 +103,21 @@ def test_it_is_not_there_without_the_meetings_module(
     names = [each["tap_stream_id"] for each in catalog["streams"]]
     assert "Contacts" in names
     assert STREAM not in names
+
+
+def test_the_meetings_custom_view_narrows_it_by_name(
+    tap: TapCommand, server: ZohoServer, organisation: Organisation
+) -> None:
+    criteria = {"field": {"api_name": "All_day"}, "comparator": "equal", "value": True}
+    view = CustomView(id=organisation.new_id(), name="Whole days", criteria=criteria)
+    organisation.module("Events").custom_views.append(view)
+    options = {"Events": {"custom_view": "Whole days"}}
+
+    run = tap.sync(server, catalog=catalog_of(tap, server), module_options=options)
+
+    assert {job.query["cvid"] for job in server.jobs} == {view.id}
+    assert 0 < len(by_key(run)) < EVENTS
+    assert all(event["all_day"] for event in by_key(run).values())
 
 
 # Every event by value

@@ -19,6 +19,7 @@ from tap_zoho_bulk.batches import BatchFiles
 from tap_zoho_bulk.bulk_read.chain import Position
 from tap_zoho_bulk.bulk_read.page import PAGE_RECORDS
 from tap_zoho_bulk.bulk_read.rows import Chunk
+from tap_zoho_bulk.custom_views import find_custom_view
 from tap_zoho_bulk.exceptions import (
     BatchConfigError,
     CreditLimitReachedError,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.bulk_read.chain import Chain, ChainPage
     from tap_zoho_bulk.bulk_read.query import BulkReadQuery
     from tap_zoho_bulk.bulk_read.runner import Feed
-    from tap_zoho_bulk.settings import Settings
+    from tap_zoho_bulk.settings import ModuleOptions, Settings
     from tap_zoho_bulk.tap import TapZohoBulk
 
 T = TypeVar("T")
@@ -75,6 +76,23 @@ class BulkReadStream(VersionedStream):
         Raises:
             UnreadableStreamError: When catalog or state ask for what cannot be.
         """
+
+    def custom_view_id(self, module: str, options: ModuleOptions) -> str | None:
+        """Give the id of the custom view that narrows a module, looked up if it is named.
+
+        Args:
+            module: API name of the module.
+            options: What `module_options` says of it.
+
+        Raises:
+            UnreadableStreamError: When there is no such view.
+            TapZohoBulkError: As `ZohoClient.get` does.
+        """
+        if options.custom_view is None:
+            return options.custom_view_id
+        tap = self.zoho_tap
+        spending = tap.summary[self.name].spending
+        return find_custom_view(tap.client, tap.settings, module, options.custom_view, spending)
 
     def look(self, query: BulkReadQuery) -> Callable[[], bool] | None:
         """Give what tells, on any thread, whether a query surely has nothing new to bring.

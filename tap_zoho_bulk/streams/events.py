@@ -47,7 +47,7 @@ class EventsIcsStream(BulkReadStream):
             module=self.module,
             fields=(),
             criteria=options.criteria,
-            custom_view_id=options.custom_view_id,
+            custom_view_id=self.custom_view_id(self.module, options),
             callback_url=settings.callback_url,
             api_version=settings.api_version,
             file_type="ics",

@@ -14,7 +14,6 @@ from tap_zoho_bulk.bulk_read.job import utc_or_none
 from tap_zoho_bulk.bulk_read.query import MOST_FIELDS, BulkReadQuery, is_named_only
 from tap_zoho_bulk.bulk_read.rows import Decoder
 from tap_zoho_bulk.criteria import MOST_CRITERIA, Problem, count, type_problems
-from tap_zoho_bulk.custom_views import find_custom_view
 from tap_zoho_bulk.exceptions import UnreadableStreamError
 from tap_zoho_bulk.field_types import zoho_type
 from tap_zoho_bulk.looks import count_records, is_unchanged
@@ -107,18 +106,11 @@ class ModuleStream(BulkReadStream):
             replication_key=self.replication_key if incremental else None,
             since=since,
             criteria=options.criteria,
-            custom_view_id=self._custom_view_id(options, settings),
+            custom_view_id=self.custom_view_id(self.name, options),
             callback_url=settings.callback_url,
             api_version=settings.api_version,
         )
         return self._refreshed(query, settings) if incremental else query
-
-    def _custom_view_id(self, options: ModuleOptions, settings: Settings) -> str | None:
-        if options.custom_view is None:
-            return options.custom_view_id
-        tap = self.zoho_tap
-        spending = tap.summary[self.name].spending
-        return find_custom_view(tap.client, settings, self.name, options.custom_view, spending)
 
     def columns(self, settings: Settings) -> dict[str, str]:
         """Name the CSV column, which is the field to ask for, of each property to read but `id`.
