@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import logging
+import re
 import threading
 import time
 from contextlib import ExitStack
@@ -74,11 +75,13 @@ class Spending:
     """What a run, or a part of it, has cost at Zoho.
 
     Args:
+        stream: Name of the stream whose cost it is; None for the whole run's.
         credits: API credits.
         jobs: Bulk read jobs created.
         bytes: Bytes downloaded as results.
     """
 
+    stream: str | None = None
     credits: int = 0
     jobs: int = 0
     bytes: int = 0
@@ -235,8 +238,15 @@ class ZohoClient:
         """Count a job no more that was not made."""
         self._spend(spending, credits=-JOB_CREDITS, jobs=-1)
 
-    def download(
-        self, url: str, file: IO[bytes], *, what: str, scope: str, spending: Spending
+    def download(  # noqa: PLR0913
+        self,
+        url: str,
+        file: IO[bytes],
+        *,
+        what: str,
+        scope: str,
+        spending: Spending,
+        received: Callable[[int, int | None], object] = lambda *_: None,
     ) -> int:
         """Download a result into a file, from its start, within Zoho's downloads a minute.
 
@@ -248,6 +258,7 @@ class ZohoClient:
             what: The request in words; for messages.
             scope: The OAuth scope that it needs; for messages.
             spending: Counts its cost too, besides the run's own.
+            received: Called with the bytes so far, from 0 on, and those of the whole if known.
 
         Returns:
             Bytes downloaded.
@@ -275,13 +286,20 @@ class ZohoClient:
                 with self._transport.send("GET", host + path, headers=headers) as response:
                     place.close()  # The answer is here; its body may take long.
                     self._spend(spending, credits=1)
-                    size = self._save(response, file, what, scope)
+                    size = self._save(response, file, what, scope, received)
             self._spend(spending, bytes=size)
             return size
 
         return self._authorised(what, send, {})
 
-    def _save(self, response: requests.Response, file: IO[bytes], what: str, scope: str) -> int:
+    def _save(
+        self,
+        response: requests.Response,
+        file: IO[bytes],
+        what: str,
+        scope: str,
+        received: Callable[[int, int | None], object],
+    ) -> int:
         """Read an answer that should be a file into a file; its size."""
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if response.status_code >= _HTTP_OK_BELOW or kind == "application/json":
@@ -292,9 +310,13 @@ class ZohoClient:
         file.seek(0)
         file.truncate()
         deadline = time.monotonic() + self._settings.job_timeout_seconds
+        length = response.headers.get("Content-Length", "")
+        total = int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None
         size = 0
+        received(size, total)
         for chunk in self._transport.chunks(response, deadline=deadline):
             size += file.write(chunk)
+            received(size, total)
             if size > MAX_DOWNLOAD_BYTES:
                 raise ZohoRefusedError(
                     what,

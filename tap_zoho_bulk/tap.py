@@ -7,8 +7,13 @@ others whole, and the run ends with an error that names it.
 from __future__ import annotations
 
 import signal
+import sys
 import threading
+<<<<<<< HEAD
 from functools import partial
+=======
+from contextlib import nullcontext
+>>>>>>> 6d63553 (Tell what happens to streams, jobs and pages as events; a report and a live view draw them)
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Tap
@@ -21,6 +26,7 @@ from tap_zoho_bulk.bulk_read.page import Spool
 from tap_zoho_bulk.bulk_read.runner import BulkReadRunner
 from tap_zoho_bulk.client import ZohoClient
 from tap_zoho_bulk.discovery import discover_modules, list_modules
+from tap_zoho_bulk.events import event
 from tap_zoho_bulk.exceptions import (
     StoppedError,
     StreamsFailedError,
@@ -47,6 +53,7 @@ from tap_zoho_bulk.summary import Summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from types import FrameType
 
     from singer_sdk import Stream
@@ -254,9 +261,30 @@ class TapZohoBulk(Tap):
 
     @override  # type: ignore[misc]  # nothing else sees the end of a run
     def sync_all(self) -> None:
+        with _live_view():
+            self._sync_all()
+        if self.summary.failures:
+            selected = sum(stream.selected for stream in self.streams.values())
+            raise StreamsFailedError(
+                f"{len(self.summary.failures)} of {selected} streams failed; each has a line above "
+                f"that says why: {', '.join(self.summary.failures)}."
+            )
+
+    def _sync_all(self) -> None:
+        outcome = "failed"
+        self.logger.info("The run begins.", extra=event("run_began", version=self.plugin_version))
         try:
+            names = [stream.name for stream in self.streams.values() if stream.selected]
+            self.logger.info(
+                "%d streams are selected.",
+                len(names),
+                extra=event("streams_selected", names=names),
+            )
             super().sync_all()
-        except (StoppedError, TapZohoBulkError):
+            outcome = "failed" if self.summary.failures else "ok"
+        except (StoppedError, TapZohoBulkError) as error:
+            if isinstance(error, StoppedError):
+                outcome = "stopped"
             # What was paid for is not lost, and trouble is not met again in the same place.
             self.note_progress()
             if self.state:
@@ -266,14 +294,7 @@ class TapZohoBulk(Tap):
             raise TargetGoneError("The target closed the pipe. See its log.") from error
         finally:
             self.close()
-            for line in self.summary.lines():
-                self.logger.info(line)
-        if self.summary.failures:
-            selected = sum(stream.selected for stream in self.streams.values())
-            raise StreamsFailedError(
-                f"{len(self.summary.failures)} of {selected} streams failed; each has a line above "
-                f"that says why: {', '.join(self.summary.failures)}."
-            )
+            self.summary.tell_all(outcome)
 
     @override  # type: ignore[misc]  # the SDK's starts jobs, which cost
     def run_connection_test(self) -> bool:
@@ -332,7 +353,17 @@ class TapZohoBulk(Tap):
         return errors
 
 
+<<<<<<< HEAD
 def _is_module(entry: CatalogEntry) -> bool:
     """Tell whether an entry with the name of another stream is of a module all the same."""
     properties = entry.schema.to_dict().get("properties", {})
     return any(zoho_type(schema) for schema in properties.values())
+=======
+def _live_view() -> AbstractContextManager[None]:
+    """Give the live view where there may be a terminal; only there its library is loaded."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from tap_zoho_bulk.progress import live_view  # noqa: PLC0415
+
+    return live_view()
+>>>>>>> 6d63553 (Tell what happens to streams, jobs and pages as events; a report and a live view draw them)

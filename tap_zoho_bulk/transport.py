@@ -23,6 +23,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from tap_zoho_bulk.events import event
 from tap_zoho_bulk.exceptions import OddAnswerError, StoppedError, ZohoUnavailableError
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class RateLimit:
                     self._count,
                     self._what,
                     self._seconds,
+                    extra=event("limit_waited_for", limit=self._what, seconds=round(wait, 3)),
                 )
             if stop.is_set() or (wait > 0 and stop.wait(wait)):
                 raise StoppedError
@@ -188,6 +190,7 @@ class Transport:
                     tries,
                     self._max_tries,
                     seconds,
+                    extra=event("request_repeated", attempt=tries, seconds=round(seconds, 3)),
                 )
             if self.stop.wait(seconds):
                 raise StoppedError

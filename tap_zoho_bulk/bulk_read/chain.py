@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tap_zoho_bulk.bulk_read.job import SCOPE, utc_or_none
+from tap_zoho_bulk.events import event
 from tap_zoho_bulk.exceptions import (
     CreditLimitReachedError,
     JobFailedError,
@@ -240,13 +241,22 @@ class Chain:
                 failures += 1
                 failed, position = position, self.make_again(position)
                 if failures == JOB_TRIES:
+                    logger.info(
+                        "%s: no more jobs are made for page %d.",
+                        module,
+                        failed.page,
+                        extra=self._failed(failed),
+                    )
                     raise JobFailedError(
                         f"{error} So it went with {JOB_TRIES} jobs for page {failed.page}. Try "
                         "again later; report it to Zoho's support if it stays."
                     ) from error
-                logger.warning("%s Making the job again.", error)
+                logger.warning("%s Making the job again.", error, extra=self._failed(failed))
                 continue
             return ChainPage(page, position, following)
+
+    def _failed(self, position: Position) -> dict[str, Any]:
+        return event("job_failed", self.spending.stream, page=position.page, job_id=position.job_id)
 
     def _following(self, position: Position, result: JobResult) -> Position | None:
         """Find the position after a page, with its job made already where that goes."""
@@ -353,6 +363,7 @@ class Chain:
             self.query.module,
             position.page,
             why,
+            extra=event("chain_restarted", self.spending.stream, page=position.page),
         )
         self._restarted = True
         self._made.clear()

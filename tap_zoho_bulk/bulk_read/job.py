@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tap_zoho_bulk.events import event
 from tap_zoho_bulk.exceptions import JobFailedError, StoppedError, ZohoRefusedError
 from tap_zoho_bulk.field_types import to_utc
 
@@ -130,7 +131,19 @@ class BulkReadJobs:
                 f"Zoho took a bulk read job for page {page} of {module}, but did not say its id "
                 "and when it was created."
             )
-        logger.info("%s: job %s created for page %d.", module, job_id, page)
+        logger.info(
+            "%s: job %s created for page %d.",
+            module,
+            job_id,
+            page,
+            extra=event(
+                "job_created",
+                spending.stream,
+                page=page,
+                job_id=str(job_id),
+                credits=spending.credits,
+            ),
+        )
         return CreatedJob(str(job_id), created_time)
 
     def wait(self, module: str, page: int, job_id: str, path: str, spending: Spending) -> JobResult:
@@ -154,6 +167,12 @@ class BulkReadJobs:
             details = self._details(module, page, job_id, path, spending)
             state = str(details.get("state") or "without a state")
             now = time.monotonic()
+            about = {
+                "page": page,
+                "job_id": job_id,
+                "seconds": round(now - started, 3),
+                "credits": spending.credits,
+            }
             # Zoho writes both "IN PROGRESS" and "INPROGRESS".
             known = state.upper().replace(" ", "").replace("_", "")
             if known in {"FAILURE", "FAILED"}:
@@ -162,13 +181,26 @@ class BulkReadJobs:
                 result = JobResult.from_answer(details.get("result"))
                 if result is not None:
                     logger.info(
-                        "%s: job %s completed with %d records.", module, job_id, result.count
+                        "%s: job %s completed with %d records.",
+                        module,
+                        job_id,
+                        result.count,
+                        extra=event(
+                            "job_completed", spending.stream, **about, records=result.count
+                        ),
                     )
                     return result
                 state = "COMPLETED without a whole result"
             if state != said or now - last_said >= _STILL_WAITING_SECONDS:
                 waited = now - started
-                logger.info("%s: job %s is %s, %.0f s so far.", module, job_id, state, waited)
+                logger.info(
+                    "%s: job %s is %s, %.0f s so far.",
+                    module,
+                    job_id,
+                    state,
+                    waited,
+                    extra=event("job_state", spending.stream, **about, state=state),
+                )
                 said, last_said = state, now
         raise JobFailedError(
             f"{module}: bulk read job {job_id} was still {state} after "

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
+from tap_zoho_bulk.bulk_read.news import DownloadNews
 from tap_zoho_bulk.exceptions import (
     JobFailedError,
     PageDamagedError,
@@ -258,6 +259,7 @@ class Spool:
             file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115
         except OSError as error:
             raise _no_room(error) from error
+        news = DownloadNews(module, number, job_id, spending)
         try:
             size = self._client.download(
                 result.download_url,
@@ -265,6 +267,7 @@ class Spool:
                 what=f"download page {number} of {module} (job {job_id})",
                 scope=scope,
                 spending=spending,
+                received=news.received,
             )
         except ZohoRefusedError as error:
             file.close()
@@ -279,6 +282,7 @@ class Spool:
         except BaseException:
             file.close()
             raise
+        news.ended(size)
         return Page(module, number, job_id, result, file, size)
 
 

@@ -17,6 +17,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from tap_zoho_bulk.bulk_read.chain import JOB_TRIES, ChainPage
+from tap_zoho_bulk.events import event
 from tap_zoho_bulk.exceptions import PageDamagedError, StoppedError
 
 if TYPE_CHECKING:
@@ -173,10 +174,18 @@ class Feed:
                 "later; report it to Zoho's support if it stays."
             ) from damage
         position = page.position
-        if self._repeats == 1:
-            logger.warning("%s Downloading it again.", damage)
+        by = "download" if self._repeats == 1 else "job"
+        about = event(
+            "page_repeated",
+            self.chain.spending.stream,
+            page=page.position.page,
+            job_id=page.page.job_id,
+            by=by,
+        )
+        if by == "download":
+            logger.warning("%s Downloading it again.", damage, extra=about)
         else:
-            logger.warning("%s Making its job again.", damage)
+            logger.warning("%s Making its job again.", damage, extra=about)
             position = self.chain.make_again(position)
         self.pump.end()  # What it read ahead may come from the damaged page's job.
         self.pump = _Pump(self.chain, position, self._stop)

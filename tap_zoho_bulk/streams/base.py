@@ -62,6 +62,13 @@ class ZohoStream(Stream):
         finally:
             summary.end(self.name)
 
+    @override  # type: ignore[misc]  # nothing else sees the end of all its partitions
+    def sync(self, context: Context | None = None) -> None:
+        try:
+            super().sync(context)
+        finally:
+            self.zoho_tap.summary.tell(self.name)
+
     def bookmark(self, state: dict[str, Any]) -> str | None:
         """Read a bookmark.
 

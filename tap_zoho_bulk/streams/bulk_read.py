@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from tap_zoho_bulk.batches import BatchFiles
 from tap_zoho_bulk.bulk_read.chain import Position
+from tap_zoho_bulk.bulk_read.news import DecodingNews
 from tap_zoho_bulk.bulk_read.page import PAGE_RECORDS
 from tap_zoho_bulk.bulk_read.rows import Chunk
 from tap_zoho_bulk.custom_views import find_custom_view
@@ -261,11 +262,13 @@ class BulkReadStream(VersionedStream):
                 self._count = 0
             self._set_version(page.position)
             self._write_state_message()  # A crash from here on is not to cost the page's job again.
+            news = DecodingNews(self.name, page.page)
             try:
-                yield from emit(self._noted(self.decode(page)))
+                yield from emit(self._noted(news.of(self.decode(page))))
             except PageDamagedError as damage:
                 feed.repeat(page, damage)
                 continue
+            news.ended()
             feed.emitted(page)
             if self._count is not None:
                 self._count += page.page.result.count
