@@ -157,7 +157,7 @@ class View(logging.Handler):
     def summary(self) -> Table:
         """Draw what each stream brought and cost, and how it ended."""
         table = _table("stream", "records", "jobs", "bytes", "seconds", "credits")
-        table.add_column("outcome")
+        table.add_column("outcome", min_width=13)
         table.show_footer = True
         for stream in self._timeline.streams.values():
             if stream.outcome is None:
@@ -192,9 +192,12 @@ class View(logging.Handler):
                 *(_so_far(stream) if stream is not before else ()),
             )
             before = stream
+        told = (
+            f"{over:,} of {len(streams):,} streams done, {len(at_work):,} at work, "
+            f"{len(streams) - over - len(at_work):,} to come"
+        )
         head = _text(
-            f"{clock(now - (timeline.began or now))}  {over:,} of {len(streams):,} streams done, "
-            f"{len(at_work):,} at work, {len(streams) - over - len(at_work):,} to come",
+            f"{clock(now - (timeline.began or now))}  {told if streams else 'getting ready'}",
             "bold",
         )
         foot = _text(

@@ -220,7 +220,8 @@ def duration(seconds: float) -> str:
         seconds: How many.
     """
     if seconds < _MINUTE:
-        return f"{seconds:.1f} s" if 0.05 <= seconds < 9.95 else f"{seconds:.0f} s"  # noqa: PLR2004
+        text = f"{seconds:.1f}" if seconds < 10 else f"{seconds:.0f}"  # noqa: PLR2004
+        return f"{text.removesuffix('.0')} s"
     minutes, rest = divmod(round(seconds), _MINUTE)
     hours, minutes = divmod(minutes, _MINUTE)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
