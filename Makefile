@@ -15,7 +15,7 @@ LOWEST_PYTHON ?= $(shell PYENV_VERSION=3.10 python3.10 -c 'import sys; print(sys
 LOWEST_TESTS ?= tests --ignore-glob='*/test_meltano*.py' --ignore=tests/test_loader_duckdb.py \
 	--ignore=tests/test_warehouses.py --deselect=tests/test_batches.py::test_files_on_s3_hold_every_record
 
-.PHONY: help demo test test-lowest bench lint format types settings dist clean
+.PHONY: help demo test test-lowest bench lint pictures format types settings dist clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ bench: .venv/installed ## Measure how fast it is, which takes a quarter of an ho
 lint: .venv/installed ## Check style and formatting
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+pictures: .venv/installed ## Take README's pictures anew, which needs Chromium
+	$(BIN)/python -m tests.pictures
 
 format: .venv/installed ## Fix style and formatting
 	$(BIN)/ruff check --fix

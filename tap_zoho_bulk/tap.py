@@ -9,11 +9,8 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-<<<<<<< HEAD
-from functools import partial
-=======
 from contextlib import nullcontext
->>>>>>> 6d63553 (Tell what happens to streams, jobs and pages as events; a report and a live view draw them)
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Tap
@@ -353,12 +350,12 @@ class TapZohoBulk(Tap):
         return errors
 
 
-<<<<<<< HEAD
 def _is_module(entry: CatalogEntry) -> bool:
     """Tell whether an entry with the name of another stream is of a module all the same."""
     properties = entry.schema.to_dict().get("properties", {})
     return any(zoho_type(schema) for schema in properties.values())
-=======
+
+
 def _live_view() -> AbstractContextManager[None]:
     """Give the live view where there may be a terminal; only there its library is loaded."""
     if not sys.stderr.isatty():
@@ -366,4 +363,3 @@ def _live_view() -> AbstractContextManager[None]:
     from tap_zoho_bulk.progress import live_view  # noqa: PLC0415
 
     return live_view()
->>>>>>> 6d63553 (Tell what happens to streams, jobs and pages as events; a report and a live view draw them)

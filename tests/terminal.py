@@ -111,9 +111,9 @@ class TerminalTap:
         """Take it again."""
         self._taken.set()
 
-    def end(self) -> int:
+    def end(self, seconds: float = LONGEST_RUN_SECONDS) -> int:
         """Wait until the tap has ended; its exit code."""
-        exit_code = self._process.wait(LONGEST_RUN_SECONDS)
+        exit_code = self._process.wait(seconds)
         for reader in self._readers:
             reader.join(LONGEST_RUN_SECONDS)
         return exit_code

@@ -57,7 +57,7 @@ def main() -> None:
         sys.exit("Chromium is not installed; it draws the pictures.")
     organisation = Organisation.generate(seed=7, sizes=SIZES)
     organisation.delete("Accounts", min(organisation.truth("Accounts")))
-    server = ZohoServer(organisation, page_size=25_000, job_seconds=3, parallel_jobs=4)
+    server = ZohoServer(organisation, page_size=25_000, job_seconds=4, parallel_jobs=3)
     with server, tempfile.TemporaryDirectory() as place:
         server.faults.add(
             Fault(kind="ragged_row", module="Contacts"),
@@ -85,13 +85,13 @@ def run(server: ZohoServer, folder: Path) -> str:
     ) as tap:
         tap.wait_for(lambda lines: _is_telling("\n".join(lines)))
         picture = as_html(tap.screen)
-        tap.end()
+        tap.end(seconds=600)
     return picture
 
 
 def _is_telling(shown: str) -> bool:
     """Say whether the view shows jobs of all kinds."""
-    parts = (r"decoding \d\d%", "IN PROGRESS", "waiting", "QUEUED", "API credits$")
+    parts = (r"decoding \d\d%", "IN PROGRESS|QUEUED", "waiting", "API credits$")
     return all(re.search(part, shown, re.MULTILINE) for part in parts)
 
 
