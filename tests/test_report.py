@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typing_extensions import override
 
@@ -386,6 +386,7 @@ EVENTS = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(EVENTS, min_size=1, max_size=30))
 def test_any_events_in_any_order_make_a_page(events: list[Json]) -> None:
     html = render(Page(RunLog(BytesIO(structured(*events))), "log"))
@@ -393,6 +394,7 @@ def test_any_events_in_any_order_make_a_page(events: list[Json]) -> None:
     assert Html(html).tags <= TAGS
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=40)))
 def test_any_bytes_are_a_log_without_events(lines: Iterable[bytes]) -> None:
     log = b"\n".join(b"tap-zoho-bulk" + line for line in lines)
