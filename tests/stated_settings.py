@@ -111,8 +111,9 @@ def definition(project: Mapping[str, Any]) -> str:
     """
     (own,) = project["plugins"]["extractors"]
     shared = {name: own[name] for name in ("name", "namespace", "label", "description")}
-    run = {name: own[name] for name in ("executable", "log_parser")}
-    return _PREFACE + _yaml({**shared, "pip_url": _PIP_URL, **run, **plugin()})
+    return _PREFACE + _yaml(
+        {**shared, "pip_url": _PIP_URL, "executable": own["executable"], **plugin()}
+    )
 
 
 def stated() -> dict[Path, str]:
