@@ -100,7 +100,7 @@ class Chunk:
     # What makes a chunk
 
     @staticmethod
-    def pack(cells: Sequence[str]) -> Sequence[str]:
+    def pack(cells: Sequence[str]) -> Any:
         """Keep a column's cells until there are enough rows for a chunk.
 
         Args:
@@ -109,7 +109,7 @@ class Chunk:
         return cells
 
     @staticmethod
-    def joined(portions: Sequence[Sequence[str]]) -> Sequence[str]:
+    def joined(portions: Sequence[Any]) -> Any:
         """Make one column of what was kept.
 
         Args:
@@ -176,7 +176,7 @@ class Decoder:
             PageDamagedError: When the page turns out not to be whole; records may have been given.
         """
         pack = self._chunk_type.pack
-        portions: list[list[Sequence[str]]] = []
+        portions: list[list[Any]] = []
         start = 0
         for end, cells in self._cells(page):
             portions.append(list(map(pack, cells)))
@@ -239,7 +239,7 @@ class Decoder:
                 if any(map(_search_not_utf8, cells[place])):
                     cells[place] = self._valid(page, name, ids, cells[place], _utf8)
 
-    def _converted(self, page: Page, portions: list[list[Sequence[str]]]) -> Chunk:
+    def _converted(self, page: Page, portions: list[list[Any]]) -> Chunk:
         """Turn cells into values, column by column."""
         chunk_type = self._chunk_type
         columns = map(chunk_type.joined, zip(*portions, strict=True))
@@ -251,7 +251,7 @@ class Decoder:
                 values[name] = convert(cells)
             except ValueError:
                 valid = self._valid(page, name, ids, cells, self._readers[name])
-                values[name] = convert(chunk_type.pack(valid))
+                values[name] = convert(chunk_type.joined([chunk_type.pack(valid)]))
         return chunk_type(values)
 
     def _valid(
