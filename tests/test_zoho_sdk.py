@@ -17,6 +17,7 @@ import pytest
 
 from tests.singer import ROOT
 from tests.zoho_server import BulkWriteJob, CustomView, Organisation, ZohoServer
+from tests.zoho_server.oauth import DEFAULT_SCOPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -120,7 +121,8 @@ def server(organisation: Organisation) -> Iterator[ZohoServer]:
         if request.method == "GET" and request.path.startswith("/crm/bulk/"):
             organisation.advance(timedelta(seconds=1))
 
-    with ZohoServer(organisation, page_size=PAGE_SIZE, job_seconds=2) as made:
+    scopes = DEFAULT_SCOPES | {"ZohoCRM.bulk.CREATE"}  # for the results of bulk writes
+    with ZohoServer(organisation, page_size=PAGE_SIZE, job_seconds=2, scopes=scopes) as made:
         # Time passes while somebody looks at a job, and only then.
         made.on_response = pass_time
         yield made

@@ -99,7 +99,8 @@ def profiles(new_id: Callable[[], str]) -> list[dict[str, Any]]:
             "default": False,
             "category": custom,
             "_default_view": {"name": "Home", "id": "554023000000000001", "type": "home"},
-            "_delete": custom,
+            # A boolean in Zoho's OpenAPI file, but Zoho's SDK fails on any but an object.
+            "_delete": {"permanent": custom},
             # Zoho tells of those that came with it neither who made them nor when.
             "created_time": "2023-05-01T08:00:00-07:00" if custom else None,
             "modified_time": "2023-06-01T08:00:00-07:00" if custom else None,
