@@ -59,9 +59,10 @@ class BatchFiles:
         self._ending, self._write = known
         self._format = encoding.format
         self._schema = schema
-        self._size = config.batch_size
-        if not isinstance(self._size, (int, Decimal)) or self._size < 1 or self._size % 1:
+        size = config.batch_size
+        if not isinstance(size, (int, Decimal)) or size < 1 or size % 1:
             raise BatchConfigError("`batch_config.batch_size` must be a whole number from 1 on.")
+        self.size = int(size)  # the most records of a file
         self._prefix = f"{storage.prefix or ''}tap-zoho-bulk--{stream}-"
         try:
             self._root = UPath(storage.root, **storage.params).resolve()
@@ -93,7 +94,7 @@ class BatchFiles:
         Raises:
             InvalidValueError: When a value does not fit the format.
         """
-        for _, parts in groupby(_by_file(chunks, self._size), key=itemgetter(0)):
+        for _, parts in groupby(_by_file(chunks, self.size), key=itemgetter(0)):
             path = self._root / f"{self._prefix}{uuid4()}.{self._ending}"
             with self._new_file(path) as file:
                 self._write(file, (chunk for _, chunk in parts), self._schema)
@@ -113,7 +114,7 @@ def _by_file(chunks: Iterator[Chunk], size: int) -> Iterator[tuple[int, Chunk]]:
     for chunk in chunks:
         start = 0
         while start < len(chunk):
-            number, taken = divmod(count, int(size))
+            number, taken = divmod(count, size)
             part = chunk.part(start, start + size - taken)
             yield number, part
             start += len(part)

@@ -140,6 +140,11 @@ def _type_of(schema: Mapping[str, Any]) -> pa.DataType:
     if "string" in types:
         formats = {"date": pa.date32(), "date-time": pa.timestamp("us", "UTC")}
         return formats.get(schema.get("format", ""), pa.string())
+    if "object" in types:
+        properties = schema.get("properties")
+        if not properties:
+            return pa.map_(_TEXT, _TEXT)
+        return pa.struct([_field(*each) for each in properties.items()])
     simple = {
         "integer": pa.int64(),
         "number": pa.decimal128(_NUMBER_DIGITS, _NUMBER_SCALE),
@@ -175,6 +180,8 @@ def _array_of(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
         return values
     if pa.types.is_temporal(kind):
         return pa.array(values, pa.string()).cast(kind)
+    if pa.types.is_map(kind):
+        values = [value if value is None else list(value.items()) for value in values]
     if pa.types.is_decimal(kind):
         # Arrow refuses more digits than its own, zeros at the end too.
         values = [

@@ -102,7 +102,7 @@ class ParentNames:
             Such as `Account_Name.Account_Name`; None for a field that is no lookup, and where
             nothing tells the parent's name field.
         """
-        data_type = lookup.get("data_type")
+        data_type = str(lookup.get("data_type"))
         if data_type in _USER_LOOKUPS:
             return f"{lookup['api_name']}.{_USER_NAME}"
         parent = parent_module(lookup) if data_type in LOOKUPS else None

@@ -10,26 +10,39 @@ import time
 from abc import abstractmethod
 from contextlib import contextmanager
 from datetime import timezone
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Stream
+from singer_sdk.helpers._batch import BatchConfig
 from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from typing_extensions import override
 
-from tap_zoho_bulk.exceptions import SignInError, StoppedError, UnreadableStreamError
+from tap_zoho_bulk.batches import BatchFiles
+from tap_zoho_bulk.bulk_read.page import PAGE_RECORDS
+from tap_zoho_bulk.bulk_read.rows import Chunk
+from tap_zoho_bulk.exceptions import (
+    BatchConfigError,
+    SignInError,
+    StoppedError,
+    UnreadableStreamError,
+)
 from tap_zoho_bulk.settings import parse_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
-    from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig, SDKBatchMessage
+    from singer_sdk.helpers._batch import BaseBatchFileEncoding, SDKBatchMessage
     from singer_sdk.helpers.types import Context
 
     from tap_zoho_bulk.tap import TapZohoBulk
 
 VERSION = "version"
 """Where a full table's state keeps its last version, so that the next one is greater."""
+
+_CHUNK_RECORDS = 500
 
 
 class ZohoStream(Stream):
@@ -94,6 +107,57 @@ class ZohoStream(Stream):
                 "it out to read everything."
             ) from error
 
+    # BATCH
+
+    def is_plain(self) -> bool:
+        """Say whether records go out as they are: no map, no flattening, no limit on them."""
+        return (
+            self.ABORT_AT_RECORD_COUNT is None
+            and len(self.stream_maps) == 1
+            and type(self.stream_maps[0]) is SameRecordTransform
+            and self.stream_maps[0].stream_alias == self.name
+            and not self.stream_maps[0].flattening_enabled
+        )
+
+    def batch_files(self, batch_config: BatchConfig) -> BatchFiles:
+        """Give what writes the stream's files.
+
+        Args:
+            batch_config: As the SDK has it.
+
+        Raises:
+            BatchConfigError: When such files cannot be written.
+        """
+        if not self.is_plain():
+            raise BatchConfigError(
+                f"{self.name}: BATCH files hold records as they come from Zoho. Take "
+                "`batch_config` out of the settings, or stream maps and flattening."
+            )
+        return BatchFiles(self.name, self.effective_schema, batch_config)
+
+    @override
+    def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
+        """Let a file hold a page, unless `batch_size` tells otherwise."""
+        settings = config.get("batch_config")
+        return BatchConfig.from_dict({"batch_size": PAGE_RECORDS, **settings}) if settings else None
+
+    @override
+    def get_batches(
+        self, batch_config: BatchConfig, context: Context | None = None
+    ) -> Iterable[tuple[BaseBatchFileEncoding, list[str]]]:
+        files = self.batch_files(batch_config)
+        names = [
+            name
+            for name in self.effective_schema["properties"]
+            if self.mask["properties", name] or name in self.primary_keys
+        ]
+        records = iter(self._sync_records(context, write_messages=False))
+        for record in records:
+            # One file at a time: the STATE after it must not know of records that are not in it.
+            of_file = chain([record], islice(records, files.size - 1))
+            for manifest in files.write(_chunks(of_file, names)):
+                yield batch_config.encoding, manifest
+
     @override
     def _write_starting_replication_value(self, context: Context | None) -> None:
         """Leave the SDK's starting marker out of STATE."""
@@ -107,6 +171,11 @@ class ZohoStream(Stream):
     @override
     def get_replication_key_signpost(self, context: Context | None = None) -> None:
         """Give none: the local clock says nothing about Zoho's."""
+
+
+def _chunks(records: Iterator[dict[str, Any]], names: Sequence[str]) -> Iterator[Chunk]:
+    while taken := list(islice(records, _CHUNK_RECORDS)):
+        yield Chunk({name: [record.get(name) for record in taken] for name in names})
 
 
 class VersionedStream(ZohoStream):

@@ -10,19 +10,15 @@ from abc import abstractmethod
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from singer_sdk.helpers._batch import BatchConfig
-from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
+from singer_sdk.mapper import RemoveRecordTransform
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from typing_extensions import override
 
-from tap_zoho_bulk.batches import BatchFiles
 from tap_zoho_bulk.bulk_read.chain import Position
 from tap_zoho_bulk.bulk_read.news import DecodingNews
-from tap_zoho_bulk.bulk_read.page import PAGE_RECORDS
 from tap_zoho_bulk.bulk_read.rows import Chunk
 from tap_zoho_bulk.custom_views import find_custom_view
 from tap_zoho_bulk.exceptions import (
-    BatchConfigError,
     CreditLimitReachedError,
     InvalidValueError,
     PageDamagedError,
@@ -33,9 +29,9 @@ from tap_zoho_bulk.messages import ChunkWriter
 from tap_zoho_bulk.streams.base import VERSION, VersionedStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
-    from singer_sdk.helpers._batch import BaseBatchFileEncoding
+    from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context
 
     from tap_zoho_bulk.bulk_read.chain import Chain, ChainPage
@@ -191,7 +187,7 @@ class BulkReadStream(VersionedStream):
             self.logger.info("Stream maps remove all of its records, so none are read.")
             return
         writer = self._tap.message_writer
-        if not (write_messages and self._is_plain() and isinstance(writer, ChunkWriter)):
+        if not (write_messages and self.is_plain() and isinstance(writer, ChunkWriter)):
             yield from super()._sync_records(context, write_messages=write_messages)
             return
         with self.get_record_counter() as counter, self.get_sync_timer():
@@ -199,16 +195,6 @@ class BulkReadStream(VersionedStream):
                 writer.write_chunk(self.name, chunk, self._stream_version)
                 counter.increment(len(chunk))
         self._write_state_message()
-
-    def _is_plain(self) -> bool:
-        """Say whether records go out as they are: no map, no flattening, no limit on them."""
-        return (
-            self.ABORT_AT_RECORD_COUNT is None
-            and len(self.stream_maps) == 1
-            and type(self.stream_maps[0]) is SameRecordTransform
-            and self.stream_maps[0].stream_alias == self.name
-            and not self.stream_maps[0].flattening_enabled
-        )
 
     @override
     def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
@@ -218,20 +204,9 @@ class BulkReadStream(VersionedStream):
     def get_batches(
         self, batch_config: BatchConfig, context: Context | None = None
     ) -> Iterable[tuple[BaseBatchFileEncoding, list[str]]]:
-        if not self._is_plain():
-            raise BatchConfigError(
-                f"{self.name}: BATCH files hold records as they come from Zoho. Take "
-                "`batch_config` out of the settings, or stream maps and flattening."
-            )
-        files = BatchFiles(self.name, self.effective_schema, batch_config)
+        files = self.batch_files(batch_config)
         self.chunk_type = files.chunk_type
         return ((batch_config.encoding, manifest) for manifest in self._read(files.write))
-
-    @override
-    def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
-        """Let a file hold a page, unless `batch_size` tells otherwise."""
-        settings = config.get("batch_config")
-        return BatchConfig.from_dict({"batch_size": PAGE_RECORDS, **settings}) if settings else None
 
     def _read(self, emit: Callable[[Iterator[Chunk]], Iterator[T]]) -> Iterator[T]:
         """Emit all pages; forget how to go on where that would meet the same trouble again."""
