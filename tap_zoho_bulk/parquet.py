@@ -258,7 +258,7 @@ def _read(cells: pa.StringArray, kind: pa.DataType, separator: str | None) -> pa
     if (
         data.translate(None, form.characters)
         or (pc.max(lengths).as_py() or 0) > form.longest
-        or (form.same_length and len(data) != filled.true_count * form.longest)
+        or (form.same_length and len(data) != (len(texts) - texts.null_count) * form.longest)
         or any(each in data for each in form.without)
     ):
         return None
