@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import gc
+import io
+import json
 import logging
 import os
 import sys
+from typing import IO, TYPE_CHECKING, cast
 
+import click
 from singer_sdk.exceptions import ConfigValidationError
 
 from tap_zoho_bulk.exceptions import StoppedError, TapZohoBulkError, TargetGoneError
 from tap_zoho_bulk.tap import TapZohoBulk
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 logger = logging.getLogger(TapZohoBulk.name)
+
+_TEST_HELP = (
+    "Sign in, name the organisation and count the modules, without a job. "
+    "--test=schema prints the streams' schemas instead."
+)
 
 
 def main() -> None:
@@ -27,7 +39,7 @@ def main() -> None:
     gc.freeze()
     gc.set_threshold(100_000)
     try:
-        TapZohoBulk.cli()
+        _command()()
     except ConfigValidationError as invalid:  # The SDK tells of it, but not in `--test`.
         for problem in invalid.errors:
             logger.error("Config validation error: %s", problem)  # noqa: TRY400
@@ -43,6 +55,51 @@ def main() -> None:
         logger.error(str(error))  # noqa: TRY400 - the message is for people; see below for more
         logger.debug("Where it came from:", exc_info=True)
         sys.exit(1)
+
+
+def _command() -> click.Command:
+    """Give the SDK's command, which tells people of faults in its files and what `--test` does."""
+    command: click.Command = TapZohoBulk.cli
+    options = {option.name: option for option in command.params if isinstance(option, click.Option)}
+    options["test"].help = _TEST_HELP
+    options["config"].callback = _config
+    options["catalog"].callback = options["state"].callback = _singer_file
+    return command
+
+
+def _config(context: click.Context, option: click.Parameter, paths: Sequence[str]) -> object:
+    merged = TapZohoBulk.cb_config(context, cast("click.Option", option), ())
+    for path in paths:
+        try:
+            read = TapZohoBulk.cb_config(context, cast("click.Option", option), (path,))
+        except OSError as fault:  # It names the file.
+            raise click.BadParameter(str(fault), context, option) from fault
+        except (TypeError, ValueError) as fault:
+            message = f"{path} holds no JSON object: {fault}"
+            raise click.BadParameter(message, context, option) from fault
+        merged.config |= read.config
+        merged.parse_env |= read.parse_env
+    return merged
+
+
+def _singer_file(
+    context: click.Context, option: click.Parameter, file: IO[str] | None
+) -> IO[str] | None:
+    if file is None:
+        return None
+    try:
+        text = file.read()
+        content = json.loads(text)
+    except ValueError as fault:
+        message = f"{file.name} holds no JSON object: {fault}"
+        raise click.BadParameter(message, context, option) from fault
+    if not isinstance(content, dict):
+        message = f"{file.name} holds no JSON object."
+        raise click.BadParameter(message, context, option)
+    if content.get("type") == "STATE":  # The SDK would find no bookmark, and read everything anew.
+        message = f"{file.name} holds a STATE message; what is asked for is the message's `value`."
+        raise click.BadParameter(message, context, option)
+    return io.StringIO(text)
 
 
 if __name__ == "__main__":

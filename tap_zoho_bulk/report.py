@@ -307,7 +307,9 @@ def _parser() -> argparse.ArgumentParser:
         "-o", "--output", default="-", metavar="FILE", help="the page; default: standard output"
     )
     parser.add_argument("--run", help="name of the run; default: the one that began last")
-    parser.add_argument("--version", action="version", version=version("tap-zoho-bulk"))
+    parser.add_argument(
+        "--version", action="version", version=f"%(prog)s {version('tap-zoho-bulk')}"
+    )
     return parser
 
 

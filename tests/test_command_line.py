@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import sysconfig
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,11 +28,16 @@ def server(serve: Serve) -> ZohoServer:
     return serve(Organisation.generate())
 
 
-def test_version(tap: TapCommand) -> None:
-    exit_code, stdout, _ = tap.start(None, "--version").end()
+@pytest.mark.parametrize(
+    "command", ["tap-zoho-bulk", "tap-zoho-bulk-login", "tap-zoho-bulk-report"]
+)
+def test_each_command_tells_its_name_and_version(command: str) -> None:
+    script = Path(sysconfig.get_path("scripts")) / command
 
-    assert exit_code == 0
-    assert f"tap-zoho-bulk v{version('tap-zoho-bulk')}" in stdout
+    done = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)
+
+    assert command in done.stdout
+    assert version("tap-zoho-bulk") in done.stdout
 
 
 def test_about_describes_every_setting_and_keeps_secrets_marked(tap: TapCommand) -> None:
@@ -96,7 +104,17 @@ def test_a_catalog_that_was_discovered_is_taken_as_it_is(
     assert run.by_id("Tasks") == server.organisation.truth("Tasks")
     schema = run.schemas["Tasks"]["schema"]
     discovered = next(each for each in catalog["streams"] if each["tap_stream_id"] == "Tasks")
-    assert schema["properties"] == discovered["schema"]["properties"]
+    selected = {
+        each["breadcrumb"][-1]
+        for each in discovered["metadata"]
+        if each["breadcrumb"] and each["metadata"].get("selected-by-default") is not False
+    }
+    assert schema["properties"] == {
+        name: property_
+        for name, property_ in discovered["schema"]["properties"].items()
+        if name in selected
+    }
+    assert set(discovered["schema"]["properties"]) - selected >= {"Owner__last_name"}
 
 
 def test_a_server_that_is_not_there_is_told_in_one_line(tap: TapCommand) -> None:
@@ -116,6 +134,70 @@ def test_a_server_that_is_not_there_is_told_in_one_line(tap: TapCommand) -> None
     assert "Traceback" not in run.stderr
     assert "s3cret" not in run.stderr
     assert "r3fresh" not in run.stderr
+
+
+@pytest.mark.parametrize("option", ["--config", "--catalog", "--state"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "No such file|was not found"),
+        ("", "holds no JSON object"),
+        ('{"client_secret": "s3cret", bad', "holds no JSON object"),
+        ("[1]", "holds no JSON object"),
+    ],
+    ids=["not there", "empty", "no JSON", "no object"],
+)
+def test_a_file_that_cannot_be_read_is_told_without_a_traceback(
+    tap: TapCommand, tmp_path: Path, option: str, content: str | None, said: str
+) -> None:
+    file = tmp_path / "file.json"
+    if content is not None:
+        file.write_text(content, encoding="utf-8")
+
+    run = tap.start(None, option, str(file)).finish()
+
+    assert run.exit_code == 2
+    assert f"'{option}'" in run.stderr
+    assert str(file) in run.stderr
+    assert re.search(said, run.stderr)
+    assert "Traceback" not in run.stderr
+    assert "s3cret" not in run.stderr
+
+
+def test_a_state_message_in_place_of_a_state_is_refused(
+    tap: TapCommand, server: ZohoServer
+) -> None:
+    run = tap.run(server, state={"type": "STATE", "value": {"bookmarks": {}}})
+
+    assert run.exit_code == 2
+    assert "holds a STATE message" in run.stderr
+
+
+def test_help_says_what_the_connection_test_does(tap: TapCommand) -> None:
+    exit_code, stdout, _ = tap.start(None, "--help").end()
+
+    assert exit_code == 0
+    assert "count the modules, without a job" in " ".join(stdout.split())
+
+
+def test_later_config_files_and_the_environment_add_to_earlier_ones(
+    tap: TapCommand, server: ZohoServer
+) -> None:
+    config = server.tap_config()
+    files = [
+        tap.write({**config, "client_id": "1000.OLD", "client_secret": "0ld"}),
+        tap.write({"client_id": config["client_id"]}),
+        "ENV",
+    ]
+
+    run = tap.start(
+        None,
+        *(part for file in files for part in ("--config", file)),
+        "--test",
+        environment={"TAP_ZOHO_BULK_CLIENT_SECRET": config["client_secret"]},
+    ).finish()
+
+    assert run.exit_code == 0, run.stderr
 
 
 def test_a_target_that_goes_away_ends_the_tap_without_a_traceback(
