@@ -8,7 +8,7 @@ import pytest
 
 from tests.singer import select
 from tests.test_batches import ENCODINGS, config, files_of
-from tests.zoho_server import BulkWriteJob, Organisation
+from tests.zoho_server import BulkWriteJob, Fault, Organisation
 from tests.zoho_server.oauth import DEFAULT_SCOPES
 
 if TYPE_CHECKING:
@@ -108,6 +108,50 @@ def test_state_knows_only_of_what_is_in_files(
                 assert written[module] == set(organisation.module(module).deleted)
                 reached.add(module)
     assert reached == {"Leads", "Deals"}
+
+
+def test_a_run_that_ends_before_a_file_is_whole_has_not_moved_past_its_records(
+    tap: TapCommand, serve: Serve, organisation: Organisation, tmp_path: Path
+) -> None:
+    server = serve(organisation)
+    catalog = select(tap.discover(server), dict.fromkeys(["Leads", "Deals", "deleted_records"]))
+    denied = {"status": "error", "code": "NO_PERMISSION", "message": "denied", "details": {}}
+    server.faults.add(Fault(path="/deleted$", skip=1, times=None, status=403, body=denied))
+
+    run = tap.run(server, catalog=catalog, batch_config=config(tmp_path), on_stream_error="abort")
+    server.faults.clear()
+    rest = tap.sync(server, catalog=catalog, batch_config=config(tmp_path), state=run.state)
+
+    assert run.exit_code == 1
+    assert not run.of_type("BATCH", "deleted_records")
+    assert bookmarked(run.state) == []
+    ids = {row["id"] for file in files_of(rest, "deleted_records") for row in file}
+    assert ids == {*organisation.module("Leads").deleted, *organisation.module("Deals").deleted}
+
+
+def test_a_file_that_cannot_be_written_fails_its_stream_only(
+    tap: TapCommand, serve: Serve, organisation: Organisation, tmp_path: Path
+) -> None:
+    server = serve(organisation)
+    names = ["users", "roles", "Leads", "deleted_records"]
+    catalog = select(tap.discover(server), dict.fromkeys(names))
+    user = {"id": "1", "offset": 1 << 70}  # It does not fit Parquet's integers.
+    server.faults.add(Fault(path="/users$", times=None, status=200, body={"users": [user]}))
+
+    run = tap.run(
+        server,
+        catalog=catalog,
+        batch_config=config(tmp_path, "parquet"),
+        emit_activate_version_messages=True,
+    )
+
+    assert run.exit_code == 1
+    assert not run.of_type("BATCH", "users")
+    assert not run.of_type("ACTIVATE_VERSION", "users")
+    for stream in ("roles", "Leads", "deleted_records"):
+        assert run.of_type("BATCH", stream)
+    assert "users failed" in run.stderr
+    assert "`offset`" in run.stderr
 
 
 def bookmarked(state: Json) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from contextlib import contextmanager
+from copy import deepcopy
 from datetime import timezone
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
@@ -152,11 +153,27 @@ class ZohoStream(Stream):
             if self.mask["properties", name] or name in self.primary_keys
         ]
         records = iter(self._sync_records(context, write_messages=False))
-        for record in records:
-            # One file at a time: the STATE after it must not know of records that are not in it.
-            of_file = chain([record], islice(records, files.size - 1))
-            for manifest in files.write(_chunks(of_file, names)):
-                yield batch_config.encoding, manifest
+        with self.failing_alone():
+            for record in records:
+                # One file at a time: the STATE after it knows of no record that is not in it.
+                of_file = chain([record], islice(records, files.size - 1))
+                with self._moving_when_whole():
+                    for manifest in files.write(_chunks(of_file, names)):
+                        yield batch_config.encoding, manifest
+
+    @contextmanager
+    def _moving_when_whole(self) -> Iterator[None]:
+        """Put the stream's state back if what is inside, such as a file, does not become whole.
+
+        Bookmarks move as records are read, and a run that ends writes STATE once more.
+        """
+        before = deepcopy(self.stream_state)
+        try:
+            yield
+        except BaseException:
+            self.stream_state.clear()
+            self.stream_state.update(before)
+            raise
 
     @override
     def _write_starting_replication_value(self, context: Context | None) -> None:
@@ -267,6 +284,6 @@ class FullTableStream(VersionedStream):
         self._finish()
 
     def _finish(self) -> None:
-        if self._is_whole:
+        if self._is_whole and self.name not in self.zoho_tap.summary.failures:
             self._activate_version()
             self._tap.state_writer.write_state(self.tap_state)  # It writes only what has changed.
