@@ -174,6 +174,30 @@ def test_nothing_is_skipped_that_is_to_be_refreshed(
     assert due.by_id("Deals") == organisation.truth("Deals")
 
 
+def test_nothing_is_skipped_that_is_read_from_start_date_on_anyway(
+    tap: TapCommand, serve: Serve, organisation: Organisation
+) -> None:
+    """As in a quiet module, all of whose changes since `start_date` are within the lookback."""
+    server = serve(organisation)
+    changed = [record["Modified_Time"] for record in organisation.truth("Deals").values()]
+    start = datetime.fromisoformat(max(changed)) - timedelta(days=1)
+    options = {
+        **WEEK,
+        "skip_unchanged": True,
+        "start_date": start.isoformat(),
+        "lookback_seconds": 2 * 86400,
+    }
+    first = tap.sync(server, **options)
+
+    early = tap.sync(server, **options, state=days_ago(first.state, 6))
+    due = tap.sync(server, **options, state=days_ago(first.state, 8))
+
+    assert first.records("Deals")
+    assert not early.records("Deals")
+    assert due.by_id("Deals") == first.by_id("Deals")
+    assert due.bookmark("Deals")["read_whole"] >= first.bookmark("Deals")["read_whole"]
+
+
 def test_the_first_sync_is_a_refresh(
     tap: TapCommand, serve: Serve, organisation: Organisation
 ) -> None:

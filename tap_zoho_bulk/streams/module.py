@@ -219,16 +219,11 @@ class ModuleStream(BulkReadStream):
         It reads all fields: a job brings as many records with few fields as with all, and targets
         set to null what a record lacks.
         """
-        if settings.refresh_formulas_days is None or _is_whole(query, settings):
+        if _is_whole(query, settings):
             return query
-        fields = self._untouching(query.fields)
+        fields = self._due(query, settings)
         if not fields:
             return query
-        last = utc_or_none(self.stream_state.get(READ_WHOLE))
-        if last is not None:
-            age = datetime.now(timezone.utc) - parse_instant(last)
-            if age < timedelta(days=settings.refresh_formulas_days):
-                return query
         progress = self.stream_state.get(PROGRESS)
         if isinstance(progress, dict) and progress.get("query") == query.fingerprint:
             return query  # What was begun is paid for; the next run refreshes.
@@ -236,9 +231,20 @@ class ModuleStream(BulkReadStream):
             "Reading all records, as %s change without touching `%s`, and were last read whole %s.",
             ", ".join(f"`{name}`" for name in fields),
             query.replication_key,
-            last or "nobody knows when",
+            utc_or_none(self.stream_state.get(READ_WHOLE)) or "nobody knows when",
         )
         return replace(query, since=settings.start_date)
+
+    def _due(self, query: BulkReadQuery, settings: Settings) -> list[str]:
+        """Name the fields for whose sake it is time to read all records."""
+        if settings.refresh_formulas_days is None:
+            return []
+        last = utc_or_none(self.stream_state.get(READ_WHOLE))
+        if last is not None:
+            age = datetime.now(timezone.utc) - parse_instant(last)
+            if age < timedelta(days=settings.refresh_formulas_days):
+                return []
+        return self._untouching(query.fields)
 
     def _untouching(self, fields: Iterable[str]) -> list[str]:
         """Name the fields that Zoho changes without touching the record."""
@@ -264,6 +270,7 @@ class ModuleStream(BulkReadStream):
             not settings.skip_unchanged
             or bookmark is None
             or query.since != self._since(settings)  # All is to be read again.
+            or (_is_whole(query, settings) and self._due(query, settings))  # So it is here.
             or not isinstance(read, dict)
             or read.get("to") != bookmark  # Somebody has moved the bookmark.
         ):
