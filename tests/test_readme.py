@@ -78,3 +78,20 @@ def test_every_scope_that_the_tap_names_is_listed() -> None:
     }
 
     assert named == {scope.name for scope in SCOPES}
+
+
+def test_contributing_names_each_file_of_the_tap_once() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    trail = text.partition("## The trail of a record")[2].partition("\nWhere a change belongs")[0]
+    rows = re.findall(r"^\| (`.*?) \|", trail, re.MULTILINE)
+    named = [name for row in rows for name in row.split("`")[1::2]]
+    named += re.findall(r"^[ │├─]*([\w/]+\.py) ", trail, re.MULTILINE)
+    package = ROOT / "tap_zoho_bulk"
+    files = {
+        file.relative_to(package).as_posix()
+        for pattern in ("*.py", "*.html")
+        for file in package.rglob(pattern)
+        if file.name != "__init__.py"
+    }
+
+    assert sorted(named) == sorted(files)
