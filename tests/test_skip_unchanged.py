@@ -152,6 +152,31 @@ def test_what_is_to_be_read_anyway_is_not_looked_at(
     assert not server.requests_matching("GET", LOOK)
 
 
+def test_other_criteria_are_no_reason_to_skip(
+    tap: TapCommand, serve: Serve, organisation: Organisation
+) -> None:
+    """Records behind the bookmark that the criteria left out before are new to the target."""
+    server = serve(organisation)
+    deals = sorted(organisation.truth("Deals").values(), key=lambda deal: deal["Modified_Time"])
+    of_old, of_new = (
+        {"module_options": {"Deals": {"criteria": only(deal)}}} for deal in deals[-2:]
+    )
+    options: dict[str, Any] = {"modules": ["Deals"], "skip_unchanged": True}
+    first = tap.sync(server, **options, **of_old)
+    organisation.advance(HOUR)
+
+    same = tap.sync(server, **options, **of_old, state=first.state)
+    other = tap.sync(server, **options, **of_new, state=same.state)
+
+    assert set(first.by_id("Deals")) == {deals[-2]["id"]}
+    assert not same.records("Deals")
+    assert set(other.by_id("Deals")) == {deals[-1]["id"]}
+
+
+def only(deal: dict[str, Any]) -> dict[str, Any]:
+    return {"field": {"api_name": "id"}, "comparator": "equal", "value": deal["id"]}
+
+
 def test_a_sync_that_stopped_goes_on_without_a_look(
     tap: TapCommand, serve: Serve, organisation: Organisation
 ) -> None:

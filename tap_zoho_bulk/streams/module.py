@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.tap import TapZohoBulk
 
 READ = "read"
-"""Where state keeps when the last chain that was read began, and the bookmark that it led to."""
+"""Where state keeps which records the last chain that was read asked for, when it began, and the
+bookmark that it led to."""
 READ_WHOLE = "read_whole"
 """Where state keeps when the last chain began that read all records."""
 
@@ -273,6 +274,7 @@ class ModuleStream(BulkReadStream):
             or (_is_whole(query, settings) and self._due(query, settings))  # So it is here.
             or not isinstance(read, dict)
             or read.get("to") != bookmark  # Somebody has moved the bookmark.
+            or read.get("query") != _asked(query)  # Other records than before.
         ):
             return None
         began = utc_or_none(read.get("at"))
@@ -289,7 +291,11 @@ class ModuleStream(BulkReadStream):
         if query.replication_key is not None:
             state = self.stream_state
             if settings.skip_unchanged:
-                state[READ] = {"at": started, "to": self.bookmark(state)}
+                state[READ] = {
+                    "at": started,
+                    "to": self.bookmark(state),
+                    "query": _asked(query),
+                }
             if settings.refresh_formulas_days is not None and _is_whole(query, settings):
                 state[READ_WHOLE] = started
         if settings.verify_counts and query.since is None and query.criteria is None:
@@ -341,6 +347,11 @@ class ModuleStream(BulkReadStream):
 def _is_whole(query: BulkReadQuery, settings: Settings) -> bool:
     """Tell whether a query reads all records, and not only those behind a bookmark."""
     return query.since in {None, settings.start_date}
+
+
+def _asked(query: BulkReadQuery) -> str:
+    """Tell queries for other records apart, whatever the bookmark is."""
+    return replace(query, since=None, fields=()).fingerprint
 
 
 def _listed(names: Iterable[str]) -> str:
