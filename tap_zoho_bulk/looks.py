@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _SCOPE = "ZohoCRM.modules.ALL (or ZohoCRM.modules.{module}.READ)"
 
+_MOST_DIGITS = 18  # Python refuses to read thousands of them.
+
 logger = logging.getLogger("tap-zoho-bulk.looks")
 
 
@@ -89,7 +91,7 @@ def count_records(
         logger.warning("%s So the count is not verified.", error)
         return None
     count = str((answer or {}).get("count"))
-    if not (count.isascii() and count.isdigit()):
+    if not (count.isascii() and count.isdigit() and len(count) <= _MOST_DIGITS):
         logger.warning("Zoho's answer to a count of %s holds none, so it is not verified.", module)
         return None
     return int(count)

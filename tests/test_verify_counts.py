@@ -86,9 +86,10 @@ def test_only_a_full_sync_is_compared(
         {"status": 400, "body": {"code": "INVALID_MODULE", "message": "", "status": "error"}},
         {"status": 500},
         {"status": 200, "body": {"count": None}},
+        {"status": 200, "body": {"count": "9" * 5_000}},
         {"status": 204, "body": ""},
     ],
-    ids=["a refusal", "an outage", "no number", "no content"],
+    ids=["a refusal", "an outage", "no number", "no end of digits", "no content"],
 )
 def test_a_count_that_cannot_be_had_fails_nothing(
     tap: TapCommand, serve: Serve, organisation: Organisation, answer: dict[str, Any]

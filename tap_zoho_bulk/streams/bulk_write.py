@@ -1,7 +1,8 @@
 """The stream of bulk write results: what became of each row that somebody imported in bulk.
 
 Invariant: one job's trouble does not keep the others from being read, and the stream fails when
-the rows of a job that Zoho completed did not all come.
+the result of a job that Zoho completed cannot be read whole. Zoho does not say whether its rows
+must number `total_count`, so a difference is only told.
 
 Source: https://www.zoho.com/crm/developer/docs/api/v8/bulk-write/download-result.html
 """
