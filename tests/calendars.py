@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tap_zoho_bulk.bulk_read.events import COLUMNS, EventDecoder
+from tap_zoho_bulk.bulk_read.event_columns import COLUMNS
+from tap_zoho_bulk.bulk_read.events import EventDecoder
 from tests.pages import page_of, zipped
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from icalendar.timezone import tzp
 
-from tap_zoho_bulk.bulk_read.events import COLUMNS
+from tap_zoho_bulk.bulk_read.event_columns import COLUMNS
 from tap_zoho_bulk.exceptions import InvalidValueError
 from tests.calendars import calendar, decode, decode_one, event
 from tests.tables import any_text

@@ -14,7 +14,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from icalendar import Parameters, vDuration
-from icalendar.parser import unescape_backslash
+from icalendar.parser import split_on_unescaped_comma, unescape_backslash
 
 from tap_zoho_bulk.field_types import converter
 
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from tap_zoho_bulk.bulk_read.time_zones import TimeZones
-
-MASTER = "master"
-"""The `recurrence_id` of an event that stands for itself or for its whole series. It is part of the
-key, and there are targets that take an empty text for null."""
 
 _INTEGERS = 1 << 31
 
@@ -188,6 +184,15 @@ class Event:
         found = self.first(name)
         return unescape_backslash(found.value) or None if found else None
 
+    def texts(self, name: str) -> list[str] | None:
+        """Give the texts that a property, or several of a name, list, as they are written."""
+        return [
+            text
+            for found in self.all(name)
+            for text in split_on_unescaped_comma(found.value)
+            if text
+        ] or None
+
     def integer(self, name: str) -> int | None:
         """Give a property's whole number."""
         value = self.value(name)
@@ -253,10 +258,10 @@ class Event:
         return self.start.after("P1D") if self.start.day else self.start
 
     @property
-    def recurrence_id(self) -> str:
-        """What tells an instance of a series from the others; see `MASTER`."""
+    def recurrence_id(self) -> str | None:
+        """What tells an instance of a series from the others; None of no instance."""
         moment = self.moment("RECURRENCE-ID")
-        return moment.text if moment else MASTER
+        return moment.text if moment else None
 
 
 def _calendar_time(day: str, clock: str | None = None) -> date | datetime:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from tap_zoho_bulk.bulk_read.events import COLUMNS, KEY, EventDecoder
+from tap_zoho_bulk.bulk_read.event_columns import COLUMNS, KEY
 from tap_zoho_bulk.bulk_read.query import BulkReadQuery
 from tap_zoho_bulk.settings import ModuleOptions
 from tap_zoho_bulk.streams.bulk_read import BulkReadStream
@@ -55,6 +55,9 @@ class EventsIcsStream(BulkReadStream):
 
     @override
     def decode(self, page: ChainPage) -> Iterator[Chunk]:
+        # Its library takes as long to load as all the rest.
+        from tap_zoho_bulk.bulk_read.events import EventDecoder  # noqa: PLC0415
+
         properties = self.effective_schema["properties"]
         decoder = EventDecoder(
             [
