@@ -1,6 +1,7 @@
 """The OAuth scopes that the tap uses, and what for.
 
-Invariant: every scope that the code names is in this list. README and the login show it.
+Invariant: every scope that the code names is in this list, but for that of bulk write results: it
+allows more than to read, so only who wants that stream grants it. README and the login show it.
 
 Source: https://www.zoho.com/crm/developer/docs/api/v8/scopes.html
 """

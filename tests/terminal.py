@@ -107,6 +107,11 @@ class TerminalTap:
         """Take nothing from the tap's stdout, like a target that is busy."""
         self._taken.clear()
 
+    def sip(self) -> None:
+        """Take a piece of it, if it is paused, and pause again."""
+        self._taken.set()  # It lets the thread go once that waits for it.
+        self._taken.clear()
+
     def go_on(self) -> None:
         """Take it again."""
         self._taken.set()

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_zoho_bulk.client import download_host
+from tap_zoho_bulk.exceptions import PageDamagedError
 from tap_zoho_bulk.settings import Settings
-from tap_zoho_bulk.streams.bulk_write import errors
+from tap_zoho_bulk.streams import bulk_write
+from tap_zoho_bulk.streams.bulk_write import errors, result_rows
+from tests.pages import page_of, zipped
 from tests.singer import select
 from tests.zoho_server import BulkWriteJob, Fault, Organisation
 from tests.zoho_server.oauth import DEFAULT_SCOPES
@@ -18,7 +21,7 @@ from tests.zoho_server.oauth import DEFAULT_SCOPES
 if TYPE_CHECKING:
     from tests.conftest import Serve
     from tests.singer import Json, TapCommand, TapRun
-    from tests.zoho_server import ZohoServer
+    from tests.zoho_server import LoggedRequest, ZohoServer
 
 NAME = "bulk_write_results"
 SCOPES = DEFAULT_SCOPES | {"ZohoCRM.bulk.CREATE"}
@@ -213,13 +216,67 @@ def test_files_of_subforms_go_on_counting(
     assert (rows[4]["columns"], rows[4]["record_id"]) == ({"Quantity": "2"}, "77")
 
 
+def test_a_result_of_too_few_rows_is_told(
+    tap: TapCommand, serve: Serve, organisation: Organisation
+) -> None:
+    job_id = made(organisation)
+    server = serve(organisation, scopes=SCOPES)
+
+    def lose_a_row(request: LoggedRequest) -> None:
+        if request.path.endswith("/result"):
+            organisation.bulk_write_jobs[job_id].rows = ROWS[:2]
+
+    server.on_request = lose_a_row
+    run = sync(tap, server, job_id)
+
+    assert [row["status"] for row in run.records(NAME)] == [None, "ADDED", "UPDATED"]
+    assert f"of bulk write job {job_id} has 2 rows, but the job tells of 3." in run.stderr
+
+
+def rows_of(content: bytes) -> list[Json]:
+    with page_of(zipped(content), count=0).open_all() as files:
+        return [row for _, raw in files for row in result_rows(page_of(b"", count=0), raw)]
+
+
+HEADER = b"Name,STATUS,RECORD_ID,ERRORS\r\n"
+ROW = b"a,ADDED,1,\r\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "lacks STATUS"),
+        (b"Name,STATUS,ERRORS\r\na,ADDED,\r\n", "lacks STATUS, RECORD_ID or ERRORS"),
+        (HEADER + b"a,ADDED,1\r\n", "a row has 3 cells, the header 4"),
+        (HEADER + b'a,"ADDED', "the CSV is damaged"),
+        (HEADER + b"\xff,ADDED,1,\r\n", "the CSV is damaged"),
+        (HEADER + 3 * ROW, "more than 2 rows"),
+    ],
+)
+def test_what_is_no_result_is_damaged(
+    monkeypatch: pytest.MonkeyPatch, content: bytes, said: str
+) -> None:
+    monkeypatch.setattr(bulk_write, "PAGE_RECORDS", 2)
+
+    with pytest.raises(PageDamagedError, match=said):
+        rows_of(content)
+
+
+def test_empty_lines_and_a_byte_order_mark_are_no_data() -> None:
+    row = {"columns": {"Name": "a"}, "status": "ADDED", "record_id": "1", "errors": None}
+
+    assert rows_of(b"\xef\xbb\xbf" + HEADER + b"\r\n" + ROW + b"\r\n" + ROW) == [row, row]
+
+
 def test_a_missing_scope_names_itself(
     tap: TapCommand, serve: Serve, organisation: Organisation
 ) -> None:
-    run = sync(tap, serve(organisation), made(organisation))
+    server = serve(organisation)
+    run = sync(tap, server, made(organisation), made(organisation))
 
     assert run.exit_code == 1
     assert "whose scopes include ZohoCRM.bulk.CREATE." in run.stderr
+    assert len(server.requests_matching("GET", r"/write/\d+$")) == 1  # The next would end so, too.
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tap_zoho_bulk.settings import CONFIG_JSONSCHEMA
-from tests.singer import ROOT
+from tests.singer import FAST, ROOT
 from tests.zoho_server import Organisation
 
 if TYPE_CHECKING:
@@ -38,6 +38,21 @@ def test_each_command_tells_its_name_and_version(command: str) -> None:
 
     assert command in done.stdout
     assert version("tap-zoho-bulk") in done.stdout
+
+
+def test_what_few_syncs_need_is_not_loaded_by_the_others(
+    tap: TapCommand, server: ZohoServer
+) -> None:
+    catalog = tap.discover(server, modules=["Tasks", "Events"])
+    _, _, log = tap.start(
+        server.tap_config(**FAST, modules=["Tasks"]),
+        catalog=catalog,
+        environment={"PYTHONPROFILEIMPORTTIME": "1"},
+    ).end()
+
+    loaded = set(re.findall(r"^import time: .*\| +(\w+)$", log, re.MULTILINE))
+    assert loaded > {"requests", "singer_sdk"}
+    assert not loaded & {"boto3", "icalendar", "jinja2", "pyarrow", "rich"}
 
 
 def test_about_describes_every_setting_and_keeps_secrets_marked(tap: TapCommand) -> None:

@@ -247,14 +247,14 @@ def test_batch_files_hold_every_event(
 def _records_in(file: Path) -> list[Json]:
     if file.suffix == ".parquet":
         return [
-            {name: _as_json(name, value) for name, value in row.items()}
+            {name: _as_json(value) for name, value in row.items()}
             for row in pq.read_table(file).to_pylist()
         ]
     return [parse(line) for line in file.read_text(encoding="utf-8").split("\n")[:-1]]
 
 
-def _as_json(name: str, value: Any) -> Any:
-    return value.isoformat() if hasattr(value, "isoformat") and name else value
+def _as_json(value: Any) -> Any:
+    return value.isoformat() if hasattr(value, "isoformat") else value
 
 
 # Trouble

@@ -117,6 +117,7 @@ def test_log_lines_stand_above_the_view(
         let_go.set()
         assert tap.end() == 0
 
+    assert sum("completed with" in line for line in lines) == len(MODULES)
     told = max(number for number, line in enumerate(lines) if "| INFO" in line)
     head = next(number for number, line in enumerate(lines) if "streams done" in line)
     assert told < head
@@ -128,7 +129,14 @@ def test_the_view_counts_records_while_a_page_goes_out(start: Start, serve: Serv
 
     with start(serve(organisation)) as tap:
         tap.pause()
-        tap.wait_for(lambda lines: bool(re.search(r"Calls +1 +decoding \d+%", "\n".join(lines))))
+        # The only page is not yet out, and some of its records count.
+        going = re.compile(r"Calls +1 +decoding \d+% +[\d:]+ +[1-9][\d,]* ").search
+
+        def is_going(lines: list[str]) -> bool:
+            tap.sip()
+            return bool(going("\n".join(lines)))
+
+        tap.wait_for(is_going)
         tap.go_on()
         assert tap.end() == 0
         assert len(TapRun.of(0, tap.stdout.decode(), "").records("Calls")) == many

@@ -193,7 +193,7 @@ class BulkWriteResultsStream(FullTableStream):
             with page.open_all() as entries:
                 for name, raw in entries:
                     file = _file_of(name, files)
-                    for cells in _cells(page, raw):
+                    for cells in result_rows(page, raw):
                         number += 1
                         yield _row(job, file, row_number=number, **cells)
         finally:
@@ -215,8 +215,12 @@ def _row(
     return {**empty, **job, **file, "row_number": row_number, **cells}
 
 
-def _cells(page: Page, raw: CsvBytes) -> Iterator[dict[str, Any]]:
+def result_rows(page: Page, raw: CsvBytes) -> Iterator[dict[str, Any]]:
     """Read a CSV: the mapped columns, then Zoho's own three.
+
+    Args:
+        page: As downloaded; for messages.
+        raw: The bytes of one of its files.
 
     Raises:
         PageDamagedError: When it is not of that form.
@@ -230,7 +234,8 @@ def _cells(page: Page, raw: CsvBytes) -> Iterator[dict[str, Any]]:
         if own.keys() != set(_OWN_COLUMNS.values()):
             raise PageDamagedError(f"{page}: the CSV lacks STATUS, RECORD_ID or ERRORS.")
         mapped = [place for place in range(len(header)) if place not in own.values()]
-        for number, row in enumerate(chain.from_iterable(iter(lambda: take_rows(rows, raw), []))):
+        portions = iter(lambda: take_rows(rows, raw), [])
+        for number, row in enumerate(chain.from_iterable(portions), 1):
             if number > PAGE_RECORDS:
                 raise PageDamagedError(f"{page}: the CSV has more than {PAGE_RECORDS} rows.")
             if not row:
