@@ -59,10 +59,13 @@ def organisation() -> Organisation:
 
 
 def held_back(server: ZohoServer, path: str) -> threading.Event:
-    """Hold back answers to requests like this until the event is set."""
+    """Hold back answers to requests like this, too, until the event is set."""
     let_go = threading.Event()
+    before = server.on_request
 
     def hold(request: LoggedRequest) -> None:
+        if before is not None:
+            before(request)
         if re.search(path, request.path):
             let_go.wait(30)
 
@@ -109,12 +112,14 @@ def test_log_lines_stand_above_the_view(
     start: Start, serve: Serve, organisation: Organisation
 ) -> None:
     server = serve(organisation)
-    let_go = held_back(server, r"/read/\d+/result$")
+    looks, results = held_back(server, r"/read/\d+$"), held_back(server, r"/read/\d+/result$")
 
     with start(server, size=(160, 40)) as tap:
+        tap.wait_for(shows("Deals", "1", "created"))
+        looks.set()  # What is logged from here on comes where the view is.
         tap.wait_for(lambda lines: sum("completed with" in line for line in lines) == len(MODULES))
         lines = tap.wait_for(shows("Deals", "1", "waiting"))
-        let_go.set()
+        results.set()
         assert tap.end() == 0
 
     assert sum("completed with" in line for line in lines) == len(MODULES)
