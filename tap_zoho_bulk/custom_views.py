@@ -85,7 +85,7 @@ def _views(
         yield from new
         seen.update(view["id"] for view in new)
         info = (answer or {}).get("info")
-        if not new or not isinstance(info, dict) or info.get("more_records") is not True:
+        if not new or not isinstance(info, dict) or not info.get("more_records"):
             return
 
 

@@ -174,6 +174,6 @@ class MetadataStream(FullTableStream):
         if answer is None:
             return [], False
         info = answer.get("info")
-        more = source.paged and isinstance(info, dict) and info.get("more_records") is True
+        more = source.paged and isinstance(info, dict) and bool(info.get("more_records"))
         rows = answer[source.name]
         return rows, more and bool(rows)
