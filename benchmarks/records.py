@@ -107,3 +107,8 @@ def _record_figures(scale: Scale, took: dict[str, list[Usage]]) -> Iterator[Figu
     yield Figure(f"peak memory at {one:,} records", peak["one page"] / _MEGABYTE, 150.0, "MB")
     yield Figure(f"peak memory at {many:,} records", peak["many"] / _MEGABYTE, 150.0, "MB")
     yield Figure(f"peak memory at {many:,} ÷ at {one:,}", peak["many"] / peak["one page"], 1.1)
+    yield Figure(
+        f"peak memory at {one:,} records, BATCH parquet",
+        peak["parquet none"] / _MEGABYTE,
+        unit="MB",
+    )

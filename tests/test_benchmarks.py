@@ -22,5 +22,5 @@ def test_the_quick_benchmarks_print_a_table() -> None:
     rows = [line for line in run.stdout.splitlines() if line.startswith("| ")]
     assert [row.split("|")[1].strip().split(" ")[0] for row in rows[2:]] == [
         *("records,", "records,", "BATCH", "BATCH", "BATCH", "BATCH", "BATCH", "CPU"),
-        *("peak", "peak", "peak", "12", "12", "discovery"),
+        *("peak", "peak", "peak", "peak", "12", "12", "discovery"),
     ]
