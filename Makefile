@@ -12,8 +12,8 @@ PYTEST_ARGS ?= -n auto --dist loadfile
 LOWEST_PYTHON ?= $(shell PYENV_VERSION=3.10 python3.10 -c 'import sys; print(sys.executable)' \
 	2>/dev/null || echo $(PYTHON))
 # At lowest versions there is no Meltano, no warehouse and no S3 server.
-LOWEST_TESTS ?= tests --ignore-glob='*/test_meltano*.py' --ignore=tests/test_loader_duckdb.py \
-	--ignore=tests/test_warehouses.py --deselect=tests/test_batches.py::test_files_on_s3_hold_every_record
+LOWEST_TESTS ?= tests --ignore-glob='*/test_meltano*.py' --ignore=tests/warehouses/test_loader_duckdb.py \
+	--ignore=tests/warehouses/test_warehouses.py --deselect=tests/emit/test_batches.py::test_files_on_s3_hold_every_record
 
 .PHONY: help demo test test-lowest bench lint pictures format types settings dist clean
 
@@ -21,7 +21,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .meltano/installed ## Sync a local Zoho CRM into DuckDB, twice, and check every value
-	$(BIN)/python -m tests.demo
+	$(BIN)/python -m tools.demo
 
 test: .meltano/installed ## Run the whole test suite
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -37,7 +37,7 @@ lint: .venv/installed ## Check style and formatting
 	$(BIN)/ruff format --check
 
 pictures: .venv/installed ## Take README's pictures anew, which needs Chromium
-	$(BIN)/python -m tests.pictures
+	$(BIN)/python -m tools.pictures
 
 format: .venv/installed ## Fix style and formatting
 	$(BIN)/ruff check --fix
@@ -47,7 +47,7 @@ types: .venv/installed ## Check types
 	$(BIN)/mypy
 
 settings: .venv/installed ## Write the tap's settings into meltano.yml, meltano-plugin.yml and README
-	$(BIN)/python -m tests.stated_settings
+	$(BIN)/python -m tools.stated_settings
 
 dist: .venv/installed ## Build what is released, and try it in an environment of its own
 	rm -rf dist .venv-dist
@@ -63,18 +63,19 @@ clean: ## Remove everything that was installed or generated, but not .env and *.
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The development environment
-.venv/installed: pyproject.toml
+.venv/installed: pyproject.toml local-zoho-crm/pyproject.toml
 	$(PYTHON) -m venv .venv
 	# uv, since the pip of Python 3.10 looks for a set of versions that fit for a quarter of an hour.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[dev]'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --group dev \
+		--editable '.[parquet,s3]' --editable local-zoho-crm
 	touch $@
 
 # All that the tap and its tests need, in the lowest versions that pyproject.toml allows
 .venv-lowest/installed: pyproject.toml .venv/installed
 	$(BIN)/uv venv --quiet --clear --no-python-downloads --python $(LOWEST_PYTHON) .venv-lowest
 	$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct \
-		--editable '.[test]'
+		--group test --editable '.[parquet,s3]' --editable local-zoho-crm
 	touch $@
 
 # The Meltano plugins: this tap and the targets, each in an environment of its own

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from tap_zoho_bulk.field_types import json_schema
+from tap_zoho_bulk.crm.field_types import json_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable

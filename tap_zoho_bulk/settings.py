@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from singer_sdk import typing as th
 from singer_sdk.helpers.capabilities import EMIT_ACTIVATE_VERSION_CONFIG
 
-from tap_zoho_bulk.criteria import structure_problem
+from tap_zoho_bulk.crm.criteria import structure_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,21 +17,22 @@ from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError
 from typing_extensions import override
 
+from tap_zoho_bulk.api.client import ZohoClient
 from tap_zoho_bulk.bulk_read.chain import Chain
+from tap_zoho_bulk.bulk_read.feeds import BulkReadRunner
 from tap_zoho_bulk.bulk_read.job import BulkReadJobs
 from tap_zoho_bulk.bulk_read.page import Spool
-from tap_zoho_bulk.bulk_read.runner import BulkReadRunner
-from tap_zoho_bulk.client import ZohoClient
-from tap_zoho_bulk.discovery import discover_modules, list_modules
-from tap_zoho_bulk.events import event
+from tap_zoho_bulk.catalog.discovery import discover_modules, list_modules
+from tap_zoho_bulk.crm.field_types import zoho_type
+from tap_zoho_bulk.emit.record_lines import ChunkWriter
 from tap_zoho_bulk.exceptions import (
     StoppedError,
     StreamsFailedError,
     TapZohoBulkError,
     TargetGoneError,
 )
-from tap_zoho_bulk.field_types import zoho_type
-from tap_zoho_bulk.messages import ChunkWriter
+from tap_zoho_bulk.reporting.events import event
+from tap_zoho_bulk.reporting.summary import Summary
 from tap_zoho_bulk.settings import (
     CONFIG_JSONSCHEMA,
     SECRET_SETTINGS,
@@ -40,13 +41,12 @@ from tap_zoho_bulk.settings import (
     numbers_from_text,
 )
 from tap_zoho_bulk.streams.bulk_read import BulkReadStream
-from tap_zoho_bulk.streams.bulk_write import BulkWriteResultsStream
-from tap_zoho_bulk.streams.deleted import DeletedRecordsStream
-from tap_zoho_bulk.streams.events import EventsIcsStream
+from tap_zoho_bulk.streams.bulk_write_results import BulkWriteResultsStream
+from tap_zoho_bulk.streams.calendar_events import EventsIcsStream
+from tap_zoho_bulk.streams.deleted_records import DeletedRecordsStream
 from tap_zoho_bulk.streams.metadata import MetadataStream
+from tap_zoho_bulk.streams.metadata_lists import SOURCES
 from tap_zoho_bulk.streams.module import ModuleStream
-from tap_zoho_bulk.streams.sources import SOURCES
-from tap_zoho_bulk.summary import Summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib import CatalogEntry
 
     from tap_zoho_bulk.bulk_read.chain import Position
-    from tap_zoho_bulk.bulk_read.runner import Feed
+    from tap_zoho_bulk.bulk_read.feeds import Feed
 
 _OTHER_STREAMS: dict[str, Callable[[TapZohoBulk], Stream]] = {
     DeletedRecordsStream.name: DeletedRecordsStream,
@@ -360,6 +360,6 @@ def _live_view() -> AbstractContextManager[None]:
     """Give the live view where there may be a terminal; only there its library is loaded."""
     if not sys.stderr.isatty():
         return nullcontext()
-    from tap_zoho_bulk.progress import live_view  # noqa: PLC0415
+    from tap_zoho_bulk.reporting.live_view import live_view  # noqa: PLC0415
 
     return live_view()

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from tests.login import free_port, start_login
-from tests.singer import TapCommand
-from tests.zoho_server import ZohoServer
+from local_zoho_crm import ZohoServer
+from tests.support.login import free_port, start_login
+from tests.support.singer import TapCommand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.login import RunningLogin
-    from tests.zoho_server import Organisation
+    from local_zoho_crm import Organisation
+    from tests.support.login import RunningLogin
 
 
 class Serve(Protocol):

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from local_zoho_crm import Organisation
 from tap_zoho_bulk.settings import CONFIG_JSONSCHEMA
-from tests.singer import FAST, ROOT
-from tests.zoho_server import Organisation
+from tests.support.singer import FAST, ROOT
 
 if TYPE_CHECKING:
+    from local_zoho_crm import ZohoServer
     from tests.conftest import Serve
-    from tests.singer import TapCommand
-    from tests.zoho_server import ZohoServer
+    from tests.support.singer import TapCommand
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from singer_sdk.exceptions import ConfigValidationError
 
+from local_zoho_crm import Organisation
 from tap_zoho_bulk.settings import CONFIG_JSONSCHEMA
 from tap_zoho_bulk.tap import TapZohoBulk
-from tests.zoho_server import Organisation
 
 if TYPE_CHECKING:
+    from local_zoho_crm import ZohoServer
     from tests.conftest import Serve
-    from tests.singer import TapCommand
-    from tests.zoho_server import ZohoServer
+    from tests.support.singer import TapCommand
 
 SECRETS = {"client_id": "1000.ID", "client_secret": "s3cret", "refresh_token": "1000.r3fresh"}
 WRONG: dict[str, list[Any]] = {

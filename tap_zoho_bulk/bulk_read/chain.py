@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tap_zoho_bulk.bulk_read.job import SCOPE, utc_or_none
-from tap_zoho_bulk.events import event
 from tap_zoho_bulk.exceptions import (
     CreditLimitReachedError,
     JobFailedError,
@@ -22,14 +21,15 @@ from tap_zoho_bulk.exceptions import (
     ZohoRefusedError,
     ZohoUnavailableError,
 )
+from tap_zoho_bulk.reporting.events import event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from tap_zoho_bulk.api.client import Spending
     from tap_zoho_bulk.bulk_read.job import BulkReadJobs, CreatedJob, JobResult
     from tap_zoho_bulk.bulk_read.page import Page, Spool
     from tap_zoho_bulk.bulk_read.query import BulkReadQuery
-    from tap_zoho_bulk.client import Spending
 
 POSITION_LIFE = timedelta(hours=24)
 """How long Zoho keeps results and page tokens."""

@@ -13,15 +13,15 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tap_zoho_bulk.events import event
+from tap_zoho_bulk.crm.field_types import to_utc
 from tap_zoho_bulk.exceptions import JobFailedError, StoppedError, ZohoRefusedError
-from tap_zoho_bulk.field_types import to_utc
+from tap_zoho_bulk.reporting.events import event
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator
 
-    from tap_zoho_bulk.client import Spending, ZohoClient
+    from tap_zoho_bulk.api.client import Spending, ZohoClient
     from tap_zoho_bulk.settings import Settings
 
 SCOPE = "ZohoCRM.bulk.READ and ZohoCRM.modules.ALL (or ZohoCRM.modules.{module}.READ)"

@@ -17,19 +17,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from tap_zoho_bulk.bulk_read.news import DownloadNews
 from tap_zoho_bulk.exceptions import (
     JobFailedError,
     PageDamagedError,
     SpoolError,
     ZohoRefusedError,
 )
+from tap_zoho_bulk.reporting.page_progress import DownloadNews
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tap_zoho_bulk.api.client import Spending, ZohoClient
     from tap_zoho_bulk.bulk_read.job import JobResult
-    from tap_zoho_bulk.client import Spending, ZohoClient
 
 PAGE_RECORDS = 200_000
 """The most records that Zoho puts into one page."""

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from jsonschema import Draft202012Validator
 
-from tap_zoho_bulk.auth import accounts_url
+from tap_zoho_bulk.api.auth import accounts_url
+from tap_zoho_bulk.crm.scopes import SCOPE_TEXT
 from tap_zoho_bulk.exceptions import SignInError, TapZohoBulkError
 from tap_zoho_bulk.login.answers import Answers, redirect_uri
 from tap_zoho_bulk.login.config_file import ConfigFile
 from tap_zoho_bulk.login.consent import Consent, Grant, NoAnswerError, only_code
 from tap_zoho_bulk.login.exchange import exchange, missing_scopes
-from tap_zoho_bulk.scopes import SCOPE_TEXT
 from tap_zoho_bulk.settings import (
     CONFIG_JSONSCHEMA,
     DATA_CENTERS,

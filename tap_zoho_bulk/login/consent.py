@@ -13,9 +13,9 @@ import secrets
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from tap_zoho_bulk.auth import ACCOUNTS_HOSTS
+from tap_zoho_bulk.api.auth import ACCOUNTS_HOSTS
+from tap_zoho_bulk.crm.scopes import SCOPE_TEXT
 from tap_zoho_bulk.exceptions import SignInError
-from tap_zoho_bulk.scopes import SCOPE_TEXT
 
 
 @dataclass(frozen=True)

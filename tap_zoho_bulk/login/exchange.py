@@ -10,18 +10,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tap_zoho_bulk.auth import CLIENT_ADVICE, accounts_url, request_tokens
-from tap_zoho_bulk.client import ZohoClient
+from tap_zoho_bulk.api.auth import CLIENT_ADVICE, accounts_url, request_tokens
+from tap_zoho_bulk.api.client import ZohoClient
+from tap_zoho_bulk.api.transport import Transport
+from tap_zoho_bulk.crm.scopes import SCOPES, not_named
 from tap_zoho_bulk.exceptions import MissingScopeError, SignInError, ZohoRefusedError
-from tap_zoho_bulk.scopes import SCOPES, not_named
 from tap_zoho_bulk.settings import Settings
-from tap_zoho_bulk.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tap_zoho_bulk.crm.scopes import Scope
     from tap_zoho_bulk.login.consent import Grant
-    from tap_zoho_bulk.scopes import Scope
 
 # A person waits, and can run the command again.
 _TIMEOUT_SECONDS = 30.0

@@ -21,9 +21,9 @@ from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from typing_extensions import override
 
-from tap_zoho_bulk.batches import BatchFiles
 from tap_zoho_bulk.bulk_read.page import PAGE_RECORDS
-from tap_zoho_bulk.bulk_read.rows import Chunk
+from tap_zoho_bulk.decode.csv_page import Chunk
+from tap_zoho_bulk.emit.batch_files import BatchFiles
 from tap_zoho_bulk.exceptions import (
     BatchConfigError,
     SignInError,

@@ -15,9 +15,9 @@ from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from typing_extensions import override
 
 from tap_zoho_bulk.bulk_read.chain import Position
-from tap_zoho_bulk.bulk_read.news import DecodingNews
-from tap_zoho_bulk.bulk_read.rows import Chunk
-from tap_zoho_bulk.custom_views import find_custom_view
+from tap_zoho_bulk.catalog.custom_views import find_custom_view
+from tap_zoho_bulk.decode.csv_page import Chunk
+from tap_zoho_bulk.emit.record_lines import ChunkWriter
 from tap_zoho_bulk.exceptions import (
     CreditLimitReachedError,
     InvalidValueError,
@@ -25,7 +25,7 @@ from tap_zoho_bulk.exceptions import (
     StoppedError,
     ZohoRefusedError,
 )
-from tap_zoho_bulk.messages import ChunkWriter
+from tap_zoho_bulk.reporting.page_progress import DecodingNews
 from tap_zoho_bulk.streams.base import VERSION, VersionedStream
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context
 
     from tap_zoho_bulk.bulk_read.chain import Chain, ChainPage
+    from tap_zoho_bulk.bulk_read.feeds import Feed
     from tap_zoho_bulk.bulk_read.query import BulkReadQuery
-    from tap_zoho_bulk.bulk_read.runner import Feed
     from tap_zoho_bulk.settings import ModuleOptions, Settings
     from tap_zoho_bulk.tap import TapZohoBulk
 

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from tap_zoho_bulk.discovery import list_modules
+from tap_zoho_bulk.catalog.discovery import list_modules
 from tap_zoho_bulk.exceptions import InvalidValueError, MissingScopeError, ZohoRefusedError
 from tap_zoho_bulk.streams.base import FullTableStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tap_zoho_bulk.streams.sources import Column, Row, Source
+    from tap_zoho_bulk.streams.metadata_lists import Column, Row, Source
     from tap_zoho_bulk.tap import TapZohoBulk
 
 _PER_PAGE = 200

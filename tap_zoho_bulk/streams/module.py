@@ -12,12 +12,12 @@ from typing_extensions import override
 
 from tap_zoho_bulk.bulk_read.job import utc_or_none
 from tap_zoho_bulk.bulk_read.query import MOST_FIELDS, BulkReadQuery, is_named_only
-from tap_zoho_bulk.bulk_read.rows import Decoder
-from tap_zoho_bulk.criteria import MOST_CRITERIA, Problem, count, type_problems
+from tap_zoho_bulk.catalog.probes import count_records, is_unchanged
+from tap_zoho_bulk.crm.criteria import MOST_CRITERIA, Problem, count, type_problems
+from tap_zoho_bulk.crm.field_types import zoho_type
+from tap_zoho_bulk.crm.related_fields import path_of, property_name
+from tap_zoho_bulk.decode.csv_page import Decoder
 from tap_zoho_bulk.exceptions import UnreadableStreamError
-from tap_zoho_bulk.field_types import zoho_type
-from tap_zoho_bulk.looks import count_records, is_unchanged
-from tap_zoho_bulk.related_fields import path_of, property_name
 from tap_zoho_bulk.settings import ModuleOptions, parse_instant
 from tap_zoho_bulk.streams.bulk_read import PROGRESS, BulkReadStream
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib import MetadataMapping
 
     from tap_zoho_bulk.bulk_read.chain import ChainPage
-    from tap_zoho_bulk.bulk_read.rows import Chunk
+    from tap_zoho_bulk.decode.csv_page import Chunk
     from tap_zoho_bulk.settings import Settings
     from tap_zoho_bulk.tap import TapZohoBulk
 

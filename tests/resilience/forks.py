@@ -12,7 +12,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.singer import ROOT
+from tests.support.singer import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

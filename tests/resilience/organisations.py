@@ -7,8 +7,8 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from tests.singer import FAST
-from tests.zoho_server import Field, Module, Organisation
+from local_zoho_crm import Field, Module, Organisation
+from tests.support.singer import FAST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from local_zoho_crm import ZohoServer
 from tests.resilience.organisations import QUICK, catalog, small_organisation
 from tests.resilience.target import UpsertingTarget
-from tests.zoho_server import ZohoServer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from local_zoho_crm import LoggedRequest, Organisation
     from tests.resilience.forks import TapForks
-    from tests.zoho_server import LoggedRequest, Organisation
 
 STREAMS = ("Leads", "Deals")
 START = datetime(2026, 3, 2, 9, tzinfo=timezone.utc)

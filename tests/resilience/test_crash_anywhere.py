@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
+from local_zoho_crm import Fault, ZohoServer
 from tests.resilience.organisations import QUICK, catalog, small_organisation
 from tests.resilience.target import UpsertingTarget
-from tests.zoho_server import Fault, ZohoServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from local_zoho_crm import LoggedRequest
     from tests.resilience.forks import Ended, ForkedTap, TapForks
-    from tests.zoho_server import LoggedRequest
 
 PAGE_SIZE = 5
 SIZES = {"Orders": 17, "Visits": 12, "Rooms": 3}

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from local_zoho_crm import Fault, ZohoServer
 from tests.resilience.organisations import QUICK, catalog, small_organisation
 from tests.resilience.target import UpsertingTarget
-from tests.singer import ROOT
-from tests.zoho_server import Fault, ZohoServer
+from tests.support.singer import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from local_zoho_crm import LoggedRequest, Organisation
     from tests.resilience.forks import TapForks
-    from tests.zoho_server import LoggedRequest, Organisation
 
 MONDAY = datetime(2026, 3, 2, 9, tzinfo=timezone.utc)
 

@@ -21,16 +21,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from local_zoho_crm import Fault, ZohoServer
 from tests.resilience.organisations import QUICK, small_organisation
 from tests.resilience.target import UpsertingTarget
 from tests.resilience.trap import Trap
-from tests.zoho_server import Fault, ZohoServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from local_zoho_crm import Organisation
     from tests.resilience.forks import Ended, TapForks
-    from tests.zoho_server import Organisation
 
 AT_ONCE = 12
 PAGE_SIZE = 4

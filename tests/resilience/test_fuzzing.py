@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
+from tap_zoho_bulk.api.client import Spending, ZohoClient
 from tap_zoho_bulk.bulk_read.job import BulkReadJobs, JobResult
 from tap_zoho_bulk.bulk_read.page import Page
-from tap_zoho_bulk.bulk_read.rows import Decoder
-from tap_zoho_bulk.client import Spending, ZohoClient
-from tap_zoho_bulk.discovery import discover_modules
+from tap_zoho_bulk.catalog.discovery import discover_modules
+from tap_zoho_bulk.decode.csv_page import Decoder
 from tap_zoho_bulk.exceptions import TapZohoBulkError
 from tap_zoho_bulk.settings import Settings
 from tap_zoho_bulk.tap import TapZohoBulk

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from local_zoho_crm import Fault, ZohoServer
 from tests.resilience.organisations import QUICK, catalog, small_organisation
 from tests.resilience.target import UpsertingTarget
-from tests.zoho_server import Fault, ZohoServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

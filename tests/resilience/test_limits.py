@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_zoho_bulk import transport
+from local_zoho_crm import Fault, RandomFaults, ZohoServer
+from tap_zoho_bulk.api import transport
+from tap_zoho_bulk.api.transport import RateLimit
 from tap_zoho_bulk.exceptions import StoppedError
-from tap_zoho_bulk.transport import RateLimit
 from tests.resilience.organisations import QUICK, catalog, small_organisation
 from tests.resilience.target import UpsertingTarget
-from tests.zoho_server import Fault, RandomFaults, ZohoServer
 
 if TYPE_CHECKING:
+    from local_zoho_crm import LoggedRequest, Organisation
     from tests.resilience.forks import Ended, TapForks
-    from tests.zoho_server import LoggedRequest, Organisation
 
 JOB_CREDITS = 50
 

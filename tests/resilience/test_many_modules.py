@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from local_zoho_crm import ZohoServer
 from tests.resilience.organisations import QUICK, catalog, small_organisation
 from tests.resilience.target import UpsertingTarget
 from tests.resilience.watch import Watch
-from tests.zoho_server import ZohoServer
 
 if TYPE_CHECKING:
     from tests.resilience.forks import TapForks

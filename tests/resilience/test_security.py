@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from local_zoho_crm import Fault, ZohoServer
 from tests.resilience.organisations import QUICK, catalog, small_organisation
 from tests.resilience.target import UpsertingTarget
 from tests.resilience.trap import Trap
 from tests.resilience.watch import Watch
-from tests.zoho_server import Fault, ZohoServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from local_zoho_crm import LoggedRequest, Organisation
     from tests.resilience.forks import Ended, TapForks
-    from tests.zoho_server import LoggedRequest, Organisation
 
 MB = 1 << 20
 DEBUG = {"LOGLEVEL": "DEBUG", "TAP_ZOHO_BULK_LOGLEVEL": "DEBUG"}

@@ -1,0 +1,172 @@
+"""Result files of bulk read: a CSV or an ICS in a ZIP, written row by row."""
+
+from __future__ import annotations
+
+import random
+import re
+import zipfile
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Any, Literal
+
+from local_zoho_crm.meetings import Meeting, calendar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path as FilePath
+
+    from local_zoho_crm.organisation import Organisation
+    from local_zoho_crm.schema import Path, Record
+
+_NEEDS_QUOTES = re.compile(r'[",\r\n]')
+_ROWS_AT_ONCE = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class CsvStyle:
+    """What nobody knows for sure about Zoho's CSV files, or what differs between accounts.
+
+    Attributes:
+        id_column: Name of the id's column.
+        shuffled: Columns come in an order of their own.
+        surplus_columns: Columns that nobody asked for.
+        booleans: How false and true are written.
+        separator: What joins the values of a multi-select picklist.
+        bom: Begin with a byte order mark.
+        line_end: What ends a row.
+        quote_all: Quote every cell, not only those that need it.
+    """
+
+    id_column: Literal["Id", "id"] = "Id"
+    shuffled: bool = False
+    surplus_columns: tuple[str, ...] = ()
+    booleans: tuple[str, str] = ("false", "true")
+    separator: str = ";"
+    bom: bool = False
+    line_end: Literal["\n", "\r\n"] = "\r\n"
+    quote_all: bool = False
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What is wrong with a result file.
+
+    Attributes:
+        drop_column: A column to leave out; "" takes the last one.
+        ragged_row: The index of a row that lacks its last cell, or of a meeting without its end.
+    """
+
+    drop_column: str | None = None
+    ragged_row: int | None = None
+
+
+def write_csv(  # noqa: PLR0913 - all that a file depends on
+    target: FilePath,
+    rows: Iterable[Record],
+    paths: Sequence[Path],
+    *,
+    organisation: Organisation,
+    style: CsvStyle,
+    damage: Damage,
+) -> None:
+    """Write rows as the ZIP of a CSV; the CSV has the ZIP's name."""
+    columns = _columns(paths, organisation, style, target.stem)
+    if damage.drop_column is not None:
+        dropped = damage.drop_column or columns[-1][0]
+        columns = [(name, cell) for name, cell in columns if name != dropped]
+    cells = [cell for _, cell in columns]
+    quote = _quote_all if style.quote_all else _quote
+
+    def lines() -> Iterator[str]:
+        yield ("\ufeff" if style.bom else "") + ",".join(quote(name) for name, _ in columns)
+        for number, row in enumerate(rows):
+            line = [quote(cell(row)) for cell in cells]
+            yield ",".join(line[:-1] if number == damage.ragged_row else line)
+
+    _pack(target, f"{target.stem}.csv", lines(), style.line_end)
+
+
+def write_ics(
+    target: FilePath, rows: Iterable[Record], *, organisation: Organisation, damage: Damage
+) -> None:
+    """Write meetings as the ZIP of an ICS file, time zones first or last."""
+    meetings = [Meeting(organisation, row) for row in rows]
+    lines = calendar(meetings, zones_last=int(target.stem) % 2 == 0)
+    if damage.ragged_row is not None:
+        lines = _without_an_end(lines, damage.ragged_row)
+    _pack(target, f"{target.stem}.ics", lines, "\r\n")
+
+
+def _without_an_end(lines: Iterable[str], number: int) -> Iterator[str]:
+    ends = count()
+    return (line for line in lines if line != "END:VEVENT" or next(ends) != number)
+
+
+def _pack(target: FilePath, name: str, lines: Iterable[str], line_end: str) -> None:
+    with (
+        zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open(name, "w", force_zip64=True) as member,
+    ):
+        waiting: list[str] = []
+        for line in lines:
+            waiting += (line, line_end)
+            if len(waiting) >= 2 * _ROWS_AT_ONCE:
+                member.write("".join(waiting).encode())
+                waiting.clear()
+        member.write("".join(waiting).encode())
+
+
+def _quote(cell: str) -> str:
+    return _quote_all(cell) if _NEEDS_QUOTES.search(cell) else cell
+
+
+def _quote_all(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"'
+
+
+def _columns(
+    paths: Sequence[Path], organisation: Organisation, style: CsvStyle, seed: str
+) -> list[tuple[str, Callable[[Record], str]]]:
+    columns: list[tuple[str, Callable[[Record], str]]] = [
+        (style.id_column, lambda record: str(record["id"]))
+    ]
+    columns += [(path.name, _cell(path, organisation, style)) for path in paths]
+    columns += [(name, lambda _: "surplus") for name in style.surplus_columns]
+    if style.shuffled:
+        random.Random(seed).shuffle(columns)
+    return columns
+
+
+def _cell(path: Path, organisation: Organisation, style: CsvStyle) -> Callable[[Record], str]:
+    """How this column's cell of a record is written."""
+    text = _formatter(path, organisation, style)
+    name = path.field.api_name
+    if path.via or path.field.restricted:
+
+        def through(record: Record) -> str:
+            value = path.value(organisation, record)
+            return "" if value is None else text(value)
+
+        return through
+
+    def direct(record: Record) -> str:
+        value = record.get(name)
+        return "" if value is None else text(value)
+
+    return direct
+
+
+def _formatter(path: Path, organisation: Organisation, style: CsvStyle) -> Callable[[Any], str]:
+    match path.field.kind:
+        case "boolean":
+            return style.booleans.__getitem__
+        case "number":
+            return lambda value: format(value, "f")
+        case "date":
+            return lambda value: str(value.isoformat())
+        case "datetime":
+            return organisation.timestamp
+        case "list":
+            return ",".join if path.field.is_tag else style.separator.join
+        case _:
+            return str

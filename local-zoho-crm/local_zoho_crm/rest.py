@@ -1,0 +1,307 @@
+"""The calls outside bulk: metadata, people, records, deleted records, counts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from local_zoho_crm import metadata
+from local_zoho_crm.criteria import compile_criteria
+from local_zoho_crm.errors import ZohoError
+from local_zoho_crm.people import user_json
+from local_zoho_crm.search_criteria import parse_search
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from starlette.requests import Request
+
+    from local_zoho_crm.access import Access
+    from local_zoho_crm.organisation import Organisation
+    from local_zoho_crm.schema import Module, Record
+
+MOST_PER_PAGE = 200
+_LATEST = 8
+_MOST_RECORDS_BY_PAGE = 2000
+_USER_TYPES = frozenset(
+    {
+        "AllUsers",
+        "ActiveUsers",
+        "DeactiveUsers",
+        "ConfirmedUsers",
+        "NotConfirmedUsers",
+        "ActiveConfirmedUsers",
+        "AdminUsers",
+        "ActiveConfirmedAdmins",
+        "CurrentUser",
+    }
+)
+
+
+class RestApi:
+    """Answers the calls outside bulk."""
+
+    def __init__(self, organisation: Organisation, access: Access) -> None:
+        self._organisation = organisation
+        self._access = access
+
+    def routes(self) -> list[Route]:
+        """Where the calls are."""
+        calls: dict[str, Callable[[Request], Response]] = {
+            "settings/modules": self.modules,
+            "settings/fields": self.fields,
+            "settings/custom_views": self.custom_views,
+            "settings/roles": self.roles,
+            "settings/profiles": self.profiles,
+            "users": self.users,
+            "org": self.org,
+            "{module}/deleted": self.deleted,
+            "{module}/actions/count": self.count,
+            "{module}": self.records,
+        }
+        return [Route(f"/crm/{{version}}/{path}", call) for path, call in calls.items()]
+
+    def modules(self, request: Request) -> Response:
+        """List the modules."""
+        self._access.admit(request, "ZohoCRM.settings.modules.READ")
+        with self._organisation.lock:
+            modules = list(self._organisation.modules.values())
+        return JSONResponse({"modules": [metadata.module_json(module) for module in modules]})
+
+    def fields(self, request: Request) -> Response:
+        """List a module's fields."""
+        self._access.admit(request, "ZohoCRM.settings.fields.READ")
+        if request.query_params.get("type", "used") not in ("all", "used", "unused"):
+            raise ZohoError("INVALID_DATA", api_name="type")
+        module = self._named_module(request)
+        if module.fields_error == "empty":
+            return Response(status_code=204)
+        if module.fields_error:
+            raise ZohoError(module.fields_error)
+        version = self._access.version(request)
+        fields = metadata.fields_json(self._organisation, module, version=version)
+        return JSONResponse({"fields": fields}) if fields else Response(status_code=204)
+
+    def custom_views(self, request: Request) -> Response:
+        """List a module's custom views."""
+        self._access.admit(request, "ZohoCRM.settings.custom_views.READ")
+        module = self._named_module(request)
+        page, per_page, rows = _page(request, module.custom_views)
+        if not rows:
+            return Response(status_code=204)
+        views = [metadata.custom_view_json(self._organisation, view) for view in rows]
+        info = _info(page, per_page, len(views), len(module.custom_views))
+        return JSONResponse({"custom_views": views, "info": info})
+
+    def roles(self, request: Request) -> Response:
+        """List the roles."""
+        self._access.admit(request, "ZohoCRM.settings.roles.READ")
+        return JSONResponse({"roles": self._organisation.roles})
+
+    def profiles(self, request: Request) -> Response:
+        """List the profiles."""
+        self._access.admit(request, "ZohoCRM.settings.profiles.READ")
+        return JSONResponse({"profiles": self._organisation.profiles})
+
+    def org(self, request: Request) -> Response:
+        """Describe the organisation."""
+        self._access.admit(request, "ZohoCRM.org.READ")
+        return JSONResponse({"org": [self._organisation.company]})
+
+    def users(self, request: Request) -> Response:
+        """List users of a type."""
+        grant = self._access.admit(request, "ZohoCRM.users.READ")
+        wanted = request.query_params.get("type", "AllUsers")
+        if wanted not in _USER_TYPES:
+            raise ZohoError("INVALID_DATA", api_name="type")
+        with self._organisation.lock:
+            users = [
+                user
+                for user in self._organisation.users.records.values()
+                if _is_of_type(user, wanted, grant.user_id)
+            ]
+        if (since := _since(request)) and all(user["Modified_Time"] <= since for user in users):
+            return Response(status_code=304)
+        page, per_page, rows = _page(request, users)
+        if not rows:
+            return Response(status_code=204)
+        listed = [user_json(self._organisation, user) for user in rows]
+        info = _info(page, per_page, len(rows), len(users))
+        return JSONResponse({"users": listed, "info": info})
+
+    def deleted(self, request: Request) -> Response:
+        """List a module's deleted records."""
+        module = self._admit_to_module(request, credits_=2)
+        wanted = request.query_params.get("type", "all")
+        if wanted not in ("all", "recycle", "permanent"):
+            raise ZohoError("INVALID_DATA", api_name="type")
+        since = _since(request)
+        rows = [
+            row
+            for row in self._organisation.deleted(module.api_name)
+            if wanted in ("all", row.type) and (since is None or row.deleted_time >= since)
+        ]
+        page, per_page, listed = _page(request, rows)
+        if not listed:
+            return Response(status_code=304 if since and not rows else 204)
+        data = [
+            {
+                "id": row.id,
+                "display_name": row.display_name,
+                "type": row.type,
+                "deleted_by": self._organisation.user_reference(row.deleted_by),
+                "created_by": self._organisation.user_reference(row.created_by),
+                "deleted_time": self._organisation.timestamp(row.deleted_time),
+            }
+            for row in listed
+        ]
+        return JSONResponse({"data": data, "info": _info(page, per_page, len(data), len(rows))})
+
+    def count(self, request: Request) -> Response:
+        """Count a module's records, or those that a custom view and criteria keep."""
+        module = self._admit_to_module(request)
+        wanted = request.query_params
+        criteria = []
+        if "criteria" in wanted:
+            self._access.admit(request, "ZohoSearch.securesearch.READ", credits_=0)
+            criteria.append(parse_search(wanted["criteria"]))
+        if cvid := wanted.get("cvid"):
+            view = next((view for view in module.custom_views if view.id == cvid), None)
+            if view is None:
+                raise ZohoError("INVALID_DATA", api_name="cvid")
+            criteria += [view.criteria] if view.criteria else []
+        tests = [
+            compile_criteria(each, self._organisation, module, version=_LATEST) for each in criteria
+        ]
+        with self._organisation.lock:
+            records = list(module.records.values())
+        records = [record for record in records if all(test(record) for test in tests)]
+        return JSONResponse({"count": len(records)})
+
+    def records(self, request: Request) -> Response:
+        """List a module's records, the newest first."""
+        module = self._admit_to_module(request)
+        names = request.query_params.get("fields", "")
+        if self._access.version(request) > 2 and not names:
+            raise ZohoError("REQUIRED_PARAM_MISSING", param_name="fields")
+        converted = request.query_params.get("converted", "false")
+        if converted not in ("true", "false", "both"):
+            raise ZohoError("INVALID_DATA", api_name="converted")
+        with self._organisation.lock:
+            records = [
+                record
+                for record in module.records.values()
+                if converted == "both" or bool(record.get("$converted")) == (converted == "true")
+            ]
+        since = _since(request) if "Modified_Time" in module.fields else None
+        if since:
+            records = [record for record in records if record["Modified_Time"] > since]
+            if not records:
+                return Response(status_code=304)
+        records.sort(key=lambda record: int(record["id"]), reverse=True)
+        page, per_page, rows = _page(request, records)
+        if page * per_page > _MOST_RECORDS_BY_PAGE:
+            raise ZohoError("INVALID_DATA", api_name="page")
+        if not rows:
+            return Response(status_code=204)
+        wanted = [name for name in names.split(",") if name in module.fields]
+        data = [
+            {"id": row["id"]} | {name: self._value(module, row, name) for name in wanted}
+            for row in rows
+        ]
+        return JSONResponse({"data": data, "info": _info(page, per_page, len(data), len(records))})
+
+    def _value(self, module: Module, record: Record, name: str) -> Any:
+        field, value = module.fields[name], record.get(name)
+        if value is None or isinstance(value, (bool, list)):
+            return value
+        match field.kind:
+            case "lookup":
+                parent = self._organisation.parent(field, record)
+                return {"id": value, "name": parent and parent.get("full_name")}
+            case "datetime":
+                return self._organisation.timestamp(value)
+            case "integer":
+                return value
+            case "number":
+                return float(value)
+            case _:
+                return str(value)
+
+    def _admit_to_module(self, request: Request, *, credits_: int = 1) -> Module:
+        name = request.path_params["module"]
+        scope = f"ZohoCRM.modules.{name}.READ"
+        self._access.admit(request, scope, credits_=credits_)
+        module = self._organisation.modules.get(name)
+        if module is None or not module.api_supported or module.generated_type == "web":
+            raise ZohoError("INVALID_MODULE")
+        if module.fields_error == "NO_PERMISSION":
+            raise ZohoError("NO_PERMISSION")
+        return module
+
+    def _named_module(self, request: Request) -> Module:
+        name = request.query_params.get("module")
+        if not name:
+            raise ZohoError("REQUIRED_PARAM_MISSING", param_name="module")
+        module = self._organisation.modules.get(name)
+        if module is None:
+            raise ZohoError("INVALID_MODULE", api_name="module")
+        return module
+
+
+def _is_of_type(user: Record, wanted: str, current: str) -> bool:
+    active = bool(user["status"] == "active")
+    match wanted:
+        case "CurrentUser":
+            return bool(user["id"] == current)
+        case "DeactiveUsers":
+            return not active
+        case "NotConfirmedUsers":
+            return False
+        case "AllUsers" | "ConfirmedUsers":
+            return True
+        case "AdminUsers" | "ActiveConfirmedAdmins":
+            return active and bool(user["profile"] == 0)
+        case _:
+            return active
+
+
+def _since(request: Request) -> datetime | None:
+    given = request.headers.get("If-Modified-Since")
+    if given is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(given.replace("Z", "+00:00"))
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        raise ZohoError("INVALID_DATA", api_name="If-Modified-Since")
+    return instant
+
+
+def _page(request: Request, rows: Sequence[Any]) -> tuple[int, int, list[Any]]:
+    """The page's number, its size and its rows."""
+    page = _number(request, "page", 1, most=None)
+    per_page = _number(request, "per_page", MOST_PER_PAGE, most=MOST_PER_PAGE)
+    return page, per_page, list(rows[(page - 1) * per_page : page * per_page])
+
+
+def _number(request: Request, name: str, default: int, *, most: int | None) -> int:
+    given = request.query_params.get(name)
+    if given is None:
+        return default
+    if not given.isdecimal() or int(given) < 1 or (most is not None and int(given) > most):
+        raise ZohoError("INVALID_DATA", api_name=name, expected_data_type="integer")
+    return int(given)
+
+
+def _info(page: int, per_page: int, count: int, total: int) -> dict[str, Any]:
+    return {
+        "page": page,
+        "per_page": per_page,
+        "count": count,
+        "more_records": page * per_page < total,
+    }

@@ -1,0 +1,283 @@
+"""Sign-in: data centers, token requests, and access tokens from the refresh token.
+
+Invariant: secrets travel only in the body of a request to the accounts host; a thread never uses
+a token that is about to expire, and never are two renewals under way.
+
+Source: https://www.zoho.com/crm/developer/docs/api/v8/refresh.html
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from tap_zoho_bulk.api.transport import RateLimit, TransientError, json_object, retry_after_seconds
+from tap_zoho_bulk.exceptions import SignInError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tap_zoho_bulk.api.transport import Transport
+    from tap_zoho_bulk.settings import Settings
+
+HTTP_REDIRECT = 300
+HTTP_CLIENT_ERROR = 400
+HTTP_SERVER_ERROR = 500
+HTTP_TOO_MANY_REQUESTS = 429
+
+_API_DOMAINS = {
+    "us": "zohoapis.com",
+    "eu": "zohoapis.eu",
+    "in": "zohoapis.in",
+    "au": "zohoapis.com.au",
+    "jp": "zohoapis.jp",
+    "ca": "zohoapis.ca",
+    "cn": "zohoapis.com.cn",
+    "sa": "zohoapis.sa",
+}
+ACCOUNTS_HOSTS = {
+    "us": "accounts.zoho.com",
+    "eu": "accounts.zoho.eu",
+    "in": "accounts.zoho.in",
+    "au": "accounts.zoho.com.au",
+    "jp": "accounts.zoho.jp",
+    "ca": "accounts.zohocloud.ca",
+    "cn": "accounts.zoho.com.cn",
+    "sa": "accounts.zoho.sa",
+}
+_ENVIRONMENT_HOSTS = {"production": "www", "sandbox": "sandbox", "developer": "developer"}
+
+_RENEW_BEFORE_SECONDS = 300.0
+_TOKENS_PER_SPAN, _TOKEN_SPAN_SECONDS = 10, 600.0
+"""Zoho's limit: 10 token requests in 10 minutes for a refresh token."""
+
+CLIENT_ADVICE = {
+    "invalid_client": (
+        "Zoho does not know this client in this data center. Check `client_id` and "
+        "`data_center` against Zoho's API console."
+    ),
+    "invalid_client_secret": (
+        "The client secret does not belong to this client. Copy `client_secret` again from "
+        "Zoho's API console."
+    ),
+    "Access Denied": (
+        "Too many access tokens were asked for. Wait ten minutes, and see whether something "
+        "else uses the same refresh token all the time."
+    ),
+}
+"""What to do about errors of any token request, by Zoho's code."""
+_ADVICE = {
+    **CLIENT_ADVICE,
+    "invalid_code": (
+        "The refresh token is wrong, was revoked, or belongs to another data center. Check "
+        "`data_center`, and make a new refresh token for this client."
+    ),
+}
+
+logger = logging.getLogger("tap-zoho-bulk.auth")
+
+
+@dataclass(frozen=True)
+class _AccessToken:
+    value: str
+    api_url: str
+    renew_at: float  # on the monotonic clock
+
+
+class ZohoAuthenticator:
+    """Gives access tokens, and the API host that they are for, to all threads.
+
+    Args:
+        settings: The run's settings.
+        transport: Sends the token requests.
+    """
+
+    def __init__(self, settings: Settings, transport: Transport) -> None:
+        self._settings = settings
+        self._transport = transport
+        self._accounts_url = accounts_url(settings.data_center, settings.accounts_url)
+        self._limit = RateLimit(_TOKENS_PER_SPAN, _TOKEN_SPAN_SECONDS, "access tokens")
+        self._lock = threading.Lock()
+        self._token: _AccessToken | None = None
+
+    def access(self, *, rejected: str | None = None) -> tuple[str, str]:
+        """Give a valid access token, after renewing it when that is due.
+
+        Args:
+            rejected: A token that Zoho refused. It is renewed, unless another thread did so.
+
+        Returns:
+            The token, and the URL of the API host that it is for.
+
+        Raises:
+            SignInError: When Zoho gives no token.
+            StoppedError: When the run is ending.
+            ZohoUnavailableError: When the accounts host cannot be reached.
+        """
+        with self._lock:
+            token = self._token
+            if token is None or token.value == rejected or time.monotonic() >= token.renew_at:
+                token = self._token = self._transport.attempt("sign in to Zoho", self._renew)
+            return token.value, token.api_url
+
+    def redact(self, text: str) -> str:
+        """Take this account's secrets out of a text that came from outside.
+
+        Args:
+            text: Such as a message of Zoho's.
+        """
+        settings = self._settings
+        secrets = [settings.client_secret, settings.refresh_token, settings.client_id]
+        if self._token is not None:
+            secrets.append(self._token.value)
+        return hide(text, secrets)
+
+    def _renew(self) -> _AccessToken:
+        with self._limit.place(self._transport.stop):
+            asked_at = time.monotonic()
+            answer = request_tokens(
+                self._transport,
+                self._accounts_url,
+                {
+                    "grant_type": "refresh_token",
+                    "client_id": self._settings.client_id,
+                    "client_secret": self._settings.client_secret,
+                    "refresh_token": self._settings.refresh_token,
+                },
+                secrets=[self._token.value] if self._token else [],
+                advice=_ADVICE,
+            )
+        life = _seconds(answer.get("expires_in"))
+        # A short life is renewed when half is over, so that no token is stale when new.
+        renew_at = asked_at + max(life - _RENEW_BEFORE_SECONDS, life / 2)
+        logger.info("Signed in to Zoho; the access token is good for %d s.", life)
+        return _AccessToken(
+            answer["access_token"], self._api_url(answer.get("api_domain")), renew_at
+        )
+
+    def _api_url(self, api_domain: Any) -> str:
+        """Choose the API host: the override, else the answer's if it is Zoho's, else the table's.
+
+        Only the domain is taken from the answer; the environment stays the one that was set.
+        """
+        if self._settings.api_url:
+            return self._settings.api_url.rstrip("/")
+        domain = _API_DOMAINS[self._settings.data_center]
+        if isinstance(api_domain, str) and api_domain:
+            named = _zoho_domain(api_domain)
+            if named is None:
+                logger.warning(
+                    "The accounts host named an API host that is not Zoho's; using %s.", domain
+                )
+            else:
+                domain = named
+        return f"https://{_ENVIRONMENT_HOSTS[self._settings.environment]}.{domain}"
+
+
+def accounts_url(data_center: str, override: str | None) -> str:
+    """Give the accounts host of a data center, without a slash at its end.
+
+    Args:
+        data_center: Such as `eu`.
+        override: The setting `accounts_url`, which wins.
+    """
+    return (override or f"https://{ACCOUNTS_HOSTS[data_center]}").rstrip("/")
+
+
+def request_tokens(
+    transport: Transport,
+    url: str,
+    form: Mapping[str, str],
+    *,
+    secrets: Iterable[str] = (),
+    advice: Mapping[str, str],
+) -> dict[str, Any]:
+    """Send one token request; `Transport.attempt` repeats it.
+
+    Args:
+        transport: Sends it.
+        url: Of the accounts host.
+        form: The grant. All of its values are secrets.
+        secrets: Further texts that no error may show.
+        advice: What to do, by Zoho's code for what is wrong.
+
+    Returns:
+        Zoho's answer, whose `access_token` is one.
+
+    Raises:
+        SignInError: When Zoho gives no token.
+        StoppedError: When the run is ending.
+        TransientError: When the accounts host fails in a way that may pass.
+        ZohoUnavailableError: When the request never can succeed.
+    """
+    with transport.send("POST", f"{url}/oauth/v2/token", form=form) as response:
+        body = transport.read_text(response)
+        status, headers = response.status_code, response.headers
+    answer = json_object(body)
+    error = answer.get("error")
+    told = str(answer.get("code") if error is None else error)
+    hidden = [value for name, value in form.items() if name != "grant_type"]
+    code = hide(told, [*hidden, *secrets])[:100]
+    told = f"HTTP {status}" if code == "None" else f"{code}, HTTP {status}"
+    if status >= HTTP_SERVER_ERROR or status == HTTP_TOO_MANY_REQUESTS:
+        raise TransientError(
+            f"the accounts host answered {told}", retry_after=retry_after_seconds(headers)
+        )
+    if HTTP_REDIRECT <= status < HTTP_CLIENT_ERROR:
+        raise SignInError(
+            f"The accounts host redirects (HTTP_{status}), which the tap does not follow: "
+            "secrets go to one host only. Check `accounts_url` and `data_center`."
+        )
+    value = answer.get("access_token")
+    if isinstance(value, str) and _header_text(value) and error is None:
+        return answer
+    if error is None:
+        raise TransientError(f"the accounts host sent no token ({told})")
+    what_to_do = advice.get(code, "Check the client and `data_center`, and sign in anew.")
+    raise SignInError(f"Zoho gave no access token: {code} (HTTP {status} from {url}). {what_to_do}")
+
+
+def hide(text: str, secrets: Iterable[str]) -> str:
+    """Take secrets out of a text that came from outside.
+
+    Args:
+        text: Such as a message of Zoho's.
+        secrets: What it must not hold.
+    """
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "(hidden)")
+    return text
+
+
+_header_text = re.compile(r"[!-~]+").fullmatch
+
+
+def _zoho_domain(url: str) -> str | None:
+    """Give the API domain that a URL names, such as `zohoapis.eu`, or None if it is not Zoho's."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    prefix, _, domain = (parts.hostname or "").partition(".")
+    is_zoho = (
+        parts.scheme == "https"
+        and port in {None, 443}
+        and prefix in _ENVIRONMENT_HOSTS.values()
+        and domain in _API_DOMAINS.values()
+    )
+    return domain if is_zoho else None
+
+
+def _seconds(value: Any) -> float:
+    """Read `expires_in`; an hour, which is what Zoho documents, where it says nothing sensible."""
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = 0.0
+    return seconds if 0 < seconds < float("inf") else 3600.0

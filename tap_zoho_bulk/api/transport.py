@@ -1,0 +1,360 @@
+"""HTTP to any host: one session, attempts repeated after faults that may pass, bodies in bounds.
+
+Invariant: no wait is without end, no redirect is followed, no certificate goes unchecked, and no
+body is read past its limit.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import json as jsonlib
+import logging
+import math
+import queue
+import threading
+import time
+from contextlib import contextmanager, suppress
+from datetime import datetime, timezone
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import backoff
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from tap_zoho_bulk.exceptions import OddAnswerError, StoppedError, ZohoUnavailableError
+from tap_zoho_bulk.reporting.events import event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+T = TypeVar("T")
+
+CHUNK_BYTES = 1 << 16
+MAX_TEXT_BYTES = 64 << 20
+"""Longest answer other than a download. Zoho's longest, a module's fields, is some MB."""
+MAX_WAIT_SECONDS = 60.0
+"""Longest wait before an attempt is repeated, unless the server asks for more."""
+MAX_RETRY_AFTER_SECONDS = 600.0
+"""Longest wait that a server may ask for."""
+_WORTH_TELLING_SECONDS = 1.0
+
+_TICK_SECONDS = 0.5
+
+logger = logging.getLogger("tap-zoho-bulk.http")
+
+
+class TransientError(Exception):
+    """An attempt failed in a way that may pass; `Transport.attempt` repeats it.
+
+    Args:
+        reason: What happened, in words, without secrets.
+        retry_after: Seconds that the server asks to wait, or None.
+        undone: Whether the server surely did not do what it was asked for.
+        odd: Whether the answer is whole, but not what was asked for.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        retry_after: float | None = None,
+        undone: bool = False,
+        odd: bool = False,
+    ) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+        self.undone = undone
+        self.odd = odd
+
+
+class RateLimit:
+    """Lets at most `count` requests reach a server in any span of `seconds`, of all threads.
+
+    A request takes a place from before it is sent until `seconds` after it was answered, as
+    nobody but the server knows when it counted it.
+
+    Args:
+        count: Requests in a span.
+        seconds: The span.
+        what: The requests in words, such as "downloads"; for the log.
+    """
+
+    def __init__(self, count: int, seconds: float, what: str) -> None:
+        self._count = count
+        self._seconds = seconds
+        self._what = what
+        self._free_from: queue.SimpleQueue[float] = queue.SimpleQueue()
+        for _ in range(count):
+            self._free_from.put(-math.inf)
+
+    @contextmanager
+    def place(self, stop: threading.Event) -> Iterator[None]:
+        """Wait for a place and hold it.
+
+        Args:
+            stop: Set when the run is ending.
+
+        Raises:
+            StoppedError: When it is.
+        """
+        free_from = self._take(stop)
+        try:
+            wait = free_from - time.monotonic()
+            if wait >= _WORTH_TELLING_SECONDS:
+                logger.info(
+                    "Waiting %.0f s: no more than %d %s in %.0f s.",
+                    wait,
+                    self._count,
+                    self._what,
+                    self._seconds,
+                    extra=event("limit_waited_for", limit=self._what, seconds=round(wait, 3)),
+                )
+            if stop.is_set() or (wait > 0 and stop.wait(wait)):
+                raise StoppedError
+            free_from = math.inf
+            yield
+        finally:
+            self._free_from.put(min(free_from, time.monotonic() + self._seconds))
+
+    def _take(self, stop: threading.Event) -> float:
+        while not stop.is_set():
+            with suppress(queue.Empty):
+                return self._free_from.get(timeout=_TICK_SECONDS)
+        raise StoppedError
+
+
+class Transport:
+    """One HTTP session for all threads.
+
+    Args:
+        timeout: Seconds to connect, and seconds to wait for more of an answer.
+        max_retries: How often an attempt is repeated.
+        max_concurrent_requests: Requests in flight at once.
+    """
+
+    def __init__(self, *, timeout: float, max_retries: int, max_concurrent_requests: int) -> None:
+        self.stop = threading.Event()
+        self._timeout = timeout
+        self._max_tries = max_retries + 1
+        self._slots = threading.BoundedSemaphore(max_concurrent_requests)
+        self._session = requests.Session()
+        self._session.headers["User-Agent"] = f"tap-zoho-bulk/{version('tap-zoho-bulk')}"
+        adapter = HTTPAdapter(pool_maxsize=max_concurrent_requests)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+
+    def attempt(self, what: str, once: Callable[[], T]) -> T:
+        """Run `once` until it succeeds, fails for good, or has been tried often enough.
+
+        Between attempts it waits as long as the server asks, else with full jitter.
+
+        Args:
+            what: The request in words, such as "list the modules".
+            once: One attempt; it raises `TransientError` for what may pass.
+
+        Raises:
+            StoppedError: When the run is ending.
+            ZohoUnavailableError: When the last attempt allowed has failed.
+        """
+        waits = backoff.expo(max_value=MAX_WAIT_SECONDS)
+        next(waits)  # It starts with a 0 that is no wait.
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return once()
+            except TransientError as error:
+                if self.stop.is_set():
+                    raise StoppedError from error
+                asked = error.retry_after
+                seconds = backoff.full_jitter(next(waits)) if asked is None else asked
+                if seconds > MAX_RETRY_AFTER_SECONDS:
+                    raise ZohoUnavailableError(
+                        f"Could not {what}: {error}, and Zoho asks to wait {seconds:.0f} s. A "
+                        "later run goes on from here."
+                    ) from error
+                if tries == self._max_tries:
+                    kind = OddAnswerError if error.odd else ZohoUnavailableError
+                    raise kind(
+                        f"Could not {what}, tried {tries} times: {error}. If Zoho's status page "
+                        "shows no trouble, check the network and the settings "
+                        "`request_timeout_seconds` and `max_retries`; a later run goes on from "
+                        "here."
+                    ) from error
+                logger.warning(
+                    "Could not %s: %s. Attempt %d of %d; the next in %.1f s.",
+                    what,
+                    error,
+                    tries,
+                    self._max_tries,
+                    seconds,
+                    extra=event("request_repeated", attempt=tries, seconds=round(seconds, 3)),
+                )
+            if self.stop.wait(seconds):
+                raise StoppedError
+
+    @contextmanager
+    def send(  # noqa: PLR0913
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str | int] | None = None,
+        form: Mapping[str, str] | None = None,
+        json: Any = None,
+    ) -> Iterator[requests.Response]:
+        """Send one request; the body is still to be read, by `read_text` or `chunks`.
+
+        Args:
+            method: HTTP method.
+            url: Where to, without secrets.
+            headers: Further headers.
+            params: Query of the URL, without secrets.
+            form: Body as a form.
+            json: Body as JSON.
+
+        Raises:
+            StoppedError: When the run is ending.
+            TransientError: When the connection fails.
+            ZohoUnavailableError: When it never can succeed.
+        """
+        if self.stop.is_set():
+            raise StoppedError
+        with self._slots:
+            try:
+                with self._session.request(
+                    method,
+                    url,
+                    headers=headers,
+                    params=params,
+                    data=form,
+                    json=json,
+                    auth=_as_is,
+                    timeout=(self._timeout, self._timeout),
+                    allow_redirects=False,
+                    stream=True,
+                ) as response:
+                    yield response
+            except (
+                requests.ConnectionError,
+                requests.Timeout,
+                urllib3.exceptions.HTTPError,
+            ) as error:
+                if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                    raise ZohoUnavailableError(
+                        f"The certificate of {_origin(url)} is not trusted, so nothing was sent. "
+                        "Check the host; behind a proxy that re-encrypts, let REQUESTS_CA_BUNDLE "
+                        "name its certificate."
+                    ) from error
+                raise TransientError(_reason(error)) from error
+            except requests.RequestException as error:
+                raise ZohoUnavailableError(
+                    f"No request can be sent to {_origin(url)} ({type(error).__name__}). Check "
+                    "the settings `accounts_url` and `api_url`, and the proxy in the environment."
+                ) from error
+
+    def chunks(
+        self, response: requests.Response, *, deadline: float, limit: int | None = None
+    ) -> Iterator[bytes]:
+        """Read a body, piece by piece.
+
+        Args:
+            response: From `send`.
+            deadline: On the monotonic clock, in seconds.
+            limit: Bytes, at most.
+
+        Raises:
+            StoppedError: When the run is ending.
+            TransientError: When the body ends early, takes too long or is too long.
+        """
+        received = 0
+        while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
+            received += len(chunk)
+            if self.stop.is_set():
+                raise StoppedError
+            if limit is not None and received > limit:
+                raise TransientError(f"the answer is longer than {limit} bytes")
+            if time.monotonic() > deadline:
+                raise TransientError(f"the answer was not whole in time ({received} bytes came)")
+            yield chunk
+
+    def read_text(self, response: requests.Response) -> bytes:
+        """Read a whole body that is no download.
+
+        Args:
+            response: From `send`.
+
+        Raises:
+            StoppedError: When the run is ending.
+            TransientError: When the body ends early, takes too long or is too long.
+        """
+        deadline = time.monotonic() + 2 * self._timeout
+        return b"".join(self.chunks(response, deadline=deadline, limit=MAX_TEXT_BYTES))
+
+    def close(self) -> None:
+        """Let go of all connections and make every thread's next request fail."""
+        self.stop.set()
+        self._session.close()
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Args:
+        body: Of an answer.
+
+    Returns:
+        The object; an empty one where the body is none. Halves of characters, which JSON can
+        name and UTF-8 cannot hold, are question marks.
+    """
+    try:
+        answer = jsonlib.loads(body)
+        if b"\\ud" in body.lower():
+            answer = jsonlib.loads(
+                jsonlib.dumps(answer, ensure_ascii=False).encode("utf-8", "replace")
+            )
+    except (ValueError, RecursionError):
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
+    """Read a Retry-After header, which is seconds or a date.
+
+    Args:
+        headers: Of an answer.
+
+    Returns:
+        Seconds from now, or None where the header is missing or senseless.
+    """
+    text = headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        instant = email.utils.parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    if instant.tzinfo is None:
+        instant = instant.replace(tzinfo=timezone.utc)
+    return max(0.0, (instant - datetime.now(timezone.utc)).total_seconds())
+
+
+def _as_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Keep `requests` from putting a netrc entry in place of the token."""
+    return request
+
+
+def _origin(url: str) -> str:
+    return "/".join(url.split("/", 3)[:3])
+
+
+def _reason(error: Exception) -> str:
+    """Say what happened to a connection, without the URL and the object that failed."""
+    if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
+        return "no answer in time"
+    inner = error.args[0] if error.args else error
+    inner = getattr(inner, "reason", inner)
+    return f"the connection failed ({type(inner).__name__})"

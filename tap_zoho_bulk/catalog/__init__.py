@@ -1,0 +1,1 @@
+"""What the account offers to read: modules, fields, views, and cheap probes of a module."""

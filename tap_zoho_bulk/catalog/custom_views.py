@@ -1,0 +1,100 @@
+"""Custom views by name: which id Zoho knows a module's view by.
+
+Invariant: a name that means no view, or several, is an error; none is guessed.
+
+Source: https://www.zoho.com/crm/developer/docs/api/v8/custom-view-meta.html
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tap_zoho_bulk.exceptions import UnreadableStreamError, ZohoRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tap_zoho_bulk.api.client import Spending, ZohoClient
+    from tap_zoho_bulk.settings import Settings
+
+_SCOPE = "ZohoCRM.settings.custom_views.READ"
+_NAMES = ("name", "system_name", "display_value")
+_MOST_PAGES = 100
+_MOST_TOLD = 50
+
+
+def find_custom_view(
+    client: ZohoClient, settings: Settings, module: str, wanted: str, spending: Spending
+) -> str:
+    """Find a custom view's id, at one API credit for 200 views.
+
+    Args:
+        client: Zoho's API.
+        settings: The run's settings.
+        module: API name of the module.
+        wanted: The view's name, or its system name, such as `ALLVIEWS`.
+        spending: Counts what it costs.
+
+    Returns:
+        The id.
+
+    Raises:
+        UnreadableStreamError: When no view is named so, or several are, or Zoho lists none.
+        TapZohoBulkError: As `ZohoClient.get` does.
+    """
+    try:
+        views = list(_views(client, settings, module, spending))
+    except ZohoRefusedError as error:  # It says nothing of a job that an earlier run has begun.
+        raise UnreadableStreamError(f"{module}: {error}") from error
+    named: dict[str, dict[str, Any]] = {
+        view["id"]: view for view in views if wanted in map(view.get, _NAMES)
+    }
+    if len(named) == 1:
+        return next(iter(named))
+    if named:
+        raise UnreadableStreamError(
+            f"{module}: several custom views are named `{wanted}`: {_told(named.values())}. "
+            "Choose one by `custom_view_id` instead of `custom_view` in `module_options`."
+        )
+    raise UnreadableStreamError(
+        f"{module}: no custom view is named `{wanted}`. There are {_told(views) or 'none'}. Mend "
+        "`custom_view` in `module_options`; private views of other users are not listed."
+    )
+
+
+def _views(
+    client: ZohoClient, settings: Settings, module: str, spending: Spending
+) -> Iterator[dict[str, Any]]:
+    """Give the views that have an id, page by page, each once."""
+    seen: set[str] = set()
+    for page in range(1, _MOST_PAGES + 1):
+        answer = client.get(
+            f"/crm/{settings.api_version}/settings/custom_views",
+            params={"module": module} if page == 1 else {"module": module, "page": page},
+            what=f"list the custom views of {module}",
+            scope=_SCOPE,
+            spending=spending,
+            expects="custom_views",
+        )
+        listed = (answer or {}).get("custom_views", [])
+        new = [
+            view
+            for view in listed
+            if isinstance(view, dict) and isinstance(view.get("id"), str) and view["id"] not in seen
+        ]
+        yield from new
+        seen.update(view["id"] for view in new)
+        info = (answer or {}).get("info")
+        if not new or not isinstance(info, dict) or not info.get("more_records"):
+            return
+
+
+def _told(views: Iterable[dict[str, Any]]) -> str:
+    """Name views for people."""
+    names = [
+        f"`{view.get('name') or view.get('system_name')}` "
+        f"({', '.join(filter(None, (view.get('system_name'), view['id'])))})"
+        for view in views
+    ]
+    more = len(names) - _MOST_TOLD
+    return ", ".join(names[:_MOST_TOLD]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,287 @@
+"""Discovery: the account's modules and their fields, as JSON Schemas for streams.
+
+Invariant: an odd module or field costs itself at most, never another; whatever is left out is
+said in one line. Only an outage ends discovery: no module may vanish from a sync because of one.
+
+Source: https://www.zoho.com/crm/developer/docs/api/v8/modules-api.html and field-meta.html
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from tap_zoho_bulk.crm.criteria import type_problems
+from tap_zoho_bulk.crm.field_types import NOT_EXPORTABLE, json_schema, type_note
+from tap_zoho_bulk.crm.related_fields import ParentNames, note, parent_module, property_name
+from tap_zoho_bulk.exceptions import MissingScopeError, OddAnswerError, ZohoRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tap_zoho_bulk.api.client import Spending, ZohoClient
+    from tap_zoho_bulk.settings import Settings
+
+REPLICATION_KEY = "Modified_Time"
+
+_MODULES_SCOPE = "ZohoCRM.settings.modules.READ"
+_FIELDS_SCOPE = "ZohoCRM.settings.fields.READ"
+# Zoho documents that bulk read does not take these; others it refuses when asked.
+_UNSUPPORTED_MODULES = frozenset({"Attachments", "Emails", "Notes"})
+_UNSUPPORTED_KINDS = frozenset({"linking"})
+
+# Zoho documents that bulk read exports these, and lists them nowhere.
+_UNLISTED = {
+    "Leads": {
+        "$converted": {
+            "api_name": "$converted",
+            "data_type": "boolean",
+            "field_label": "Converted",
+        }
+    }
+}
+
+logger = logging.getLogger("tap-zoho-bulk.discovery")
+
+Fields = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class DiscoveredModule:
+    """A module that bulk read can export.
+
+    Args:
+        api_name: The stream's name.
+        schema: JSON Schema of its records.
+        unsupported: Properties that bulk read cannot export.
+        offered: Properties that are there for those who select them, and for nobody else.
+        replication_key: `Modified_Time`, where the module has it.
+    """
+
+    api_name: str
+    schema: dict[str, Any]
+    unsupported: frozenset[str]
+    offered: frozenset[str]
+    replication_key: str | None
+
+
+def list_modules(
+    client: ZohoClient, settings: Settings, spending: Spending | None = None
+) -> list[str]:
+    """Name the modules that the settings ask for and that bulk read may export.
+
+    Args:
+        client: Zoho's API.
+        settings: The run's settings.
+        spending: Counts what it costs, besides the run's own.
+
+    Raises:
+        TapZohoBulkError: As `ZohoClient.get` does.
+    """
+    return _chosen(_modules(client, settings, spending), settings)
+
+
+def _modules(
+    client: ZohoClient, settings: Settings, spending: Spending | None = None
+) -> dict[str, dict[str, Any]]:
+    """Ask for all modules, by API name."""
+    answer = client.get(
+        f"/crm/{settings.api_version}/settings/modules",
+        what="list the modules",
+        scope=_MODULES_SCOPE,
+        spending=spending,
+        expects="modules",
+    )
+    return {
+        module["api_name"]: module
+        for module in _objects(answer, "modules")
+        if isinstance(module.get("api_name"), str) and module["api_name"]
+    }
+
+
+def _chosen(modules: dict[str, dict[str, Any]], settings: Settings) -> list[str]:
+    """Name the modules among these that the settings ask for and that bulk read may export."""
+    names = []
+    for name, module in modules.items():
+        if not _matches(name, settings.modules) or _matches(name, settings.exclude_modules):
+            continue
+        if module.get("api_supported") is False:
+            _skip(name, "Zoho's API does not support it")
+        elif (
+            name in _UNSUPPORTED_MODULES or str(module.get("generated_type")) in _UNSUPPORTED_KINDS
+        ):
+            _skip(name, "Zoho's bulk read does not support it")
+        else:
+            names.append(name)
+    for name in settings.module_options.keys() - set(names):
+        logger.warning("The setting `module_options` names `%s`, which cannot be synced.", name)
+    for pattern in settings.modules:
+        if not any(char in pattern for char in "*?[") and pattern not in names:
+            logger.warning("The setting `modules` names `%s`, which cannot be synced.", pattern)
+    return names
+
+
+def discover_modules(client: ZohoClient, settings: Settings) -> list[DiscoveredModule]:
+    """Describe the modules, asking for the fields of several at once.
+
+    Args:
+        client: Zoho's API.
+        settings: The run's settings.
+
+    Raises:
+        TapZohoBulkError: As `ZohoClient.get` does, but for what is one module's own trouble.
+    """
+    modules = _modules(client, settings)
+    names = _chosen(modules, settings)
+    with ThreadPoolExecutor(
+        settings.max_concurrent_requests, thread_name_prefix="discovery"
+    ) as pool:
+        asked = pool.map(lambda name: _fields(client, settings, name), names)
+        fields = dict(zip(names, asked, strict=True))
+        parents = _parents(fields, settings) - fields.keys()
+        fields_of_parents = pool.map(lambda name: _fields(client, settings, name), parents)
+        known = {**fields, **dict(zip(parents, fields_of_parents, strict=True))}
+    parent_names = ParentNames(modules, known)
+    return [
+        _describe(name, module_fields, parent_names, settings)
+        for name, module_fields in fields.items()
+        if module_fields is not None
+    ]
+
+
+def _fields(client: ZohoClient, settings: Settings, module: str) -> Fields | None:
+    """Ask for a module's fields, by API name; None where Zoho gives none."""
+    try:
+        answer = client.get(
+            f"/crm/{settings.api_version}/settings/fields",
+            params={"module": module},
+            what=f"list the fields of {module}",
+            scope=_FIELDS_SCOPE,
+            expects="fields",
+        )
+    except MissingScopeError:
+        raise
+    except ZohoRefusedError as error:
+        _skip(module, f"Zoho answered {error.code} (HTTP {error.status}) for its fields")
+        return None
+    except OddAnswerError:
+        _skip(module, "Zoho's answer holds no list of fields")
+        return None
+    fields = {
+        field["api_name"]: field
+        for field in _objects(answer, "fields")
+        if isinstance(field.get("api_name"), str) and field["api_name"]
+    }
+    if not fields:
+        _skip(module, "Zoho lists no fields for it")
+        return None
+    return fields
+
+
+def _describe(
+    name: str, fields: Fields, parent_names: ParentNames, settings: Settings
+) -> DiscoveredModule:
+    properties: dict[str, dict[str, Any]] = {
+        "id": {"type": ["string"], "title": _label(fields.get("id", {}), "Record Id")}
+    }
+    unsupported = set()
+    for api_name, field in fields.items():
+        if api_name in {"id", "Id"}:
+            continue
+        if str(field.get("data_type")) in NOT_EXPORTABLE:
+            unsupported.add(api_name)
+        properties[api_name] = _property(field, settings)
+    options = settings.module_options.get(name)
+    criteria = options.criteria if options else None
+    wanted = _related(name, options.related_fields if options else (), fields)
+    offers = [path for path in map(parent_names.path, fields.values()) if path is not None]
+    unlisted = {
+        api_name: _property(field, settings)
+        for api_name, field in _UNLISTED.get(name, {}).items()
+        if api_name not in fields
+    }
+    related = {
+        property_name(path): _related_property(path, fields, parent_names, settings)
+        for path in (*wanted, *offers)
+        if property_name(path) not in properties  # Zoho's own fields keep their names.
+    }
+    for problem in type_problems(criteria, properties) if criteria else ():
+        logger.warning("%s: Zoho will refuse the criteria: %s.", name, problem.at(name))
+    modified = properties.get(REPLICATION_KEY, {})
+    return DiscoveredModule(
+        api_name=name,
+        schema={"type": "object", "properties": {**properties, **unlisted, **related}},
+        unsupported=frozenset(unsupported),
+        offered=frozenset(unlisted.keys() | related.keys() - set(map(property_name, wanted))),
+        replication_key=REPLICATION_KEY if modified.get("format") == "date-time" else None,
+    )
+
+
+def _related(module: str, paths: tuple[str, ...], fields: Fields) -> list[str]:
+    """Give those related fields whose lookup the module has."""
+    found = []
+    for path in paths:
+        lookup, _, _ = path.partition(".")
+        if lookup in fields:
+            found.append(path)
+        else:
+            logger.warning(
+                "%s: there is no field `%s`, so the related field `%s` is left out.",
+                module,
+                lookup,
+                path,
+            )
+    return found
+
+
+def _related_property(
+    path: str, fields: Fields, parent_names: ParentNames, settings: Settings
+) -> dict[str, Any]:
+    lookup, _, parent_field = path.partition(".")
+    parent = parent_names.fields.get(parent_module(fields[lookup]) or "") or {}
+    field = parent.get(parent_field, {})
+    schema = _property(field, settings)
+    return {
+        **schema,
+        "title": f"{_label(fields[lookup], lookup)}: {_label(field, parent_field)}",
+        "description": " ".join(filter(None, (schema.get("description"), note(path)))),
+    }
+
+
+def _property(field: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    schema = json_schema(field, multiselect_array=settings.multiselect_separator is not None)
+    words = {"title": _label(field, ""), "description": type_note(field)}
+    return {**schema, **{key: text for key, text in words.items() if text}}
+
+
+def _label(field: Mapping[str, Any], default: str) -> str:
+    label = field.get("field_label") or field.get("display_label")
+    return label if isinstance(label, str) else default
+
+
+def _parents(fields: dict[str, Fields | None], settings: Settings) -> set[str]:
+    """Name the modules whose fields `related_fields` asks for."""
+    parents = set()
+    for name, options in settings.module_options.items():
+        module_fields = fields.get(name) or {}
+        for related_field in options.related_fields:
+            parent = parent_module(module_fields.get(related_field.partition(".")[0], {}))
+            if parent is not None:
+                parents.add(parent)
+    return parents
+
+
+def _objects(answer: dict[str, Any] | None, key: str) -> list[dict[str, Any]]:
+    listed = (answer or {}).get(key)
+    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _skip(module: str, why: str) -> None:
+    logger.warning("Skipping the module %s: %s.", module, why)

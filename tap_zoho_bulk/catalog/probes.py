@@ -1,0 +1,97 @@
+"""Cheap looks at a module, for one API credit each: has it changed, and how large is it.
+
+Invariant: a look that tells nothing clear is no answer, and never a stream's failure.
+
+Source: https://www.zoho.com/crm/developer/docs/api/v8/get-records.html and record-count.html
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from tap_zoho_bulk.exceptions import ZohoRefusedError, ZohoUnavailableError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from tap_zoho_bulk.api.client import Spending, ZohoClient
+    from tap_zoho_bulk.settings import Settings
+
+_SCOPE = "ZohoCRM.modules.ALL (or ZohoCRM.modules.{module}.READ)"
+
+_MOST_DIGITS = 18  # Python refuses to read thousands of them.
+
+logger = logging.getLogger("tap-zoho-bulk.looks")
+
+
+def is_unchanged(
+    client: ZohoClient, settings: Settings, module: str, since: datetime, spending: Spending
+) -> bool:
+    """Tell whether surely no record of a module has changed.
+
+    Args:
+        client: Zoho's API.
+        settings: The run's settings.
+        module: API name of the module.
+        since: The instant after which a change counts, in whole seconds.
+        spending: Counts what it costs.
+
+    Raises:
+        SignInError: When Zoho gives no access token.
+        StoppedError: When the run is ending.
+    """
+    try:
+        answer = client.get(
+            f"/crm/{settings.api_version}/{module}",
+            params={"fields": "id", "per_page": 1, "converted": "both", "approved": "both"},
+            headers={"If-Modified-Since": since.isoformat()},
+            what=f"ask whether {module} has changed",
+            scope=_SCOPE.format(module=module),
+            spending=spending,
+        )
+    except (ZohoRefusedError, ZohoUnavailableError) as error:
+        logger.warning("%s Making the job, as if it had.", error)
+        return False
+    return answer is None
+
+
+def count_records(
+    client: ZohoClient,
+    settings: Settings,
+    module: str,
+    custom_view_id: str | None,
+    spending: Spending,
+) -> int | None:
+    """Ask how many records a module has.
+
+    Args:
+        client: Zoho's API.
+        settings: The run's settings.
+        module: API name of the module.
+        custom_view_id: Count only the records of this custom view.
+        spending: Counts what it costs.
+
+    Returns:
+        The number; None where Zoho does not tell.
+
+    Raises:
+        SignInError: When Zoho gives no access token.
+        StoppedError: When the run is ending.
+    """
+    try:
+        answer = client.get(
+            f"/crm/{settings.api_version}/{module}/actions/count",
+            params={"cvid": custom_view_id} if custom_view_id else None,
+            what=f"count the records of {module}",
+            scope=_SCOPE.format(module=module),
+            spending=spending,
+        )
+    except (ZohoRefusedError, ZohoUnavailableError) as error:
+        logger.warning("%s So the count is not verified.", error)
+        return None
+    count = str((answer or {}).get("count"))
+    if not (count.isascii() and count.isdigit() and len(count) <= _MOST_DIGITS):
+        logger.warning("Zoho's answer to a count of %s holds none, so it is not verified.", module)
+        return None
+    return int(count)

@@ -1,0 +1,1 @@
+"""What Zoho CRM's data looks like. No I/O, no Singer."""

@@ -1,0 +1,1 @@
+"""A page's bytes to chunks of typed columns. One decoder a file type."""

@@ -1,0 +1,1 @@
+"""A page's ICS file to calendar events, and events to chunks."""

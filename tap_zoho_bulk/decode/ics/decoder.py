@@ -1,0 +1,111 @@
+"""Events to records: a page's VEVENTs as rows of the table of events.
+
+Invariant: a value that cannot be read raises or becomes null, as `on_invalid_value` tells; one of
+the key always raises.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from tap_zoho_bulk.decode.csv_page import Chunk
+from tap_zoho_bulk.decode.ics.calendar import Calendar
+from tap_zoho_bulk.decode.ics.columns import COLUMNS, KEY, MASTER
+from tap_zoho_bulk.decode.ics.vevent import Event
+from tap_zoho_bulk.exceptions import InvalidValueError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tap_zoho_bulk.bulk_read.page import Page
+
+_CHUNK_BYTES = 1 << 17
+_MOST_WARNINGS = 10
+
+logger = logging.getLogger("tap-zoho-bulk.events")
+
+
+class EventDecoder:
+    """Turns the pages of a stream into records of events.
+
+    Args:
+        names: The properties to emit, the key first.
+        null_if_invalid: Whether a value that cannot be read is null, instead of an error.
+    """
+
+    def __init__(self, names: Sequence[str], *, null_if_invalid: bool) -> None:
+        self.invalid_values = 0
+        self._names = names
+        self._null_if_invalid = null_if_invalid
+
+    def chunks(self, page: Page) -> Iterator[Chunk]:
+        """Give a page's events, many at a time, in the file's order.
+
+        Args:
+            page: As downloaded.
+
+        Raises:
+            InvalidValueError: When a value cannot be read, or an event has no key.
+            PageDamagedError: When the page is not whole.
+        """
+        calendar = Calendar(page)
+        keys: set[int] = set()
+        repeated = 0
+        records: list[list[Any]] = []
+        size = 0
+        for lines in calendar.events():
+            record = self._record(page, Event(lines, calendar.time_zones))
+            key = hash(tuple(record[: len(KEY)]))
+            repeated += key in keys
+            keys.add(key)
+            records.append(record)
+            size += sum(map(len, lines))
+            if size >= _CHUNK_BYTES:
+                yield self._chunk(records)
+                records, size = [], 0
+        if records:
+            yield self._chunk(records)
+        if repeated:
+            logger.warning(
+                "%s: %d events have the UID and RECURRENCE-ID of another one, so that targets that "
+                "replace rows by key keep the last.",
+                page,
+                repeated,
+            )
+
+    def _chunk(self, records: list[list[Any]]) -> Chunk:
+        return Chunk(dict(zip(self._names, map(list, zip(*records, strict=True)), strict=True)))
+
+    def _record(self, page: Page, event: Event) -> list[Any]:
+        values = []
+        for name in self._names:
+            try:
+                value = COLUMNS[name].read(event)
+            except ValueError as error:
+                self._invalid(page, event, name, error)
+                value = None
+            if value is None and name in KEY:
+                self._invalid(page, event, name, ValueError("it is missing"))
+            values.append(value)
+        return values
+
+    def _invalid(self, page: Page, event: Event, name: str, error: ValueError) -> None:
+        """Raise, or say that the value becomes null, as `on_invalid_value` tells."""
+        if name in KEY:
+            raise InvalidValueError(
+                f"{page}: an event has no `{name}` that can be read ({error}), so no target can "
+                "tell which it is. Report it to Zoho's support."
+            ) from error
+        # The value itself is somebody's data, so it is not shown.
+        uid = str(event.text("UID"))[:200]
+        which = f"event {uid!r} ({event.recurrence_id or MASTER})"
+        what = f"{page}: {which}: `{name}` cannot be read ({error})"
+        if not self._null_if_invalid:
+            raise InvalidValueError(
+                f"{what}. Mend it in Zoho, deselect the property, or set `on_invalid_value` to "
+                "`null`."
+            ) from error
+        self.invalid_values += 1
+        if self.invalid_values <= _MOST_WARNINGS:
+            logger.warning("%s; it becomes null.", what)

@@ -1,0 +1,1 @@
+"""Chunks to what a target reads: RECORD lines and BATCH files."""

@@ -1,0 +1,268 @@
+"""Parquet files, written from Arrow arrays that are made of cells without a Python value for each.
+
+Invariant: an array holds exactly the values that `field_types` gives for the same cells. Arrow
+reads cells of the forms that Zoho writes; where it might read one otherwise, `field_types` does.
+
+It needs the extra `parquet`, so nothing imports it but what is about to use it.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta, timezone
+from decimal import Context, Decimal, Inexact, InvalidOperation
+from itertools import chain
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+# Arrow's other ones keep some 20 MB that are not in use. It looks when it is imported.
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from typing_extensions import override
+
+from tap_zoho_bulk.crm import field_types
+from tap_zoho_bulk.decode.csv_page import Chunk
+from tap_zoho_bulk.exceptions import InvalidValueError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tap_zoho_bulk.crm.field_types import Converter
+
+_ROW_GROUP_BYTES = 1 << 24
+
+_NUMBER_DIGITS, _NUMBER_SCALE = 38, 18
+"""Zoho documents 16 digits and 9 decimal places at most; 38 is what all readers know."""
+
+_TEXT = pa.string()
+_SEPARATOR = "\0"
+"""Cells wait in one text, which Arrow splits sooner than it takes text by text from Python."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class ParquetChunk(Chunk):
+    """Some records, column by column: Arrow arrays, or values where Arrow could not read cells."""
+
+    csv_bytes = 1 << 22
+
+    @staticmethod
+    @override
+    def pack(cells: Sequence[str]) -> Any:
+        text = _SEPARATOR.join(cells)
+        is_plain = cells and text.count(_SEPARATOR) == len(cells) - 1
+        return text if is_plain else pa.array(cells, _TEXT)
+
+    @staticmethod
+    @override
+    def joined(portions: Sequence[Any]) -> Any:
+        if all(isinstance(portion, str) for portion in portions):
+            return _split(_SEPARATOR.join(portions))
+        return pa.concat_arrays(
+            [_split(each) if isinstance(each, str) else each for each in portions]
+        )
+
+    @staticmethod
+    @override
+    def converter(schema: Mapping[str, Any], *, multiselect_separator: str | None) -> Converter:
+        kind = _type_of(schema)
+        read = field_types.converter(schema, multiselect_separator=multiselect_separator)
+
+        def convert(cells: Any) -> Sequence[Any]:
+            array = _read(cells, kind, multiselect_separator)
+            return read(cells.to_pylist()) if array is None else array
+
+        return convert
+
+    @override
+    def greatest(self, name: str) -> str | None:
+        column = self.columns.get(name)
+        if not isinstance(column, pa.Array):
+            return super().greatest(name)
+        microseconds = pc.max(column).value
+        if microseconds is None:
+            return None
+        return (_EPOCH + timedelta(microseconds=microseconds)).isoformat()
+
+
+def write(
+    file: IO[bytes],
+    chunks: Iterator[Chunk],
+    schema: Mapping[str, Any],
+    *,
+    compression: str,
+    level: int | None,
+) -> None:
+    """Write a file.
+
+    Args:
+        file: Where.
+        chunks: The records, at least one chunk of them.
+        schema: Their JSON Schema.
+        compression: Of the columns; none or gzip.
+        level: How much to compress.
+
+    Raises:
+        InvalidValueError: When a value does not fit its column's type.
+    """
+    first = next(chunks)
+    fields = pa.schema(_field(name, schema["properties"][name]) for name in first.columns)
+    options = {
+        "compression": compression,
+        "compression_level": level,
+        # Zoho promises no order, so the least and greatest text of some rows tell nothing.
+        "write_statistics": [field.name for field in fields if not pa.types.is_string(field.type)],
+    }
+    with pq.ParquetWriter(file, fields, **options) as writer:
+        group: list[pa.RecordBatch] = []
+        size = 0
+        for chunk in chain([first], chunks):
+            group.append(_record_batch(chunk, fields))
+            size += group[-1].nbytes
+            if size >= _ROW_GROUP_BYTES:
+                writer.write_table(pa.Table.from_batches(group, fields))
+                group, size = [], 0
+        if group:
+            writer.write_table(pa.Table.from_batches(group, fields))
+
+
+def _field(name: str, schema: Mapping[str, Any]) -> pa.Field:
+    return pa.field(name, _type_of(schema), nullable=name != "id")
+
+
+def _type_of(schema: Mapping[str, Any]) -> pa.DataType:
+    """Give the Arrow type of a property's values."""
+    types = {schema["type"]} if isinstance(schema["type"], str) else set(schema["type"])
+    if "array" in types:
+        items = schema.get("items", {}).get("properties")
+        return pa.list_(pa.struct([_field(*each) for each in items.items()]) if items else _TEXT)
+    if "string" in types:
+        formats = {"date": pa.date32(), "date-time": pa.timestamp("us", "UTC")}
+        return formats.get(schema.get("format", ""), pa.string())
+    if "object" in types:
+        properties = schema.get("properties")
+        if not properties:
+            return pa.map_(_TEXT, _TEXT)
+        return pa.struct([_field(*each) for each in properties.items()])
+    simple = {
+        "integer": pa.int64(),
+        "number": pa.decimal128(_NUMBER_DIGITS, _NUMBER_SCALE),
+        "boolean": pa.bool_(),
+    }
+    return next((simple[each] for each in simple if each in types), pa.string())
+
+
+def _record_batch(chunk: Chunk, fields: pa.Schema) -> pa.RecordBatch:
+    keys = next(iter(chunk.columns.values()))
+    arrays = []
+    for field in fields:
+        values = chunk.columns[field.name]
+        try:
+            arrays.append(_array_of(values, field.type))
+        except _UNFIT as error:
+            raise InvalidValueError(
+                f"record {keys[_first_unfit(values, field.type)]}: `{field.name}` has a value that "
+                f"does not fit Parquet's {field.type}. Deselect the field, or set "
+                "`batch_config.encoding.format` to jsonl."
+            ) from error
+    return pa.RecordBatch.from_arrays(arrays, schema=fields)
+
+
+_UNFIT = (pa.ArrowException, ArithmeticError)
+_STEP = Decimal(1).scaleb(-_NUMBER_SCALE)
+_exact = Context(prec=_NUMBER_DIGITS, traps=[Inexact, InvalidOperation])
+
+
+def _array_of(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Make an array of values, if it is none already."""
+    if isinstance(values, pa.Array):
+        return values
+    if pa.types.is_temporal(kind):
+        return pa.array(values, pa.string()).cast(kind)
+    if pa.types.is_map(kind):
+        values = [value if value is None else list(value.items()) for value in values]
+    if pa.types.is_decimal(kind):
+        # Arrow refuses more digits than its own, zeros at the end too.
+        values = [
+            value.quantize(_STEP, context=_exact) if isinstance(value, Decimal) else value
+            for value in values
+        ]
+    return pa.array(values, kind)
+
+
+def _first_unfit(values: Sequence[Any], kind: pa.DataType) -> int:
+    for place, value in enumerate(values):
+        try:
+            _array_of([value], kind)
+        except _UNFIT:  # noqa: PERF203 - one of them does not fit
+            return place
+    return 0
+
+
+class _Form(NamedTuple):
+    """A form of cells that Arrow reads as `field_types` does.
+
+    Args:
+        characters: All that the cells are made of.
+        longest: The most that one of them has.
+        same_length: Whether all of them are as long.
+        without: What none of them has in it.
+    """
+
+    characters: bytes
+    longest: int
+    same_length: bool = False
+    without: tuple[bytes, ...] = ()
+
+
+_DIGITS = b"0123456789"
+_FORMS = {
+    pa.int64(): _Form(_DIGITS + b"-", field_types.MAX_DIGITS),
+    # Arrow does not see each time that a number is too great, so all of these are small enough.
+    pa.decimal128(_NUMBER_DIGITS, _NUMBER_SCALE): _Form(
+        _DIGITS + b"-.", _NUMBER_DIGITS - _NUMBER_SCALE
+    ),
+    # Arrow takes 0 and 1, too.
+    pa.bool_(): _Form(b"TRUEtrueFALSfals", len("false")),
+    # Arrow knows the year 0.
+    pa.date32(): _Form(_DIGITS + b"-", len("2024-01-02"), without=(b"0000-",)),
+    # In UTC, an instant of the first year or the last can be in one that Python does not know.
+    pa.timestamp("us", "UTC"): _Form(
+        _DIGITS + b"-T:+",
+        len("2024-01-02T03:04:05+06:00"),
+        same_length=True,
+        without=(b"0000-", b"0001-", b"9999-"),
+    ),
+}
+
+
+def _split(text: str) -> pa.StringArray:
+    return pc.split_pattern(pa.array([text], _TEXT), _SEPARATOR).values
+
+
+def _read(cells: pa.StringArray, kind: pa.DataType, separator: str | None) -> pa.Array | None:
+    """Turn cells into an array of their values; None where Arrow may not read them rightly."""
+    lengths = pc.binary_length(cells)
+    filled = pc.not_equal(lengths, 0)
+    # An empty cell is null; Arrow keeps what is null just as it keeps booleans.
+    _, offsets, characters = cells.buffers()
+    buffers = [filled.buffers()[1], offsets, characters]
+    texts = pa.Array.from_buffers(pa.string(), len(cells), buffers)
+    if pa.types.is_string(kind):
+        return texts
+    if pa.types.is_list(kind):
+        return pc.split_pattern(texts, separator)
+    form = _FORMS[kind]
+    data = bytes(characters or b"")
+    if (
+        data.translate(None, form.characters)
+        or (pc.max(lengths).as_py() or 0) > form.longest
+        or (form.same_length and len(data) != (len(texts) - texts.null_count) * form.longest)
+        or any(each in data for each in form.without)
+    ):
+        return None
+    try:
+        return texts.cast(kind)
+    except pa.ArrowException:
+        return None  # It may be no number or day, or one that does not fit.

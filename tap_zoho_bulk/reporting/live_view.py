@@ -1,0 +1,280 @@
+"""The live view: on a terminal, what every stream and job is doing, below the log.
+
+It is drawn on stderr from events alone, knows nothing of Singer, and leaves plain lines alone
+wherever it could do harm: without a terminal, on one that cannot move its cursor, in CI, and where
+stdout, to which records go, is the terminal, too.
+
+Invariant: a sync does not depend on it. It only listens, draws on a thread of its own, and when the
+terminal goes away nothing else does.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.filesize import decimal
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+from typing_extensions import override
+
+from tap_zoho_bulk.reporting.events import event_of, steps
+from tap_zoho_bulk.reporting.timeline import Timeline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import ConsoleOptions, RenderResult
+
+    from tap_zoho_bulk.reporting.timeline import Job, Stream
+
+_FRAMES_PER_SECOND = 4
+_AROUND_ROWS = 7  # the view's other lines, and some of the log
+_FEWEST_ROWS = 3
+_WIDE = 100  # columns from which there is room for bars
+_STYLES = {
+    "queued": "yellow",
+    "running": "bright_blue",
+    "waiting": "bright_black",
+    "downloading": "magenta",
+    "decoding": "green",
+}
+
+_logger = logging.getLogger("tap-zoho-bulk")
+
+
+@contextmanager
+def live_view() -> Iterator[None]:
+    """Show events from here to the end of the block, if people look at a terminal."""
+    if not _is_wanted():
+        yield
+        return
+    console = Console(stderr=True)
+    view = View()
+    live = Live(
+        view,
+        console=console,
+        refresh_per_second=_FRAMES_PER_SECOND,
+        transient=True,
+        redirect_stdout=False,
+    )
+    with _listening(view), _below_the_log(live):
+        yield
+    with suppress(OSError):  # The terminal is gone, and nobody looks.
+        console.print(view.summary())
+
+
+def _is_wanted() -> bool:
+    """Say whether people look at a terminal that can be drawn on, and records go elsewhere.
+
+    Rich reads `TTY_INTERACTIVE` in the same way.
+    """
+    return (
+        sys.stderr.isatty()
+        and not sys.stdout.isatty()
+        and _logger.isEnabledFor(logging.INFO)
+        and os.environ.get("TERM", "dumb").lower() not in {"dumb", "unknown"}
+        and os.environ.get("TTY_INTERACTIVE") != "0"
+        and not any(os.environ.get(name) for name in ("CI", "NO_COLOR"))
+    )
+
+
+@contextmanager
+def _listening(view: View) -> Iterator[None]:
+    """Let the view have all events; what `steps` tells goes to it alone, unless it is logged."""
+    level, propagate = steps.level, steps.propagate
+    if not steps.isEnabledFor(logging.DEBUG):
+        steps.propagate = False
+        steps.setLevel(logging.DEBUG)
+        steps.addHandler(view)
+    _logger.addHandler(view)
+    try:
+        yield
+    finally:
+        _logger.removeHandler(view)
+        steps.removeHandler(view)
+        steps.setLevel(level)
+        steps.propagate = propagate
+
+
+@contextmanager
+def _below_the_log(live: Live) -> Iterator[None]:
+    """Show the view, and what is logged to the terminal above it."""
+    stderr = sys.stderr
+    handlers = [
+        handler
+        for handler in logging.getLogger().handlers
+        if isinstance(handler, logging.StreamHandler) and handler.stream is stderr
+    ]
+    live.start()
+    try:
+        for handler in handlers:
+            handler.setStream(sys.stderr)  # It is `Live`'s own by now.
+            handler.addFilter(_is_no_table)
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(_is_no_table)
+            handler.setStream(stderr)
+        with suppress(OSError):
+            live.stop()
+
+
+def _is_no_table(record: logging.LogRecord) -> bool:
+    """Leave out the log's table: the view ends with one that fits the terminal."""
+    event = event_of(record)
+    return event is None or event.get("kind") != "summary_line"
+
+
+class View(logging.Handler):
+    """Takes events from the log, on any thread, and draws what they come to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._timeline = Timeline(keep=0)
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        event = event_of(record)
+        if event is not None:
+            self._timeline.take(event)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw a frame."""
+        self.acquire()
+        try:
+            yield self._frame(console.size.height, is_wide=options.max_width >= _WIDE)
+        finally:
+            self.release()
+
+    def summary(self) -> Table:
+        """Draw what each stream brought and cost, and how it ended."""
+        table = _table("stream", "records", "jobs", "bytes", "seconds", "credits")
+        table.add_column("outcome", min_width=13)
+        table.show_footer = True
+        for stream in self._timeline.streams.values():
+            if stream.outcome is None:
+                continue
+            is_bad = stream.outcome == "FAILED"
+            table.add_row(
+                _text(stream.name),
+                *_figures(vars(stream)),
+                _text(", ".join(filter(None, (stream.outcome, stream.note))), "red" * is_bad),
+            )
+        footers = ("all", *_figures(self._timeline.figures))
+        for column, footer in zip(table.columns, footers, strict=False):
+            column.footer = footer
+        return table
+
+    def _frame(self, height: int, *, is_wide: bool) -> Group:
+        timeline, now = self._timeline, time.time()
+        streams = list(timeline.streams.values())
+        at_work = [stream for stream in streams if stream.is_at_work]
+        over = sum(stream.outcome is not None for stream in streams)
+        rows = [(stream, job) for stream in at_work for job in stream.open.values() or (None,)]
+        room = max(height - _AROUND_ROWS, _FEWEST_ROWS)
+        table = _table("stream", "page", "state", "time", "records", "bytes", "credits")
+        table.columns[2].justify = "left"
+        if is_wide:
+            table.columns[2].min_width = 30
+        before = None
+        for stream, job in rows[:room]:
+            table.add_row(
+                _text(stream.name if stream is not before else ""),
+                *_doing(stream, job, now, is_wide=is_wide),
+                *(_so_far(stream) if stream is not before else ()),
+            )
+            before = stream
+        told = (
+            f"{over:,} of {len(streams):,} streams done, {len(at_work):,} at work, "
+            f"{len(streams) - over - len(at_work):,} to come"
+        )
+        head = _text(
+            f"{clock(now - (timeline.began or now))}  {told if streams else 'getting ready'}",
+            "bold",
+        )
+        foot = _text(
+            f"{sum(map(_records, streams)):,} records, "
+            f"{decimal(sum(stream.bytes for stream in streams))}, "
+            f"{sum(stream.credits for stream in streams):,} API credits"
+            + (f"; {len(rows) - room:,} more at work" if len(rows) > room else ""),
+            "bright_black",
+        )
+        return Group("", head, *([table] if rows else []), foot)
+
+
+def _figures(values: dict[str, float]) -> Iterator[str]:
+    yield f"{values.get('records', 0):,.0f}"
+    yield f"{values.get('jobs', 0):,.0f}"
+    yield decimal(int(values.get("bytes", 0)))
+    yield f"{values.get('seconds', 0):,.1f}"
+    yield f"{values.get('credits', 0):,.0f}"
+
+
+def _doing(
+    stream: Stream, job: Job | None, now: float, *, is_wide: bool
+) -> tuple[str, Text | Table, str]:
+    """Say on which page what is done, and for how long."""
+    if job is None or job.step is None:
+        return "", _text("reading"), clock(now - (stream.began or now))
+    phase = job.step.phase
+    style = _STYLES[phase]
+    state = _text(job.state if phase in {"queued", "running"} else phase, style)
+    told: Text | Table = state
+    if job.total:
+        share = min(job.done / job.total, 1.0)
+        state.append(f" {share:.0%}")
+        if is_wide:
+            told = Table.grid(padding=(0, 1))
+            told.add_column(width=16)
+            told.add_row(
+                state, ProgressBar(1.0, share, 12, complete_style=style, finished_style=style)
+            )
+    return str(job.page), told, clock(now - job.step.began)
+
+
+def _so_far(stream: Stream) -> tuple[str, str, str]:
+    return f"{_records(stream):,}", decimal(stream.bytes), f"{stream.credits:,}"
+
+
+def _table(*headings: str) -> Table:
+    """Make a table whose first column is a name, which is cut where there is little room."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black", footer_style="bold")
+    table.add_column(headings[0], no_wrap=True, overflow="ellipsis")
+    for heading in headings[1:]:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _text(text: str, style: str = "") -> Text:
+    """Give text as it is, but for characters that a terminal would take as orders."""
+    shown = "".join(character if character.isprintable() else "?" for character in text)
+    return Text(shown, style=style, no_wrap=True, overflow="ellipsis")
+
+
+def _records(stream: Stream) -> int:
+    """Count a stream's records, those of a page that is going out among them."""
+    going = (
+        job.done
+        for job in stream.open.values()
+        if job.step is not None and job.step.phase == "decoding"
+    )
+    return stream.records + sum(going)
+
+
+def clock(seconds: float) -> str:
+    """Write seconds as a clock shows them, such as `1:02:03`.
+
+    Args:
+        seconds: How many.
+    """
+    minutes, rest = divmod(int(max(seconds, 0.0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

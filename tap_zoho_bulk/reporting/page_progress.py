@@ -1,0 +1,138 @@
+"""The news of a page: that its download or its decoding began, how far it is, and that it ended.
+
+An end is a line for everybody. Beginnings and what lies between are for debugging and for the live
+view, at a pace that costs nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from tap_zoho_bulk.reporting.events import Pace, event, steps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tap_zoho_bulk.api.client import Spending
+    from tap_zoho_bulk.bulk_read.page import Page
+    from tap_zoho_bulk.decode.csv_page import Chunk
+
+logger = logging.getLogger("tap-zoho-bulk.page")
+
+
+class DownloadNews:
+    """Tells of a page's download.
+
+    Args:
+        module: API name of the module; for messages.
+        number: Of the page, from 1.
+        job_id: The job that it is the result of.
+        spending: What the stream has cost so far.
+    """
+
+    def __init__(self, module: str, number: int, job_id: str, spending: Spending) -> None:
+        self._page = module, number
+        self._about: dict[str, Any] = {"page": number, "job_id": job_id}
+        self._spending = spending
+        self._began = time.monotonic()
+        self._pace = Pace()
+
+    def received(self, size: int, total: int | None) -> None:
+        """Take note of how much came.
+
+        Args:
+            size: Bytes so far; 0 whenever it begins anew.
+            total: Bytes of the whole, if known.
+        """
+        stream = self._spending.stream
+        if size == 0:
+            self._began = time.monotonic()
+            about = event("download_began", stream, **self._about, total=total)
+            steps.debug("%s: downloading page %d.", *self._page, extra=about)
+        elif self._pace.is_due():
+            about = event("download_progress", stream, **self._about, bytes=size, total=total)
+            steps.debug("%s: page %d, %d bytes so far.", *self._page, size, extra=about)
+
+    def ended(self, size: int) -> None:
+        """Tell that it is whole.
+
+        Args:
+            size: Its bytes.
+        """
+        seconds = time.monotonic() - self._began
+        about = event(
+            "download_ended",
+            self._spending.stream,
+            **self._about,
+            bytes=size,
+            seconds=round(seconds, 3),
+            credits=self._spending.credits,
+        )
+        logger.info(
+            "%s: page %d downloaded, %s bytes in %.1f s.",
+            *self._page,
+            f"{size:,}",
+            seconds,
+            extra=about,
+        )
+
+
+class DecodingNews:
+    """Tells of a page's way from CSV to messages, which takes as long as the target lets it.
+
+    Args:
+        stream: Name of the stream.
+        page: The page.
+    """
+
+    def __init__(self, stream: str, page: Page) -> None:
+        self._stream = stream
+        self._number = page.number
+        self._about: dict[str, Any] = {"page": page.number, "job_id": page.job_id}
+        self._expected = page.result.count
+        self._records = 0
+        self._began = time.monotonic()
+
+    def of(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+        """Pass a page's records on, and tell of them now and then.
+
+        Args:
+            chunks: The records.
+        """
+        pace = Pace()
+        about = event("decode_began", self._stream, **self._about, records=self._expected)
+        steps.debug("%s: reading page %d.", self._stream, self._number, extra=about)
+        for chunk in chunks:
+            yield chunk
+            self._records += len(chunk)
+            if pace.is_due():
+                steps.debug(
+                    "%s: page %d, %d of %d records so far.",
+                    self._stream,
+                    self._number,
+                    self._records,
+                    self._expected,
+                    extra=event(
+                        "decode_progress", self._stream, **self._about, records=self._records
+                    ),
+                )
+
+    def ended(self) -> None:
+        """Tell that all of it went out."""
+        seconds = time.monotonic() - self._began
+        logger.info(
+            "%s: page %d went out, %s records in %.1f s.",
+            self._stream,
+            self._number,
+            f"{self._records:,}",
+            seconds,
+            extra=event(
+                "decode_ended",
+                self._stream,
+                **self._about,
+                records=self._records,
+                seconds=round(seconds, 3),
+            ),
+        )

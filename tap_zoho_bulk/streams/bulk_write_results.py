@@ -1,0 +1,309 @@
+"""The stream of bulk write results: what became of each row that somebody imported in bulk.
+
+Invariant: one job's trouble does not keep the others from being read, and the stream fails when
+the result of a job that Zoho completed cannot be read whole. Zoho does not say whether its rows
+must number `total_count`, so a difference is only told.
+
+Source: https://www.zoho.com/crm/developer/docs/api/v8/bulk-write/download-result.html
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk import typing as th
+from typing_extensions import override
+
+from tap_zoho_bulk.bulk_read.job import JobResult, looks, utc_or_none
+from tap_zoho_bulk.bulk_read.page import PAGE_RECORDS, Spool
+from tap_zoho_bulk.decode.csv_page import csv_rows, take_rows
+from tap_zoho_bulk.exceptions import (
+    JobFailedError,
+    MissingScopeError,
+    PageDamagedError,
+    ZohoRefusedError,
+    ZohoUnavailableError,
+)
+from tap_zoho_bulk.streams.base import FullTableStream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tap_zoho_bulk.bulk_read.page import CsvBytes, Page
+    from tap_zoho_bulk.tap import TapZohoBulk
+
+NAME = "bulk_write_results"
+SCOPE = "ZohoCRM.bulk.CREATE"
+"""Zoho asks for it even of those who only look at a job."""
+
+_ENDED = frozenset({"COMPLETED", "FAILED", "FAILURE", "SKIPPED"})
+_OWN_COLUMNS = {"STATUS": "status", "RECORD_ID": "record_id", "ID": "record_id", "ERRORS": "errors"}
+_COUNTS = ("total_count", "added_count", "updated_count", "skipped_count")
+# A colon stands between errors, and may stand in the name of a column, too.
+_between_errors = re.compile(r":(?=[A-Z]+(?:_[A-Z]+)+(?:[-:]|$))").split
+
+_SCHEMA = th.PropertiesList(
+    th.Property("job_id", th.StringType, required=True),
+    th.Property(
+        "row_number",
+        th.IntegerType,
+        required=True,
+        description="From 1, through all files of the job; 0 is the job itself.",
+    ),
+    th.Property("module", th.StringType, description="API name of the module."),
+    th.Property("operation", th.StringType, description="`insert`, `update` or `upsert`."),
+    th.Property("job_status", th.StringType),
+    th.Property("created_time", th.DateTimeType),
+    th.Property("file_name", th.StringType),
+    *(th.Property(name, th.IntegerType, description="Of the file.") for name in _COUNTS),
+    th.Property("status", th.StringType, description="What became of the row."),
+    th.Property("record_id", th.StringType, description="The record that came of it."),
+    th.Property(
+        "columns",
+        th.ObjectType(additional_properties=True),
+        description="The first three mapped columns, by their headers.",
+    ),
+    th.Property(
+        "errors",
+        th.ArrayType(
+            th.ObjectType(
+                th.Property("code", th.StringType),
+                th.Property("columns", th.ArrayType(th.StringType)),
+            )
+        ),
+    ),
+).to_dict()
+
+
+class BulkWriteResultsStream(FullTableStream):
+    """Results of the bulk write jobs that the settings name.
+
+    Args:
+        tap: The tap.
+    """
+
+    name = NAME
+
+    def __init__(self, tap: TapZohoBulk) -> None:
+        super().__init__(tap, name=NAME, schema=_SCHEMA)
+        self.primary_keys = ["job_id", "row_number"]
+
+    @override
+    def rows(self) -> Iterator[dict[str, Any]]:
+        unread = []
+        for job_id in self.zoho_tap.settings.bulk_write_job_ids:
+            try:
+                yield from self._of_job(job_id)
+            except MissingScopeError:  # noqa: PERF203 - a job takes seconds
+                raise  # It is about all of them.
+            except (
+                JobFailedError,
+                PageDamagedError,
+                ZohoRefusedError,
+                ZohoUnavailableError,
+            ) as error:
+                self.logger.error("%s", error)  # noqa: TRY400 - the message is for people
+                unread.append(job_id)
+        if unread:
+            raise JobFailedError(
+                f"{NAME}: not all results came: {', '.join(unread)}. Each has a line above that "
+                "says why. Take what Zoho has no more out of `bulk_write_job_ids`."
+            )
+
+    def _of_job(self, job_id: str) -> Iterator[dict[str, Any]]:
+        """Give the rows of a job: itself, then those of its files."""
+        details = self._ended(job_id)
+        files = [_file(each) for each in _objects(details.get("resource"))]
+        job = {
+            "job_id": job_id,
+            "operation": _text(details.get("operation")),
+            "job_status": _text(details.get("status")),
+            "created_time": utc_or_none(details.get("created_time")),
+        }
+        whole = files[0] if len(files) == 1 else {}
+        yield _row(job, whole, row_number=0)
+        result = details.get("result")
+        url = result.get("download_url") if isinstance(result, dict) else None
+        if not isinstance(url, str) or not url:
+            self.logger.warning(
+                "Bulk write job %s is %s, with no result.", job_id, job["job_status"]
+            )
+            return
+        try:
+            yield from self._of_result(job, files, url)
+        except PageDamagedError as damage:
+            self.logger.warning("%s Downloading it again.", damage)
+            yield from self._of_result(job, files, url)
+
+    # The job
+
+    def _ended(self, job_id: str) -> dict[str, Any]:
+        """Look at a job until it has ended, or for as long as the settings allow."""
+        tap = self.zoho_tap
+        details: dict[str, Any] = {}
+        said = None
+        for _ in looks(tap.settings, tap.client.stop, at_once=True):
+            details = self._look(job_id)
+            status = str(details.get("status") or "without a status")
+            if status.upper() in _ENDED:
+                return details
+            if status != said:
+                self.logger.info("Bulk write job %s is %s.", job_id, status)
+                said = status
+        self.logger.warning(
+            "Bulk write job %s was still %s after %.0f s (`job_timeout_seconds`).",
+            job_id,
+            said,
+            tap.settings.job_timeout_seconds,
+        )
+        return {**details, "result": None}
+
+    def _look(self, job_id: str) -> dict[str, Any]:
+        tap = self.zoho_tap
+        answer = tap.client.get(
+            f"/crm/bulk/{tap.settings.api_version}/write/{job_id}",
+            what=f"look at bulk write job {job_id}",
+            scope=SCOPE,
+            spending=tap.summary[NAME].spending,
+        )
+        # Zoho's answer has no `data` around it, as its answers to bulk read do.
+        wrapped = _objects((answer or {}).get("data"))
+        return wrapped[0] if wrapped else answer or {}
+
+    # Its result
+
+    def _of_result(
+        self, job: dict[str, Any], files: list[dict[str, Any]], url: str
+    ) -> Iterator[dict[str, Any]]:
+        tap = self.zoho_tap
+        page = Spool(tap.client, tap.settings.spool_directory).download(
+            NAME,
+            1,
+            job["job_id"],
+            JobResult(0, url, more_records=False, next_page_token=None),
+            scope=SCOPE,
+            spending=tap.summary[NAME].spending,
+        )
+        number = 0
+        try:
+            with page.open_all() as entries:
+                for name, raw in entries:
+                    file = _file_of(name, files)
+                    for cells in result_rows(page, raw):
+                        number += 1
+                        yield _row(job, file, row_number=number, **cells)
+        finally:
+            page.close()
+        total = sum(file["total_count"] or 0 for file in files)
+        if number != total:
+            self.logger.warning(
+                "The result of bulk write job %s has %d rows, but the job tells of %d.",
+                job["job_id"],
+                number,
+                total,
+            )
+
+
+def _row(
+    job: dict[str, Any], file: dict[str, Any], *, row_number: int, **cells: Any
+) -> dict[str, Any]:
+    empty = dict.fromkeys(_SCHEMA["properties"])
+    return {**empty, **job, **file, "row_number": row_number, **cells}
+
+
+def result_rows(page: Page, raw: CsvBytes) -> Iterator[dict[str, Any]]:
+    """Read a CSV: the mapped columns, then Zoho's own three.
+
+    Args:
+        page: As downloaded; for messages.
+        raw: The bytes of one of its files.
+
+    Raises:
+        PageDamagedError: When it is not of that form.
+    """
+    text = io.TextIOWrapper(io.BufferedReader(raw), encoding="utf-8-sig", newline="")
+    rows = csv_rows(text)
+    try:
+        header = next(rows, None) or []
+        # From the end: a mapped column may have the name of one of Zoho's.
+        own = {name: place for place, name in enumerate(map(_own_column, header)) if name}
+        if own.keys() != set(_OWN_COLUMNS.values()):
+            raise PageDamagedError(f"{page}: the CSV lacks STATUS, RECORD_ID or ERRORS.")
+        mapped = [place for place in range(len(header)) if place not in own.values()]
+        portions = iter(lambda: take_rows(rows, raw), [])
+        for number, row in enumerate(chain.from_iterable(portions), 1):
+            if number > PAGE_RECORDS:
+                raise PageDamagedError(f"{page}: the CSV has more than {PAGE_RECORDS} rows.")
+            if not row:
+                continue
+            if len(row) != len(header):
+                raise PageDamagedError(
+                    f"{page}: a row has {len(row)} cells, the header {len(header)}."
+                )
+            yield {
+                "columns": {header[place]: row[place] or None for place in mapped},
+                "status": row[own["status"]] or None,
+                "record_id": row[own["record_id"]] or None,
+                "errors": errors(row[own["errors"]]),
+            }
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise PageDamagedError(f"{page}: the CSV is damaged ({type(error).__name__}).") from error
+
+
+def _own_column(header: str) -> str | None:
+    return _OWN_COLUMNS.get(header.strip().upper())
+
+
+def errors(cell: str) -> list[dict[str, Any]] | None:
+    """Read the ERRORS of a row.
+
+    Args:
+        cell: Such as `MANDATORY_NOT_FOUND-Company,Last_Name:DUPLICATE_DATA-Email`.
+
+    Returns:
+        Each error's code and columns; None where there is none.
+    """
+    if not cell:
+        return None
+    parts = [error.partition("-") for error in _between_errors(cell)]
+    return [
+        {"code": code, "columns": [name for name in columns.split(",") if name]}
+        for code, _, columns in parts
+    ]
+
+
+def _file(resource: dict[str, Any]) -> dict[str, Any]:
+    """Read what a job says of one of its files."""
+    file, module = resource.get("file"), resource.get("module")
+    if not isinstance(file, dict):
+        file = {}
+    return {
+        "module": _text(module.get("api_name") if isinstance(module, dict) else module),
+        "file_name": _text(file.get("name")),
+        **{name: _count(file.get(name)) for name in _COUNTS},
+    }
+
+
+def _file_of(name: str, files: list[dict[str, Any]]) -> dict[str, Any]:
+    """Find the file that a result is of: Zoho names it `module-file`."""
+    if len(files) == 1:
+        return files[0]
+    named = [file for file in files if name.startswith(f"{file['module']}-")]
+    return named[0] if len(named) == 1 else {"file_name": name}
+
+
+def _objects(listed: Any) -> list[dict[str, Any]]:
+    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+
+
+def _count(value: Any) -> int | None:
+    text = str(value)
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def _text(value: Any) -> str | None:
+    return None if value in (None, "") else str(value)

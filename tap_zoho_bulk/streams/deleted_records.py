@@ -1,0 +1,199 @@
+"""The stream of deleted records: what vanished from each selected module, and when.
+
+Invariant: a module's bookmark moves only when the whole list has been emitted.
+
+Source: https://www.zoho.com/crm/developer/docs/api/v8/get-deleted-records.html
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk import typing as th
+from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
+from typing_extensions import override
+
+from tap_zoho_bulk.crm.field_types import to_utc
+from tap_zoho_bulk.exceptions import InvalidValueError, ZohoRefusedError
+from tap_zoho_bulk.settings import parse_instant
+from tap_zoho_bulk.streams.base import ZohoStream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from singer_sdk.helpers.types import Context
+
+    from tap_zoho_bulk.tap import TapZohoBulk
+
+NAME = "deleted_records"
+
+_PER_PAGE = 200
+_PAGE_CREDITS = 2
+# Pages are numbered on a list that changes, in an order that nobody promises, and Zoho does not
+# say what time it is there. So each run reads the end of the one before again.
+_OVERLAP = timedelta(minutes=10)
+# A module that keeps no list of deleted records, such as a subform, answers one of these...
+_NO_LIST = frozenset({400, 404})
+# ...but these have other reasons.
+_OTHER_REASONS = frozenset(
+    {"AUTHORIZATION_FAILED", "INVALID_HOST", "INVALID_REQUEST_METHOD", "NO_PERMISSION"}
+)
+_MOST_READS = 4
+
+_SCHEMA = th.PropertiesList(
+    th.Property("module", th.StringType, required=True, title="Module"),
+    th.Property("id", th.StringType, required=True, title="Record Id"),
+    th.Property("display_name", th.StringType, title="Name"),
+    th.Property(
+        "type",
+        th.StringType,
+        title="Type",
+        description="`recycle` while it is in the recycle bin, `permanent` when it is gone.",
+    ),
+    th.Property("deleted_time", th.DateTimeType, title="Deleted Time"),
+    th.Property("deleted_by_id", th.StringType, title="Deleted By Id"),
+    th.Property("deleted_by_name", th.StringType, title="Deleted By"),
+    th.Property("created_by_id", th.StringType, title="Created By Id"),
+    th.Property("created_by_name", th.StringType, title="Created By"),
+).to_dict()
+
+
+class DeletedRecordsStream(ZohoStream):
+    """Deleted records of the selected modules.
+
+    Args:
+        tap: The tap.
+    """
+
+    name = NAME
+
+    def __init__(self, tap: TapZohoBulk) -> None:
+        super().__init__(tap, name=NAME, schema=_SCHEMA)
+        self.primary_keys = ["module", "id"]
+        self.replication_key = "deleted_time"
+        self.state_partitioning_keys = ["module"]
+
+    @property
+    @override
+    def partitions(self) -> list[dict[str, Any]]:
+        return [{"module": name} for name in self.zoho_tap.selected_modules()]
+
+    @override
+    def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
+        if context is None:
+            return  # No module is selected.
+        with self.failing_alone():
+            yield from self._read(context["module"], self.get_context_state(context))
+
+    def _read(self, module: str, state: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Emit a module's list, and move the bookmark when it stayed the same meanwhile.
+
+        Pages are numbered on the list as it is at the moment: a record that is restored while
+        they are read moves the rows after it forward, and one could slip from a page that is
+        still to be read to one that was. So a list of several pages is read until two reads agree.
+        """
+        bookmark = self.bookmark(state)
+        latest = bookmark or ""
+        before: list[int] = []
+        for _ in range(_MOST_READS):
+            read: list[int] = []
+            for records in self._pages(module, bookmark):
+                read.append(hash(tuple((row["id"], row["deleted_time"]) for row in records)))
+                if read == before[: len(read)]:
+                    continue  # It was emitted when it was read before.
+                for record in records:
+                    yield record
+                    latest = max(latest, record["deleted_time"] or "")
+                self.zoho_tap.summary[self.name].records += len(records)
+            if len(read) <= 1 or read == before:
+                break
+            before = read
+        else:
+            self.logger.warning(
+                "The list of deleted records of %s changed each of the %d times that it was read; "
+                "it is read from the same bookmark next time.",
+                module,
+                _MOST_READS,
+            )
+            return
+        if latest and self.replication_method == REPLICATION_INCREMENTAL:
+            state["replication_key"] = self.replication_key
+            state["replication_key_value"] = latest
+            self.state_manager.is_flushed = False
+
+    def _pages(self, module: str, bookmark: str | None) -> Iterator[list[dict[str, Any]]]:
+        """Give the list's pages; none where Zoho keeps no list."""
+        before: list[dict[str, Any]] = []
+        for number in count(1):
+            try:
+                records, more = self._page(module, bookmark, number)
+            except ZohoRefusedError as error:
+                if number > 1 or error.status not in _NO_LIST or error.code in _OTHER_REASONS:
+                    raise
+                self.logger.info("Zoho keeps no deleted records of %s (%s).", module, error.code)
+                return
+            if records and records == before:
+                raise InvalidValueError(
+                    f"{NAME}: page {number} of the deleted records of {module} is the same as the "
+                    "page before it, so the list has no end. Report it to Zoho's support."
+                )
+            before = records
+            yield records
+            if not more:
+                return
+
+    def _page(
+        self, module: str, bookmark: str | None, number: int
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """Ask for a page; give its records, and whether there is one after it."""
+        tap = self.zoho_tap
+        headers = {}
+        if bookmark and self.replication_method == REPLICATION_INCREMENTAL:
+            since = parse_instant(bookmark) - _OVERLAP
+            headers["If-Modified-Since"] = since.replace(microsecond=0).isoformat()
+        answer = tap.client.get(
+            f"/crm/{tap.settings.api_version}/{module}/deleted",
+            params={"type": "all", "page": number, "per_page": _PER_PAGE},
+            headers=headers,
+            what=f"list the deleted records of {module}",
+            scope=f"ZohoCRM.modules.ALL (or ZohoCRM.modules.{module}.READ)",
+            spending=tap.summary[self.name].spending,
+            credits=_PAGE_CREDITS,
+            expects="data",
+        )
+        if answer is None:
+            return [], False
+        records = [_record(module, row) for row in answer["data"]]
+        info = answer.get("info")
+        more = isinstance(info, dict) and bool(info.get("more_records"))
+        return records, more and bool(records)
+
+
+def _record(module: str, row: Any) -> dict[str, Any]:
+    try:
+        deleted_time = row.get("deleted_time")
+        return {
+            "module": module,
+            "id": str(row["id"]),
+            "display_name": _text(row.get("display_name")),
+            "type": _text(row.get("type")),
+            "deleted_time": to_utc(deleted_time) if deleted_time else None,
+            **_person("deleted_by", row.get("deleted_by")),
+            **_person("created_by", row.get("created_by")),
+        }
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InvalidValueError(
+            f"{NAME}: among the deleted records of {module} is one that is not as Zoho documents "
+            f"it ({type(error).__name__}: {error}). Report it to Zoho's support."
+        ) from error
+
+
+def _person(role: str, person: Any) -> dict[str, str | None]:
+    person = person or {}
+    return {f"{role}_id": _text(person.get("id")), f"{role}_name": _text(person.get("name"))}
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,353 @@
+"""Signing in: the right hosts, words that help, renewals in time, and secrets kept."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+import urllib3
+
+from local_zoho_crm import Fault, Organisation, invalid_token
+from tap_zoho_bulk.api import auth
+from tap_zoho_bulk.api.auth import ZohoAuthenticator
+from tap_zoho_bulk.api.client import ZohoClient
+from tap_zoho_bulk.api.transport import Transport
+from tap_zoho_bulk.settings import Settings
+from tests.support.singer import FAST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from local_zoho_crm import LoggedRequest, ZohoServer
+    from tests.conftest import Serve
+    from tests.support.singer import Json, TapCommand
+
+SECRETS = {"client_id": "1000.ID", "client_secret": "s3cret", "refresh_token": "1000.r3fresh"}
+HOSTS = {
+    "us": ("accounts.zoho.com", "zohoapis.com"),
+    "eu": ("accounts.zoho.eu", "zohoapis.eu"),
+    "in": ("accounts.zoho.in", "zohoapis.in"),
+    "au": ("accounts.zoho.com.au", "zohoapis.com.au"),
+    "jp": ("accounts.zoho.jp", "zohoapis.jp"),
+    "ca": ("accounts.zohocloud.ca", "zohoapis.ca"),
+    "cn": ("accounts.zoho.com.cn", "zohoapis.com.cn"),
+    "sa": ("accounts.zoho.sa", "zohoapis.sa"),
+}
+PREFIXES = {"production": "www", "sandbox": "sandbox", "developer": "developer"}
+
+
+class AccountsHost(Transport):
+    """Answers as an accounts host, and remembers what it was asked."""
+
+    def __init__(self, **answer: Any) -> None:
+        super().__init__(timeout=1, max_retries=0, max_concurrent_requests=1)
+        self.answer: Json = {"access_token": "1000.acc3ss", "expires_in": 3600, **answer}
+        self.asked: list[tuple[str, str, Any]] = []
+
+    @contextmanager
+    def send(self, method: str, url: str, **options: Any) -> Iterator[requests.Response]:
+        """Answer every request with the answer."""
+        self.asked.append((method, url, options.get("form")))
+        response = requests.Response()
+        response.status_code = 200
+        response.raw = urllib3.HTTPResponse(
+            io.BytesIO(json.dumps(self.answer).encode()), preload_content=False
+        )
+        yield response
+
+
+def sign_in(host: AccountsHost, **settings: Any) -> str:
+    """Sign in; the URL of the API host."""
+    config = Settings.from_config({**SECRETS, **settings})
+    token, api_url = ZohoAuthenticator(config, host).access()
+    assert token == "1000.acc3ss"
+    return api_url
+
+
+@pytest.mark.parametrize("environment", PREFIXES)
+@pytest.mark.parametrize("data_center", HOSTS)
+def test_data_center_and_environment_choose_the_hosts(data_center: str, environment: str) -> None:
+    accounts, api = HOSTS[data_center]
+    host = AccountsHost()
+
+    api_url = sign_in(host, data_center=data_center, environment=environment)
+
+    assert api_url == f"https://{PREFIXES[environment]}.{api}"
+    form = {"grant_type": "refresh_token", **SECRETS}
+    assert host.asked == [("POST", f"https://{accounts}/oauth/v2/token", form)]
+
+
+@pytest.mark.parametrize(
+    ("api_domain", "expected"),
+    [
+        ("https://www.zohoapis.eu", "https://www.zohoapis.eu"),
+        ("https://www.zohoapis.com.au/", "https://www.zohoapis.com.au"),
+        ("https://www.zohoapis.com", "https://www.zohoapis.com"),
+        ("http://www.zohoapis.eu", "https://www.zohoapis.com"),
+        ("https://www.zohoapis.eu:8443", "https://www.zohoapis.com"),
+        ("https://www.zohoapis.eu.evil.example", "https://www.zohoapis.com"),
+        ("https://evil.example/www.zohoapis.eu", "https://www.zohoapis.com"),
+        ("https://www.zohoapis.eu@evil.example", "https://www.zohoapis.com"),
+        ("https://evil.zohoapis.eu", "https://www.zohoapis.com"),
+        ("https://[", "https://www.zohoapis.com"),
+        ("//", "https://www.zohoapis.com"),
+        (5, "https://www.zohoapis.com"),
+        (None, "https://www.zohoapis.com"),
+    ],
+)
+def test_only_zohos_own_hosts_are_taken_from_the_answer(api_domain: Any, expected: str) -> None:
+    assert sign_in(AccountsHost(api_domain=api_domain)) == expected
+
+
+def test_the_environment_stays_when_the_answer_names_another_domain() -> None:
+    host = AccountsHost(api_domain="https://www.zohoapis.eu")
+
+    assert sign_in(host, environment="sandbox") == "https://sandbox.zohoapis.eu"
+
+
+def test_set_urls_win_over_everything() -> None:
+    host = AccountsHost(api_domain="https://www.zohoapis.eu")
+    urls = {"accounts_url": "http://127.0.0.1:1/", "api_url": "http://127.0.0.1:2/"}
+
+    assert sign_in(host, **urls, data_center="jp") == "http://127.0.0.1:2"
+    ((_, url, _),) = host.asked
+    assert url == "http://127.0.0.1:1/oauth/v2/token"
+
+
+class Clock:
+    """A clock that tests set."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        """Tell the time that was set."""
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "good_for", "stale_after"),
+    [
+        (3600, 3299, 3301),  # five minutes before its end
+        (600, 299, 301),
+        (60, 29, 31),  # never stale when it is new
+        ("3600", 3299, 3301),
+        ("soon", 3299, 3301),  # Zoho documents an hour
+        (-1, 3299, 3301),
+        (None, 3299, 3301),
+    ],
+)
+def test_a_token_is_renewed_before_it_expires(
+    monkeypatch: pytest.MonkeyPatch, expires_in: Any, good_for: int, stale_after: int
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(auth, "time", clock)
+    host = AccountsHost(expires_in=expires_in)
+    authenticator = ZohoAuthenticator(Settings.from_config(SECRETS), host)
+    authenticator.access()
+
+    clock.now = 1000.0 + good_for
+    authenticator.access()
+    assert len(host.asked) == 1
+
+    clock.now = 1000.0 + stale_after
+    authenticator.access()
+    assert len(host.asked) == 2
+
+
+@pytest.fixture
+def organisation() -> Organisation:
+    return Organisation.generate(only=["Deals", "Tasks"])
+
+
+@pytest.fixture
+def server(serve: Serve, organisation: Organisation) -> ZohoServer:
+    return serve(organisation, page_size=4)
+
+
+def sign_ins(server: ZohoServer) -> int:
+    return len(server.requests_matching("POST", "/oauth/v2/token"))
+
+
+def test_threads_share_one_renewal(server: ZohoServer) -> None:
+    settings = Settings.from_config(server.tap_config(**FAST))
+    client = ZohoClient(settings)
+    transport = Transport(timeout=5, max_retries=0, max_concurrent_requests=10)
+    authenticator = ZohoAuthenticator(settings, transport)
+    together = threading.Barrier(8)
+
+    def access(rejected: str | None) -> str:
+        together.wait()
+        token, _ = authenticator.access(rejected=rejected)
+        return token
+
+    with ThreadPoolExecutor(8) as pool:
+        (first,) = set(pool.map(access, [None] * 8))
+        (second,) = set(pool.map(access, [first] * 8))
+    transport.close()
+    client.close()
+
+    assert first != second
+    assert sign_ins(server) == 2
+
+
+def test_a_token_that_is_refused_is_renewed_and_the_request_repeated_once(
+    tap: TapCommand, server: ZohoServer, organisation: Organisation
+) -> None:
+    once = iter([server.forget_tokens])
+
+    def forget(request: LoggedRequest) -> None:
+        if request.path.endswith("/result"):
+            next(once, lambda: None)()
+
+    server.on_request = forget
+    run = tap.sync(server)
+
+    assert run.by_id("Deals") == organisation.truth("Deals")
+    assert run.by_id("Tasks") == organisation.truth("Tasks")
+    assert sign_ins(server) == 2
+    assert any(request.status == 401 for request in server.requests)
+
+
+def test_a_new_token_that_is_refused_too_ends_the_run(tap: TapCommand, server: ZohoServer) -> None:
+    server.faults.add(invalid_token(path="^/crm/", times=None))
+
+    run = tap.run(server)
+
+    assert run.exit_code == 1
+    assert "does not accept" in run.stderr
+    assert "`data_center`" in run.stderr
+    assert sign_ins(server) == 2
+    assert len(server.requests_matching("GET", "^/crm/")) == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code", "advice"),
+    [
+        ({"refresh_token": "1000.wr0ng"}, "invalid_code", "refresh token"),
+        ({"client_id": "1000.WR0NG"}, "invalid_client", "`client_id`"),
+        ({"client_secret": "wr0ng"}, "invalid_client", "`client_id`"),
+    ],
+)
+def test_wrong_credentials_are_told_in_words_that_help(
+    tap: TapCommand, server: ZohoServer, wrong: Json, code: str, advice: str
+) -> None:
+    run = tap.run(server, **wrong)
+
+    assert run.exit_code == 1
+    (line,) = [line for line in run.stderr.splitlines() if code in line]
+    assert "ERROR" in line
+    assert advice in line
+    assert "Traceback" not in run.stderr
+    assert "wr0ng" not in run.stderr.lower()
+    assert not run.stdout
+    assert len(server.requests) == 1
+
+
+def test_too_many_sign_ins_are_told_apart(
+    tap: TapCommand, serve: Serve, organisation: Organisation
+) -> None:
+    server = serve(organisation, tokens_per_ten_minutes=0)
+
+    run = tap.run(server)
+
+    assert run.exit_code == 1
+    assert "Access Denied" in run.stderr
+    assert "ten minutes" in run.stderr
+    assert sign_ins(server) == 1
+
+
+@pytest.mark.parametrize(
+    ("missing", "flags"),
+    [
+        ("ZohoCRM.settings.modules.READ", ()),
+        ("ZohoCRM.settings.fields.READ", ()),
+        ("ZohoCRM.bulk.READ", ()),
+        ("ZohoCRM.modules.ALL", ()),
+        ("ZohoCRM.org.READ", ("--test",)),
+    ],
+)
+def test_a_missing_scope_is_named(
+    tap: TapCommand, serve: Serve, organisation: Organisation, missing: str, flags: tuple[str, ...]
+) -> None:
+    scopes = {
+        "ZohoCRM.bulk.READ",
+        "ZohoCRM.modules.ALL",
+        "ZohoCRM.settings.modules.READ",
+        "ZohoCRM.settings.fields.READ",
+        "ZohoCRM.org.READ",
+    }
+    server = serve(organisation, scopes=scopes - {missing})
+
+    run = tap.run(server, *flags)
+
+    assert run.exit_code == 1
+    (*_, line) = [line for line in run.stderr.splitlines() if "OAUTH_SCOPE_MISMATCH" in line]
+    assert "ERROR" in line
+    assert missing in line
+    assert "refresh token" in line
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("level", ["DEBUG", "INFO"])
+def test_no_secret_is_ever_printed(
+    tap: TapCommand, server: ZohoServer, organisation: Organisation, level: str
+) -> None:
+    """TapCommand looks for them after every run; here the tap is as talkative as it can be."""
+    server.faults.add(
+        Fault(kind="reset", path="/settings/modules"),
+        Fault(status=500, path=r"/read$", headers={"Retry-After": "0"}),
+        invalid_token(path="/result$"),
+    )
+
+    run = tap.sync(server, environment={"TAP_ZOHO_BULK_LOGLEVEL": level})
+
+    assert run.by_id("Deals") == organisation.truth("Deals")
+    assert ("DEBUG" in run.stderr) == (level == "DEBUG")
+    assert len(server.secrets) > 3
+    assert server.tap_config()["client_id"] not in run.stderr
+
+
+def test_the_token_goes_to_no_other_host_whatever_download_url_says(
+    tap: TapCommand, serve: Serve, server: ZohoServer, organisation: Organisation
+) -> None:
+    elsewhere = serve(Organisation())
+    location = f"{elsewhere.url}/crm/bulk/v8/read/{{job_id}}/result"
+    server.faults.add(Fault(kind="download_url", location=location, times=None))
+
+    run = tap.sync(server)
+
+    assert run.by_id("Deals") == organisation.truth("Deals")
+    assert not elsewhere.requests
+
+
+def test_a_redirect_is_not_followed(tap: TapCommand, serve: Serve, server: ZohoServer) -> None:
+    elsewhere = serve(Organisation())
+    server.faults.add(
+        Fault(kind="redirect", path="/result$", location=elsewhere.url, times=None),
+    )
+
+    run = tap.run(server)
+
+    assert run.exit_code == 1
+    assert "Redirects are not followed" in run.stderr
+    assert not elsewhere.requests
+    assert not run.of_type("RECORD")
+
+
+def test_an_api_domain_of_strangers_gets_no_token(
+    tap: TapCommand, serve: Serve, organisation: Organisation
+) -> None:
+    elsewhere = serve(Organisation())
+    server = serve(organisation, api_domain=elsewhere.url)
+
+    run = tap.sync(server)
+
+    assert run.by_id("Deals") == organisation.truth("Deals")
+    assert not elsewhere.requests

@@ -1,0 +1,105 @@
+"""Zoho's own count of a module shows what bulk read leaves out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from local_zoho_crm import Fault, Organisation
+from tests.reporting.test_summary import table
+
+if TYPE_CHECKING:
+    from tests.conftest import Serve
+    from tests.support.singer import TapCommand
+
+COUNT = r"/actions/count$"
+
+
+@pytest.fixture
+def organisation() -> Organisation:
+    return Organisation.generate(seed=71, only=["Deals", "Leads"])
+
+
+def test_records_that_bulk_read_leaves_out_are_reported(
+    tap: TapCommand, serve: Serve, organisation: Organisation
+) -> None:
+    organisation.module("Deals").omitted.update(list(organisation.truth("Deals"))[:3])
+    server = serve(organisation, page_size=4)
+
+    run = tap.sync(server, verify_counts=True)
+
+    assert len(run.records("Deals")) == 17
+    assert "Zoho counts 20 records, but bulk read gave 17" in run.stderr
+    assert table(run.stderr)["Deals"]["outcome"] == "ok, Zoho counts 3 more"
+    assert table(run.stderr)["Leads"]["outcome"] == "ok, Zoho counts the same"
+    assert len(server.requests_matching("GET", COUNT)) == 2
+
+
+def test_a_count_counts_what_came_before_a_stop_too(
+    tap: TapCommand, serve: Serve, organisation: Organisation
+) -> None:
+    server = serve(organisation, page_size=4)
+    options: dict[str, Any] = {"modules": ["Deals"], "verify_counts": True}
+    stopped = tap.sync(server, **options, api_credit_limit=120)
+    assert 0 < len(stopped.records("Deals")) < 20
+
+    second = tap.sync(server, **options, state=stopped.state)
+
+    assert table(second.stderr)["Deals"]["outcome"] == "ok, Zoho counts the same"
+
+
+def test_a_custom_view_is_counted_as_it_is_read(
+    tap: TapCommand, serve: Serve, organisation: Organisation
+) -> None:
+    (view,) = [
+        each
+        for each in organisation.module("Leads").custom_views
+        if each.name == "Web, with an e-mail"
+    ]
+    server = serve(organisation)
+    options = {"Leads": {"custom_view_id": view.id}}
+
+    run = tap.sync(server, modules=["Leads"], module_options=options, verify_counts=True)
+
+    assert 0 < len(run.records("Leads")) < 30
+    assert table(run.stderr)["Leads"]["outcome"] == "ok, Zoho counts the same"
+
+
+def test_only_a_full_sync_is_compared(
+    tap: TapCommand, serve: Serve, organisation: Organisation
+) -> None:
+    server = serve(organisation)
+    criteria = {"field": {"api_name": "Stage"}, "comparator": "equal", "value": "Closed Won"}
+    narrowed = {"Deals": {"criteria": criteria}}
+    first = tap.sync(server, modules=["Deals"], module_options=narrowed, verify_counts=True)
+    tap.sync(server, start_date="2024-01-01T00:00:00Z", verify_counts=True)
+
+    tap.sync(server, modules=["Deals"], state=first.state, verify_counts=True)
+
+    assert not server.requests_matching("GET", COUNT)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": 400, "body": {"code": "INVALID_MODULE", "message": "", "status": "error"}},
+        {"status": 500},
+        {"status": 200, "body": {"count": None}},
+        {"status": 200, "body": {"count": "9" * 5_000}},
+        {"status": 204, "body": ""},
+    ],
+    ids=["a refusal", "an outage", "no number", "no end of digits", "no content"],
+)
+def test_a_count_that_cannot_be_had_fails_nothing(
+    tap: TapCommand, serve: Serve, organisation: Organisation, answer: dict[str, Any]
+) -> None:
+    server = serve(organisation)
+    server.faults.add(Fault(kind="status", path=COUNT, times=None, **answer))
+
+    run = tap.sync(server, modules=["Deals"], verify_counts=True)
+
+    assert run.by_id("Deals") == organisation.truth("Deals")
+    assert run.bookmark("Deals")["replication_key_value"]
+    assert "not verified" in run.stderr
+    assert table(run.stderr)["Deals"]["outcome"] == "ok"

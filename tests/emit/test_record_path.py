@@ -1,0 +1,129 @@
+"""Records written many at a time are, byte for byte, what the SDK writes one by one."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from contextlib import contextmanager, redirect_stdout
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from singer_sdk.contrib.msgspec import MsgSpecWriter
+
+from tap_zoho_bulk.bulk_read.chain import ChainPage, Position
+from tap_zoho_bulk.bulk_read.query import BulkReadQuery
+from tap_zoho_bulk.decode.csv_page import Chunk
+from tap_zoho_bulk.emit.record_lines import ChunkWriter
+from tap_zoho_bulk.tap import TapZohoBulk
+from tests.support.pages import csv_bytes, page_of, zipped
+from tests.support.tables import SEPARATOR, tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tap_zoho_bulk.bulk_read.page import Page
+    from tests.support.tables import Table
+
+_changing = re.compile(rb',"time_extracted":"[^"]+"|"version":[0-9]+')
+
+
+class _OneByOne(TapZohoBulk):
+    """The tap with the SDK's own writer, which knows nothing of many records at once."""
+
+    message_writer_class = MsgSpecWriter  # type: ignore[assignment]
+
+
+class _Nowhere(io.BytesIO):
+    """Keeps nothing."""
+
+    def write(self, data: Any) -> int:
+        return len(data)
+
+
+class _Feed:
+    """Feeds pages that are there already."""
+
+    chain = SimpleNamespace(query=BulkReadQuery(module="Leads", fields=()))
+
+    def __init__(self, pages: list[Page]) -> None:
+        last = len(pages)
+        self._pages = [
+            ChainPage(
+                page,
+                Position(number, started="2026-01-01T00:00:00+00:00"),
+                Position(number + 1) if number < last else None,
+            )
+            for number, page in enumerate(pages, 1)
+        ]
+
+    def next_page(self, _: Any) -> ChainPage | None:
+        return self._pages.pop(0) if self._pages else None
+
+    def emitted(self, page: ChainPage) -> None:
+        page.page.close()
+
+
+def _written(tap_class: type[TapZohoBulk], config: dict[str, Any], table: Table) -> bytes:
+    """What a tap writes when it syncs a table, in two pages."""
+    entry = {
+        "tap_stream_id": "Leads",
+        "key_properties": ["id"],
+        "replication_method": "FULL_TABLE",
+        "schema": {
+            "type": "object",
+            "properties": {"id": {"type": ["string"]}, **table.properties},
+        },
+        "metadata": [{"breadcrumb": [], "metadata": {"selected": True}}],
+    }
+    lines = table.lines("Id", list(range(1 + len(table.types))), [])
+    half = 1 + len(table.rows) // 2
+    pages = [
+        page_of(zipped(csv_bytes([lines[0], *rows])), count=len(rows))
+        for rows in (lines[1:half], lines[half:])
+    ]
+
+    class Fed(tap_class):  # type: ignore[valid-type, misc]
+        @contextmanager
+        def feed(self, _: str) -> Iterator[_Feed]:
+            yield _Feed(pages)
+
+    with redirect_stdout(io.TextIOWrapper(io.BytesIO())) as out:
+        Fed(config=config, catalog={"streams": [entry]}).sync_all()
+        assert isinstance(out.buffer, io.BytesIO)
+        return out.buffer.getvalue()
+
+
+@settings(max_examples=100, deadline=None)
+@given(table=tables(max_rows=20), versions=st.booleans())
+def test_both_paths_write_the_same_bytes(table: Table, versions: bool) -> None:  # noqa: FBT001
+    config = {
+        "client_id": "id",
+        "client_secret": "secret",
+        "refresh_token": "refresh",
+        "multiselect_separator": SEPARATOR,
+        "emit_activate_version_messages": versions,
+    }
+    # A version is the time in seconds, so it may be another one for the other tap.
+    at_once, one_by_one = (
+        _changing.sub(b"", _written(each, config, table)) for each in (TapZohoBulk, _OneByOne)
+    )
+
+    assert at_once == one_by_one
+    assert len(re.findall(rb'^{"type":"RECORD"', at_once, re.MULTILINE)) == len(table.rows)
+
+
+def test_what_was_written_is_freed() -> None:
+    def chunk() -> Chunk:
+        return Chunk({name: [f"{name} {number}" for number in range(1000)] for name in ("id", "A")})
+
+    writer = ChunkWriter()
+    with redirect_stdout(io.TextIOWrapper(_Nowhere())):
+        writer.write_chunk("Leads", chunk(), None)
+        before = sys.getallocatedblocks()
+        for _ in range(20):
+            writer.write_chunk("Leads", chunk(), None)
+
+        assert sys.getallocatedblocks() - before < 1000

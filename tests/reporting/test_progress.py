@@ -1,0 +1,232 @@
+"""On a terminal people see what every job is doing; anywhere else, plain lines."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local_zoho_crm import Fault, Organisation
+from tests.support.singer import FAST, TapRun
+from tests.support.terminal import TerminalTap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from local_zoho_crm import ZohoServer
+    from local_zoho_crm.request_log import LoggedRequest
+    from tests.conftest import Serve
+
+MODULES = ["Calls", "Deals", "Tasks"]
+SOME = 500
+ANSI = "\x1b["
+
+
+class Start:
+    """Starts the tap on a terminal, with settings of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __call__(
+        self,
+        server: ZohoServer,
+        *,
+        size: tuple[int, int] = (80, 24),
+        stdout_too: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> TerminalTap:
+        """Start it against a server."""
+        config = self._folder / "config.json"
+        config.write_text(json.dumps(server.tap_config(**FAST)))
+        return TerminalTap(
+            ["--config", str(config)], size=size, stdout_too=stdout_too, environment=environment
+        )
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    return Start(tmp_path)
+
+
+@pytest.fixture
+def organisation() -> Organisation:
+    return Organisation.generate(seed=5, only=MODULES, sizes=dict.fromkeys(MODULES, SOME))
+
+
+def held_back(server: ZohoServer, path: str) -> threading.Event:
+    """Hold back answers to requests like this, too, until the event is set."""
+    let_go = threading.Event()
+    before = server.on_request
+
+    def hold(request: LoggedRequest) -> None:
+        if before is not None:
+            before(request)
+        if re.search(path, request.path):
+            let_go.wait(30)
+
+    server.on_request = hold
+    return let_go
+
+
+def shows(*parts: str) -> Callable[[list[str]], bool]:
+    """Say whether a screen has a line with all of these parts, in this order."""
+    pattern = re.compile(r"\b.*\b".join(map(re.escape, parts)))
+    return lambda lines: any(pattern.search(line) for line in lines)
+
+
+def test_the_view_shows_each_job_and_then_what_came_of_all(
+    start: Start, serve: Serve, organisation: Organisation
+) -> None:
+    server = serve(organisation)
+    let_go = held_back(server, r"/read/\d+/result$")
+    server.faults.add(Fault(kind="job_stuck", module="Tasks", times=None, polls=20))
+
+    with start(server) as tap:
+        tap.wait_for(shows("Tasks", "1", "IN PROGRESS"))
+        tap.wait_for(shows("Deals", "1", "waiting"))
+        tap.wait_for(lambda lines: "0 of 4 streams done, 3 at work, 1 to come" in "\n".join(lines))
+        let_go.set()
+        assert tap.end() == 0
+        lines, stdout = tap.lines, tap.stdout.decode()
+
+    run = TapRun.of(0, stdout, "")
+    for name in MODULES:
+        assert run.by_id(name) == organisation.truth(name)
+    table = {words[0]: words[1:] for words in map(str.split, lines) if words}
+    assert table["Deals"][:2] == [f"{SOME:,}", "1"]
+    assert table["Tasks"][-1] == "ok"
+    assert table["all"][:2] == [f"{SOME * len(MODULES):,}", str(len(server.jobs))]
+    spent = sum(int(table[name][-2]) for name in (*MODULES, "deleted_records"))
+    assert table["all"][-1] == str(spent)
+    # Nothing is left of the view, nor is the log's own table there.
+    assert "at work" not in "\n".join(lines)
+    assert "| stream" not in "\n".join(lines)
+
+
+def test_log_lines_stand_above_the_view(
+    start: Start, serve: Serve, organisation: Organisation
+) -> None:
+    server = serve(organisation)
+    looks, results = held_back(server, r"/read/\d+$"), held_back(server, r"/read/\d+/result$")
+
+    with start(server, size=(160, 40)) as tap:
+        tap.wait_for(shows("Deals", "1", "created"))
+        looks.set()  # What is logged from here on comes where the view is.
+        tap.wait_for(lambda lines: sum("completed with" in line for line in lines) == len(MODULES))
+        lines = tap.wait_for(shows("Deals", "1", "waiting"))
+        results.set()
+        assert tap.end() == 0
+
+    assert sum("completed with" in line for line in lines) == len(MODULES)
+    told = max(number for number, line in enumerate(lines) if "| INFO" in line)
+    head = next(number for number, line in enumerate(lines) if "streams done" in line)
+    assert told < head
+
+
+def test_the_view_counts_records_while_a_page_goes_out(start: Start, serve: Serve) -> None:
+    many = 30_000
+    organisation = Organisation.generate(only=["Calls"], sizes={"Calls": many}, awkward=0)
+
+    with start(serve(organisation)) as tap:
+        tap.pause()
+        # The only page is not yet out, and some of its records count.
+        going = re.compile(r"Calls +1 +decoding \d+% +[\d:]+ +[1-9][\d,]* ").search
+
+        def is_going(lines: list[str]) -> bool:
+            tap.sip()
+            return bool(going("\n".join(lines)))
+
+        tap.wait_for(is_going)
+        tap.go_on()
+        assert tap.end() == 0
+        assert len(TapRun.of(0, tap.stdout.decode(), "").records("Calls")) == many
+
+
+def test_what_does_not_fit_is_counted(start: Start, serve: Serve) -> None:
+    organisation = Organisation.generate()
+    server = serve(organisation)
+    let_go = held_back(server, r"/read/\d+$")
+
+    with start(server, size=(80, 12)) as tap:
+        lines = tap.wait_for(lambda lines: ", 10 at work" in "\n".join(lines))
+        let_go.set()
+        assert tap.end() == 0
+
+    rows = [line for line in lines if re.search(r" 1 +created ", line)]
+    (more,) = re.findall(r"; (\d+) more at work", "\n".join(lines))
+    assert 0 < len(rows) < 10
+    assert len(rows) + int(more) == 10  # as many as `max_concurrent_jobs`
+
+
+def test_a_stopped_sync_gives_the_terminal_back(
+    start: Start, serve: Serve, organisation: Organisation
+) -> None:
+    server = serve(organisation)
+    server.faults.add(Fault(kind="job_stuck", times=None))
+
+    with start(server, size=(160, 40)) as tap:
+        tap.wait_for(shows("Deals", "1", "IN PROGRESS"))
+        tap.terminate()
+        assert tap.end() == 128 + 15
+        lines = tap.lines
+
+    assert "Told to stop" in "\n".join(lines)
+    assert "at work" not in "\n".join(lines)
+    assert not tap.screen.cursor.hidden
+
+
+def test_a_terminal_that_goes_away_does_not_take_the_sync_along(
+    start: Start, serve: Serve, organisation: Organisation
+) -> None:
+    server = serve(organisation)
+    let_go = held_back(server, r"/read/\d+/result$")
+
+    with start(server) as tap:
+        tap.wait_for(shows("Deals", "1", "waiting"))
+        tap.hang_up()
+        let_go.set()
+        assert tap.end() == 0
+        run = TapRun.of(0, tap.stdout.decode(), "")
+
+    for name in MODULES:
+        assert run.by_id(name) == organisation.truth(name)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"NO_COLOR": "1"},
+        {"CI": "true"},
+        {"TERM": "dumb"},
+        {"TTY_INTERACTIVE": "0"},
+        {"TAP_ZOHO_BULK_LOGLEVEL": "WARNING"},
+    ],
+    ids=lambda environment: "=".join(*environment.items()),
+)
+def test_the_usual_variables_ask_for_plain_lines(
+    start: Start, serve: Serve, organisation: Organisation, environment: Mapping[str, str]
+) -> None:
+    with start(serve(organisation), environment=environment) as tap:
+        assert tap.end() == 0
+
+    assert ANSI.encode() not in tap.raw
+    assert b"streams done" not in tap.raw
+    assert bool(re.search(rb"\| all +1,500 ", tap.raw)) == ("WARNING" not in environment.values())
+
+
+def test_records_on_the_same_terminal_are_left_alone(
+    start: Start, serve: Serve, organisation: Organisation
+) -> None:
+    with start(serve(organisation), stdout_too=True) as tap:
+        assert tap.end() == 0
+
+    assert ANSI.encode() not in tap.raw
+    lines = tap.raw.decode().replace("\r\n", "\n").split("\n")
+    messages = [line for line in lines if line.startswith("{")]
+    run = TapRun.of(0, "\n".join(messages) + "\n", "")
+    assert run.by_id("Deals") == organisation.truth("Deals")

@@ -1,0 +1,58 @@
+"""Calendars for the decoder, made without the server: any lines in a page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tap_zoho_bulk.decode.ics.columns import COLUMNS
+from tap_zoho_bulk.decode.ics.decoder import EventDecoder
+from tests.support.pages import page_of, zipped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tap_zoho_bulk.bulk_read.page import Page
+
+FILE = "5725767000009000001.ics"
+DEFAULTS = {"UID": "1@zoho.example", "DTSTART": "20240301T090000Z"}
+
+
+def event(*lines: str, **properties: str | None) -> list[str]:
+    """A VEVENT's lines; a property of None is left out."""
+    given = {**DEFAULTS, **properties}
+    plain = [f"{name}:{value}" for name, value in given.items() if value is not None]
+    named = {line.partition(":")[0].partition(";")[0] for line in lines}
+    kept = [line for line in plain if line.partition(":")[0] not in named]
+    return ["BEGIN:VEVENT", *kept, *lines, "END:VEVENT"]
+
+
+def calendar(*components: Iterable[str], line_end: str = "\r\n") -> bytes:
+    """A calendar of components."""
+    lines = [line for component in components for line in component]
+    whole = ["BEGIN:VCALENDAR", "VERSION:2.0", *lines, "END:VCALENDAR"]
+    return "".join(line + line_end for line in whole).encode()
+
+
+def page(content: bytes, *, count: int = 1) -> Page:
+    """A page of a file that should hold so many events."""
+    return page_of(zipped(content, FILE), count=count)
+
+
+def decode(
+    content: bytes, *names: str, count: int = 1, null_if_invalid: bool = False
+) -> list[dict[str, Any]]:
+    """The events of a file, with only these properties beside the key, or all."""
+    return decode_page(page(content, count=count), *names, null_if_invalid=null_if_invalid)
+
+
+def decode_page(whole: Page, *names: str, null_if_invalid: bool = False) -> list[dict[str, Any]]:
+    """The events of a page; otherwise as `decode`."""
+    chosen = ["uid", "recurrence_id", *names] if names else list(COLUMNS)
+    decoder = EventDecoder(chosen, null_if_invalid=null_if_invalid)
+    return [record for chunk in decoder.chunks(whole) for record in chunk]
+
+
+def decode_one(*lines: str, **properties: str | None) -> dict[str, Any]:
+    """The record of one event of these lines."""
+    (record,) = decode(calendar(event(*lines, **properties)))
+    return record

@@ -1,0 +1,110 @@
+"""A Meltano project for one test or demo: this repository's `meltano.yml`, or a new one.
+
+Plugins are those that `make` installed in the repository, but what a new project adds; the
+project's database, runs and logs are its own, and no setting of the person who runs it leaks in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REPOSITORY = Path(__file__).parents[2]
+OWN_FIELDS = ["*.*", "!*.*__last_name", "!*.*__*_Name", "!*.*__Subject"]
+"""What to select for everything but parents' names, which age while their records stay the same."""
+_INSTALLED = REPOSITORY / ".meltano"
+_FOREIGN = ("MELTANO_", "TAP_", "TARGET_")
+
+
+class MeltanoProject:
+    """A Meltano project in a directory of its own.
+
+    Args:
+        directory: An empty or missing directory.
+        settings: Settings by plugin; objects and arrays go to the plugin as JSON.
+    """
+
+    def __init__(self, directory: Path, settings: Mapping[str, Mapping[str, Any]]) -> None:
+        _require_plugins()
+        self.directory = directory
+        self._environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)
+        }
+        self._environment["MELTANO_AUTO_INSTALL"] = "false"
+        for plugin, values in settings.items():
+            for name, value in values.items():
+                variable = f"{plugin}_{name}".replace("-", "_").upper()
+                self._environment[variable] = value if isinstance(value, str) else json.dumps(value)
+        self._create()
+
+    def _create(self) -> None:
+        (self.directory / ".meltano").mkdir(parents=True)
+        (self.directory / "meltano.yml").write_bytes((REPOSITORY / "meltano.yml").read_bytes())
+        self._link("extractors")
+        self._link("loaders")
+
+    def _link(self, kind: str) -> None:
+        (self.directory / ".meltano" / kind).symlink_to(_INSTALLED / kind)
+
+    def meltano(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a Meltano command to its end, whatever that is."""
+        return subprocess.run(
+            [Path(sysconfig.get_path("scripts")) / "meltano", *arguments],
+            cwd=self.directory,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def run(self, *plugins: str) -> str:
+        """Run a pipeline; its log.
+
+        Raises:
+            PipelineError: It failed.
+        """
+        done = self.meltano("run", *plugins)
+        log = done.stderr + done.stdout
+        if done.returncode:
+            raise PipelineError(f"meltano run {' '.join(plugins)} failed:\n{log}")
+        return log
+
+
+class NewMeltanoProject(MeltanoProject):
+    """A project as `meltano init` makes it: without plugins, but with loaders ready to be used."""
+
+    @override
+    def _create(self) -> None:
+        self.directory.mkdir()
+        done = self.meltano("init", ".", "--no-usage-stats")
+        if done.returncode:
+            raise RuntimeError(f"meltano init failed:\n{done.stderr}{done.stdout}")
+        self._link("loaders")
+
+
+class PipelineError(Exception):
+    """A pipeline failed; the message holds its log."""
+
+
+def loader_executable(plugin: str, executable: str) -> Path:
+    """The program of a loader, to run it without Meltano."""
+    _require_plugins()
+    return _INSTALLED / "loaders" / plugin / "venv" / "bin" / executable
+
+
+def _require_plugins() -> None:
+    if not (_INSTALLED / "installed").exists():
+        raise RuntimeError(
+            "Meltano's plugins are not installed: `make test` and `make demo` install them, "
+            "`make .meltano/installed` alone, too"
+        )

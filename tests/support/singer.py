@@ -1,0 +1,401 @@
+"""Run the tap as its users do, and hold every line that it prints to the Singer specification."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsonschema import Draft202012Validator, FormatChecker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from typing_extensions import Self
+
+    from local_zoho_crm import ZohoServer
+
+Json = dict[str, Any]
+
+ROOT = Path(__file__).parents[2]
+FAST: Json = {
+    "poll_interval_seconds": 0.02,
+    "max_poll_interval_seconds": 0.1,
+    "downloads_per_minute": 10_000,
+    "max_retries": 2,
+}
+"""Settings with which the tap does not wait as long as it must at Zoho."""
+LONGEST_RUN_SECONDS = 60
+
+_MESSAGE_TYPES = frozenset({"SCHEMA", "RECORD", "STATE", "BATCH", "ACTIVATE_VERSION"})
+_utc_text = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00").fullmatch
+_date_text = re.compile(r"\d{4}-\d\d-\d\d").fullmatch
+
+
+def _formats() -> FormatChecker:
+    """Check dates and date-times, which jsonschema alone lets pass."""
+    checker = FormatChecker(formats=())
+
+    @checker.checks("date-time", raises=ValueError)
+    def is_utc(value: object) -> bool:
+        return not isinstance(value, str) or bool(
+            _utc_text(value) and datetime.fromisoformat(value)
+        )
+
+    @checker.checks("date", raises=ValueError)
+    def is_date(value: object) -> bool:
+        return not isinstance(value, str) or bool(
+            _date_text(value) and datetime.fromisoformat(value)
+        )
+
+    return checker
+
+
+_FORMATS = _formats()
+
+
+def _no_constant(name: str) -> None:
+    raise AssertionError(f"{name} is no JSON")
+
+
+def parse(line: str) -> Json:
+    """Read a line of JSON with every digit of its numbers."""
+    message = json.loads(line, parse_float=Decimal, parse_constant=_no_constant)
+    assert isinstance(message, dict), f"no object: {line[:200]}"
+    return message
+
+
+class SingerChecker:
+    """Checks messages one after another, as a strict target would."""
+
+    def __init__(self) -> None:
+        self.schemas: dict[str, Json] = {}
+        self._validators: dict[str, Draft202012Validator] = {}
+
+    def check(self, message: Json) -> None:
+        """Fail if the message is not one that may come now."""
+        kind = message.get("type")
+        assert kind in _MESSAGE_TYPES, f"no Singer message: {message}"
+        if kind == "SCHEMA":
+            self._check_schema(message)
+        elif kind == "RECORD":
+            self._check_record(message)
+        elif kind == "STATE":
+            assert isinstance(message["value"], dict)
+        else:
+            assert message["stream"] in self.schemas, f"{kind} before SCHEMA: {message['stream']}"
+
+    def _check_schema(self, message: Json) -> None:
+        schema = message["schema"]
+        Draft202012Validator.check_schema(schema)
+        assert message["key_properties"], f"{message['stream']} has no key"
+        for name in [*message["key_properties"], *message.get("bookmark_properties", ())]:
+            assert name in schema["properties"], f"{message['stream']} lacks {name}"
+        self.schemas[message["stream"]] = message
+        # What the schema does not name must not come.
+        strict = {**schema, "additionalProperties": False, "required": message["key_properties"]}
+        self._validators[message["stream"]] = Draft202012Validator(strict, format_checker=_FORMATS)
+
+    def _check_record(self, message: Json) -> None:
+        stream = message["stream"]
+        assert stream in self.schemas, f"RECORD before SCHEMA: {stream}"
+        self.validate(stream, message["record"])
+
+    def validate(self, stream: str, record: Json) -> None:
+        """Fail if a record is not what its stream's SCHEMA promised."""
+        self._validators[stream].validate(record)
+
+
+@dataclass(frozen=True)
+class TapRun:
+    """What a run of the tap has printed, checked."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    messages: list[Json] = field(repr=False)
+    schemas: dict[str, Json] = field(repr=False)
+
+    @classmethod
+    def of(cls, exit_code: int, stdout: str, stderr: str) -> Self:
+        """Read and check what was printed."""
+        whole, newline, cut = stdout.rpartition("\n")
+        # Only a killed tap may leave half a line.
+        assert not cut or exit_code < 0, f"a line without its end: {cut[:200]}"
+        messages = [parse(line) for line in whole.split("\n")] if newline else []
+        checker = SingerChecker()
+        for message in messages:
+            checker.check(message)
+        return cls(exit_code, stdout, stderr, messages, checker.schemas)
+
+    def of_type(self, kind: str, stream: str | None = None) -> list[Json]:
+        """The messages of a type, of one stream or all."""
+        return [
+            message
+            for message in self.messages
+            if message["type"] == kind and stream in (None, message.get("stream"))
+        ]
+
+    @property
+    def streams(self) -> set[str]:
+        """The streams that sent records."""
+        return {message["stream"] for message in self.of_type("RECORD")}
+
+    def records(self, stream: str) -> list[Json]:
+        """A stream's records in order."""
+        return [message["record"] for message in self.of_type("RECORD", stream)]
+
+    def by_id(self, stream: str) -> dict[str, Json]:
+        """A stream's records by id; fail if one came twice."""
+        records = self.records(stream)
+        found = {record["id"]: record for record in records}
+        assert len(found) == len(records), f"{stream}: a record came twice"
+        return found
+
+    @property
+    def states(self) -> list[Json]:
+        """The values of all STATE messages."""
+        return [message["value"] for message in self.of_type("STATE")]
+
+    @property
+    def state(self) -> Json:
+        """The last STATE, with which the next run begins."""
+        return self.states[-1]
+
+    def bookmark(self, stream: str) -> Json:
+        """What the last STATE says of a stream."""
+        bookmark = self.state["bookmarks"].get(stream, {})
+        assert isinstance(bookmark, dict)
+        return bookmark
+
+
+class RunningTap:
+    """The tap's command line in a process of its own."""
+
+    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith("TAP_ZOHO_")
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tap_zoho_bulk", *arguments],
+            cwd=ROOT,
+            env={**inherited, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self._changed = threading.Condition()
+        self._printed: dict[str, list[str]] = {"stdout": [], "stderr": []}
+        self._open = set(self._printed)
+        self.taken = threading.Event()
+        """Cleared to take nothing more from the tap's stdout, like a target that is busy."""
+        self.taken.set()
+        self._readers = [
+            threading.Thread(target=self._read, args=(name,), daemon=True) for name in self._printed
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, name: str) -> None:
+        for line in getattr(self._process, name):
+            if name == "stdout":
+                self.taken.wait(LONGEST_RUN_SECONDS)
+            with self._changed:
+                self._printed[name].append(line.decode())
+                self._changed.notify_all()
+        with self._changed:
+            self._open.discard(name)
+            self._changed.notify_all()
+
+    def wait_for(self, seen: Callable[[list[Json]], Any]) -> Any:
+        """Wait until the messages so far are such; give what `seen` gave."""
+        messages: list[Json] = []
+
+        def check() -> Any:
+            new = self._printed["stdout"][len(messages) :]
+            messages.extend(parse(line) for line in new if line.endswith("\n"))
+            return seen(messages)
+
+        return self._wait(check)
+
+    def wait_for_log(self, text: str) -> None:
+        """Wait until stderr holds this text."""
+        self._wait(lambda: any(text in line for line in self._printed["stderr"]))
+
+    def wait_until(self, event: threading.Event) -> None:
+        """Wait until something that this run should bring about has happened."""
+        while not event.wait(0.05):
+            assert self._process.poll() is None, self._told()
+
+    def _wait(self, check: Callable[[], Any]) -> Any:
+        with self._changed:
+            self._changed.wait_for(lambda: check() or not self._open, LONGEST_RUN_SECONDS)
+            found = check()
+        assert found, self._told()
+        return found
+
+    def _told(self) -> str:
+        return f"it did not come; stderr:\n{''.join(self._printed['stderr'])}"
+
+    def terminate(self) -> None:
+        """Ask the tap to stop, as schedulers do."""
+        self._process.terminate()
+
+    def kill(self) -> None:
+        """End the tap at once, as a lost machine does."""
+        self._process.kill()
+
+    def end(self) -> tuple[int, str, str]:
+        """Wait until the tap has ended; its exit code, stdout and stderr."""
+        try:
+            exit_code = self._process.wait(LONGEST_RUN_SECONDS)
+        finally:
+            self.close()
+        return exit_code, "".join(self._printed["stdout"]), "".join(self._printed["stderr"])
+
+    def close(self) -> None:
+        """End the tap, if it still runs, and let go of its pipes."""
+        self.taken.set()
+        self._process.kill()
+        self._process.wait()
+        for reader in self._readers:
+            reader.join()
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+    def finish(self) -> TapRun:
+        """Wait until the tap has ended; what it printed, checked."""
+        return TapRun.of(*self.end())
+
+
+class TapCommand:
+    """The tap's command line, with files in a folder and every run checked for secrets."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._files = 0
+        self._started: list[RunningTap] = []
+
+    def write(self, content: Json) -> str:
+        """Write a JSON file; its path."""
+        self._files += 1
+        file = self._directory / f"{self._files}.json"
+        file.write_text(json.dumps(content), encoding="utf-8")
+        return str(file)
+
+    def start(
+        self,
+        config: Json | None,
+        *flags: str,
+        catalog: Json | None = None,
+        state: Json | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> RunningTap:
+        """Start the tap with files of these contents."""
+        arguments = []
+        for option, content in (("--config", config), ("--catalog", catalog), ("--state", state)):
+            if content is not None:
+                arguments += [option, self.write(content)]
+        running = RunningTap([*arguments, *flags], environment or {})
+        self._started.append(running)
+        return running
+
+    def run(
+        self,
+        server: ZohoServer,
+        *flags: str,
+        catalog: Json | None = None,
+        state: Json | None = None,
+        environment: Mapping[str, str] | None = None,
+        **settings: Any,
+    ) -> TapRun:
+        """Run the tap against a server, to its end."""
+        config = server.tap_config(**{**FAST, **settings})
+        running = self.start(config, *flags, catalog=catalog, state=state, environment=environment)
+        return self.finish(running, server)
+
+    @staticmethod
+    def finish(running: RunningTap, server: ZohoServer) -> TapRun:
+        """Wait for a run's end; fail if it printed a secret."""
+        run = running.finish()
+        for secret in server.secrets:
+            assert secret not in run.stdout, "a secret is in stdout"
+            assert secret not in run.stderr, "a secret is in stderr"
+        return run
+
+    def sync(self, server: ZohoServer, **options: Any) -> TapRun:
+        """Run the tap, which must succeed."""
+        run = self.run(server, **options)
+        assert run.exit_code == 0, run.stderr
+        return run
+
+    def discover(self, server: ZohoServer, **settings: Any) -> Json:
+        """Run discovery; the catalog."""
+        catalog, _ = self.discover_with_log(server, **settings)
+        return catalog
+
+    def discover_with_log(self, server: ZohoServer, **settings: Any) -> tuple[Json, str]:
+        """Run discovery; the catalog, and what it said on stderr."""
+        running = self.start(server.tap_config(**{**FAST, **settings}), "--discover")
+        exit_code, stdout, stderr = running.end()
+        assert exit_code == 0, stderr
+        assert not [secret for secret in server.secrets if secret in stdout + stderr]
+        return parse(stdout), stderr
+
+    def close(self) -> None:
+        """End what is still running."""
+        for running in self._started:
+            running.close()
+
+
+def entry(catalog: Json, stream: str) -> Json:
+    """A stream's entry in a catalog."""
+    (found,) = [each for each in catalog["streams"] if each["tap_stream_id"] == stream]
+    assert isinstance(found, dict)
+    return found
+
+
+def metadata(catalog: Json, stream: str, field_name: str | None = None) -> Json:
+    """A stream's metadata in a catalog, or one of its properties'."""
+    breadcrumb = [] if field_name is None else ["properties", field_name]
+    (found,) = [
+        each["metadata"]
+        for each in entry(catalog, stream)["metadata"]
+        if each["breadcrumb"] == breadcrumb
+    ]
+    assert isinstance(found, dict)
+    return found
+
+
+def as_full_table(catalog: Json, *streams: str) -> Json:
+    """The catalog with these streams, or all, set to come whole each time."""
+    chosen: Json = json.loads(json.dumps(catalog))
+    for each in chosen["streams"]:
+        if not streams or each["tap_stream_id"] in streams:
+            each["replication_method"] = "FULL_TABLE"
+    return chosen
+
+
+def select(catalog: Json, streams: Mapping[str, Iterable[str] | None]) -> Json:
+    """The catalog with only these streams and, where named, only these properties selected."""
+    chosen: Json = json.loads(json.dumps(catalog))
+    for each in chosen["streams"]:
+        name = each["tap_stream_id"]
+        fields = streams.get(name)
+        wanted = None if fields is None else set(fields)
+        for item in each["metadata"]:
+            breadcrumb = item["breadcrumb"]
+            if not breadcrumb:
+                item["metadata"]["selected"] = name in streams
+            elif wanted is not None:
+                item["metadata"]["selected"] = breadcrumb[-1] in wanted
+    return chosen

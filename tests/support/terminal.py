@@ -1,0 +1,151 @@
+"""The tap on a terminal: a pseudo-terminal for its stderr, and what a person would see there."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+import threading
+from typing import TYPE_CHECKING
+
+import pyte
+
+from tests.support.singer import LONGEST_RUN_SECONDS, ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from typing_extensions import Self
+
+# What would have the live view stay away, or another one come, on the machine of whoever tests.
+_FOREIGN = ("CI", "NO_COLOR", "FORCE_COLOR", "TTY_", "COLUMNS", "LINES", "TAP_ZOHO_", "SINGER_SDK_")
+
+
+class TerminalTap:
+    """The tap, run with its stderr on a terminal.
+
+    Args:
+        arguments: Of its command line.
+        environment: Besides that of this process.
+        size: Columns and lines of the terminal.
+        stdout_too: Whether stdout is that terminal, too.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        size: tuple[int, int] = (80, 24),
+        stdout_too: bool = False,
+    ) -> None:
+        self.screen = pyte.HistoryScreen(*size, history=10_000)
+        self._stream = pyte.ByteStream(self.screen)
+        self._terminal, end = pty.openpty()
+        fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
+        self._process: subprocess.Popen[bytes] = subprocess.Popen(
+            [sys.executable, "-m", "tap_zoho_bulk", *arguments],
+            cwd=ROOT,
+            env={**inherited, "TERM": "xterm-256color", **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=end if stdout_too else subprocess.PIPE,
+            stderr=end,
+        )
+        os.close(end)
+        self.raw = b""
+        """All that came to the terminal."""
+        self.stdout = b""
+        self._changed = threading.Condition()
+        self._taken = threading.Event()
+        self._taken.set()
+        self._is_open = True
+        self._readers = [threading.Thread(target=self._watch, daemon=True)]
+        if not stdout_too:
+            self._readers.append(threading.Thread(target=self._take, daemon=True))
+        for reader in self._readers:
+            reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._taken.set()
+        self._process.kill()
+        self._process.wait()
+        for reader in self._readers:
+            reader.join()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        os.close(self._terminal)
+
+    @property
+    def lines(self) -> list[str]:
+        """What the screen shows."""
+        return [line.rstrip() for line in self.screen.display]
+
+    def wait_for(self, seen: Callable[[list[str]], bool]) -> list[str]:
+        """Wait until the screen looks like that; what it shows."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: seen(self.lines) or not self._is_open, LONGEST_RUN_SECONDS
+            )
+            lines = self.lines
+        assert seen(lines), "it did not come; the screen:\n" + "\n".join(lines)
+        return lines
+
+    def hang_up(self) -> None:
+        """Take the terminal away while the tap runs."""
+        os.close(self._terminal)
+        self._terminal = os.open(os.devnull, os.O_RDONLY)
+
+    def pause(self) -> None:
+        """Take nothing from the tap's stdout, like a target that is busy."""
+        self._taken.clear()
+
+    def sip(self) -> None:
+        """Take a piece of it, if it is paused, and pause again."""
+        self._taken.set()  # It lets the thread go once that waits for it.
+        self._taken.clear()
+
+    def go_on(self) -> None:
+        """Take it again."""
+        self._taken.set()
+
+    def end(self, seconds: float = LONGEST_RUN_SECONDS) -> int:
+        """Wait until the tap has ended; its exit code."""
+        exit_code = self._process.wait(seconds)
+        for reader in self._readers:
+            reader.join(LONGEST_RUN_SECONDS)
+        return exit_code
+
+    def terminate(self) -> None:
+        """Ask the tap to stop."""
+        self._process.terminate()
+
+    def _watch(self) -> None:
+        while True:
+            try:
+                data = os.read(self._terminal, 1 << 16)
+            except OSError:  # Nobody has its other end any more.
+                data = b""
+            with self._changed:
+                self.raw += data
+                self._stream.feed(data)
+                self._is_open = bool(data)
+                self._changed.notify_all()
+            if not data:
+                return
+
+    def _take(self) -> None:
+        assert self._process.stdout is not None
+        while True:
+            self._taken.wait(LONGEST_RUN_SECONDS)
+            data = os.read(self._process.stdout.fileno(), 1 << 16)
+            if not data:
+                return
+            self.stdout += data

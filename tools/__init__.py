@@ -1,0 +1,1 @@
+"""Programs for developers: the demo, the pictures, and the stated settings."""

@@ -1,0 +1,150 @@
+"""Take README's pictures anew: `make pictures`. Needs Chromium, which the rest does without."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local_zoho_crm import Fault, Organisation, ZohoServer
+from tap_zoho_bulk.reporting.html_report import main as report
+from tests.support import structured_log
+from tests.support.singer import ROOT
+from tests.support.terminal import TerminalTap
+
+if TYPE_CHECKING:
+    import pyte
+
+DOCS = ROOT / "docs"
+SIZES = {
+    "Accounts": 3_000,
+    "Calls": 9_000,
+    "Campaigns": 80,
+    "Contacts": 24_000,
+    "Deals": 60_000,
+    "Events": 2_000,
+    "Leads": 30_000,
+    "Products": 700,
+    "Quotes": 350,
+    "Tasks": 4_000,
+}
+_COLUMNS, _LINES = 116, 27
+_COLOURS = {
+    "default": "#d8dee9",
+    "black": "#3b4252",
+    "red": "#e06c75",
+    "green": "#7ec699",
+    "brown": "#e5c07b",
+    "blue": "#61afef",
+    "magenta": "#c792ea",
+    "cyan": "#56b6c2",
+    "white": "#d8dee9",
+    "brightblack": "#7f8a9e",
+    "brightblue": "#6cb6ff",
+}
+
+
+def main() -> None:
+    """Run the tap on a terminal, once, and draw what it showed and what its log tells."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        sys.exit("Chromium is not installed; it draws the pictures.")
+    organisation = Organisation.generate(seed=7, sizes=SIZES)
+    organisation.delete("Accounts", min(organisation.truth("Accounts")))
+    server = ZohoServer(organisation, page_size=25_000, job_seconds=4, parallel_jobs=3)
+    with server, tempfile.TemporaryDirectory() as place:
+        server.faults.add(
+            Fault(kind="ragged_row", module="Contacts"),
+            Fault(kind="job_failure", module="Quotes", times=None),
+        )
+        folder = Path(place)
+        terminal = run(server, folder)
+        (folder / "terminal.html").write_text(terminal, encoding="utf-8")
+        report([str(folder / "run.log"), "-o", str(folder / "report.html")])
+        DOCS.mkdir(exist_ok=True)
+        draw(browser, folder, "terminal", (_COLUMNS * 9 + 28, _LINES * 20 + 32))
+        draw(browser, folder, "report", (1200, 1130))
+
+
+def run(server: ZohoServer, folder: Path) -> str:
+    """Run the tap; its terminal at a moment when much is going on, as HTML."""
+    config = folder / "config.json"
+    config.write_text(
+        json.dumps(server.tap_config(poll_interval_seconds=0.4, downloads_per_minute=1000))
+    )
+    with TerminalTap(
+        ["--config", str(config)],
+        environment=structured_log.environment(folder),
+        size=(_COLUMNS, _LINES),
+    ) as tap:
+        tap.wait_for(lambda lines: _is_telling("\n".join(lines)))
+        picture = as_html(tap.screen)
+        tap.end(seconds=600)
+    return picture
+
+
+def _is_telling(shown: str) -> bool:
+    """Say whether the view shows jobs of all kinds."""
+    parts = (r"decoding \d\d%", "IN PROGRESS|QUEUED", "waiting", "API credits$")
+    return all(re.search(part, shown, re.MULTILINE) for part in parts)
+
+
+def as_html(screen: pyte.HistoryScreen) -> str:
+    """Draw a terminal's screen.
+
+    Args:
+        screen: With what it shows at the moment.
+    """
+    lines = []
+    for number in range(screen.lines):
+        line = ""
+        for column in range(screen.columns):
+            cell = screen.buffer[number][column]
+            colour = _COLOURS.get(cell.fg, f"#{cell.fg}")
+            weight = ";font-weight:bold" if cell.bold else ""
+            line += f'<span style="color:{colour}{weight}">{escape(cell.data)}</span>'
+        lines.append(line)
+    return (
+        '<!DOCTYPE html><meta charset="utf-8"><body style="margin:0;background:#1b1f27">'
+        '<pre style="margin:16px;font:15px/20px DejaVu Sans Mono,monospace">'
+        + "\n".join(lines)
+        + "</pre></body>"
+    )
+
+
+def draw(browser: str, folder: Path, name: str, size: tuple[int, int]) -> None:
+    """Have a browser draw a page into a picture.
+
+    Args:
+        browser: Its program.
+        folder: Where the page is.
+        name: Of page and picture.
+        size: Width and height in pixels.
+    """
+    subprocess.run(
+        [
+            browser,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--hide-scrollbars",
+            f"--user-data-dir={folder / f'browser-{name}'}",
+            f"--window-size={size[0]},{size[1]}",
+            f"--screenshot={DOCS / name}.png",
+            (folder / f"{name}.html").as_uri(),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+
+
+if __name__ == "__main__":
+    main()
