@@ -50,7 +50,7 @@ def main() -> None:
         sys.exit(1)
     except StoppedError as stopped:
         logger.warning(str(stopped))
-        sys.exit(1 if TapZohoBulk.stopped_by is None else 128 + TapZohoBulk.stopped_by)
+        sys.exit(1 if stopped.signum is None else 128 + stopped.signum)
     except TapZohoBulkError as error:
         logger.error(str(error))  # noqa: TRY400 - the message is for people; see below for more
         logger.debug("Where it came from:", exc_info=True)

@@ -110,10 +110,11 @@ class CreditLimitReachedError(TapZohoBulkError):
 
 
 class StoppedError(BaseException):
-    """The run is ending, and whoever waits gives up. Like SystemExit, it is nobody's failure."""
+    """The run is shutting down. Interrupts every wait; like SystemExit, it is not a failure."""
 
     def __init__(self) -> None:
         super().__init__("The tap was told to stop.")
+        self.signum: int | None = None
 
 
 class TargetGoneError(TapZohoBulkError):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -17,9 +16,11 @@ from singer_sdk import typing as th
 from singer_sdk.helpers.capabilities import EMIT_ACTIVATE_VERSION_CONFIG
 
 from tap_zoho_bulk.crm.criteria import structure_problem
+from tap_zoho_bulk.crm.timestamps import parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 DATA_CENTERS = ("us", "eu", "in", "au", "jp", "ca", "cn", "sa")
 ENVIRONMENTS = ("production", "sandbox", "developer")
@@ -379,24 +380,6 @@ class Settings:
             for module, options in values["module_options"].items()
         }
         return cls(**values)
-
-
-def parse_instant(text: str) -> datetime:
-    """Read an ISO 8601 date or date-time; without an offset it is UTC.
-
-    Args:
-        text: Such as `2026-01-31T00:00:00Z`.
-
-    Raises:
-        ValueError: When the text is neither.
-    """
-    instant = datetime.fromisoformat(text)  # The SDK teaches Python 3.10 the forms of later ones.
-    if instant.tzinfo is None:
-        return instant.replace(tzinfo=timezone.utc)
-    try:
-        return instant.astimezone(timezone.utc)
-    except OverflowError as error:
-        raise ValueError(f"{text!r} is out of range in UTC") from error
 
 
 def numbers_from_text(config: Mapping[str, Any]) -> dict[str, float]:

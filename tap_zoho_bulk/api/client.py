@@ -1,41 +1,32 @@
 """Zoho CRM's API: authorised requests, its limits, and its errors as exceptions.
 
 Knows nothing of Singer. Invariant: the access token goes to the API host and to the data center's
-own host of downloads, and nowhere else, and never more than once does one request renew it.
+own host of downloads, and nowhere else, and each request renews it at most once.
 """
 
 from __future__ import annotations
 
-import json as jsonlib
 import logging
 import re
 import threading
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from tap_zoho_bulk.api.auth import ACCOUNTS_HOSTS, ZohoAuthenticator
-from tap_zoho_bulk.api.transport import (
-    RateLimit,
-    TransientError,
-    Transport,
-    json_object,
-    retry_after_seconds,
-)
-from tap_zoho_bulk.exceptions import (
-    CreditLimitReachedError,
-    MissingScopeError,
-    SignInError,
-    ZohoRefusedError,
-)
+from tap_zoho_bulk.api.responses import NO_ADVICE, TokenRejectedError, raise_for_problem
+from tap_zoho_bulk.api.transport import RateLimit, TransientError, Transport, json_object
+from tap_zoho_bulk.exceptions import CreditLimitReachedError, SignInError, ZohoRefusedError
+from tap_zoho_bulk.reporting.spending import Spending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import requests
 
+    from tap_zoho_bulk.api.request import ApiRequest
     from tap_zoho_bulk.settings import Settings
 
 T = TypeVar("T")
@@ -45,58 +36,7 @@ MAX_DOWNLOAD_BYTES = 4 << 30
 JOB_CREDITS = 50
 """API credits that Zoho takes for starting a bulk read job; most other requests cost 1."""
 
-_HTTP_OK = 200
-_HTTP_OK_BELOW = 300
-_HTTP_REDIRECT_BELOW = 400
-_HTTP_NO_CONTENT = 204
-_HTTP_NOT_MODIFIED = 304
-_HTTP_UNAUTHORIZED = 401
-_HTTP_TIMEOUT = 408
-_HTTP_TOO_MANY_REQUESTS = 429
-_HTTP_SERVER_ERROR = 500
-
-_TRANSIENT_CODES = {"TOO_MANY_REQUESTS", "INTERNAL_ERROR", "INTERNAL_SERVER_ERROR"}
-_ADVICE = {
-    "INVALID_HOST": "Set `data_center` to where the account lives.",
-    "NO_PERMISSION": "Give the profile of the user who made the refresh token this permission.",
-    "AUTHORIZATION_FAILED": (
-        "Give the profile of the user who made the refresh token this permission."
-    ),
-}
-
-_NO_ADVICE = "Look the code up in Zoho's documentation; the same request would end the same way."
-_MAX_DETAILS = 1000
-
 logger = logging.getLogger("tap-zoho-bulk.client")
-
-
-@dataclass
-class Spending:
-    """What a run, or a part of it, has cost at Zoho.
-
-    Args:
-        stream: Name of the stream whose cost it is; None for the whole run's.
-        credits: API credits.
-        jobs: Bulk read jobs created.
-        bytes: Bytes downloaded as results.
-    """
-
-    stream: str | None = None
-    credits: int = 0
-    jobs: int = 0
-    bytes: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
-
-    def add(self, *, credits: int = 0, jobs: int = 0, bytes: int = 0) -> None:  # noqa: A002
-        """Count something more, from any thread."""
-        with self._lock:
-            self.credits += credits
-            self.jobs += jobs
-            self.bytes += bytes
-
-
-class _TokenRejectedError(Exception):
-    """The API host does not accept the access token."""
 
 
 class ZohoClient:
@@ -120,11 +60,11 @@ class ZohoClient:
 
     @property
     def stop(self) -> threading.Event:
-        """Set when the run is ending: every wait and every request then ends with StoppedError."""
+        """Set when the run shuts down: every wait and request then raises StoppedError."""
         return self._transport.stop
 
     def redact(self, text: str) -> str:
-        """Take the account's secrets out of a text that Zoho sent.
+        """Remove the account's secrets from a text that Zoho sent.
 
         Args:
             text: Such as a message.
@@ -135,70 +75,54 @@ class ZohoClient:
         """End all requests and waits."""
         self._transport.close()
 
-    def get(  # noqa: PLR0913
-        self,
-        path: str,
-        *,
-        what: str,
-        scope: str,
-        params: Mapping[str, str | int] | None = None,
-        headers: Mapping[str, str] | None = None,
-        spending: Spending | None = None,
-        credits: int = 1,  # noqa: A002
-        expects: str | None = None,
+    def get(
+        self, request: ApiRequest, *, spending: Spending | None = None
     ) -> dict[str, Any] | None:
-        """Ask for a JSON object.
+        """Request a JSON object.
 
         Args:
-            path: On the API host, such as `/crm/v8/org`.
-            what: The request in words, such as "list the modules"; for messages.
-            scope: The OAuth scope that it needs; for messages.
-            params: Query of the URL.
-            headers: Further headers.
-            spending: Counts its cost too, besides the run's own.
-            credits: API credits that it costs.
-            expects: Name of a list that the object must hold; else the answer is a fault.
+            request: What to ask for.
+            spending: Also counts its cost, besides the run's own.
 
         Returns:
-            The object, or None for an answer without content (HTTP 204 and 304).
+            The object, or None for a response without content (HTTP 204 and 304).
 
         Raises:
             MissingScopeError: When the refresh token lacks the scope.
-            SignInError: When Zoho gives no access token, or does not accept the one it gave.
-            StoppedError: When the run is ending.
+            SignInError: When Zoho issues no access token, or does not accept the one it issued.
+            StoppedError: When the run is shutting down.
             ZohoRefusedError: When Zoho refuses the request.
             ZohoUnavailableError: When it keeps failing.
         """
 
         def send(headers: Mapping[str, str], api_url: str) -> dict[str, Any] | None:
             with self._transport.send(
-                "GET", api_url + path, headers=headers, params=params
+                "GET", api_url + request.path, headers=headers, params=request.params
             ) as response:
-                self._spend(spending, credits=credits)
-                answer = self._json(response, what, scope)
+                self._spend(spending, credits=request.credits)
+                answer = self._json(response, request)
+            expects = request.expects
             if answer is not None and expects and not isinstance(answer.get(expects), list):
                 raise TransientError(f"the answer has no list of `{expects}`", odd=True)
             return answer
 
-        return self._authorised(what, send, headers or {})
+        return self._authorised(request, send)
 
     def create_job(
-        self, path: str, body: dict[str, Any], *, what: str, scope: str, spending: Spending
+        self, request: ApiRequest, body: dict[str, Any], *, spending: Spending
     ) -> dict[str, Any]:
-        """Start a job, which costs 50 API credits, if `api_credit_limit` allows.
+        """Create a job, which costs 50 API credits, if `api_credit_limit` allows.
 
         Args:
-            path: On the API host, such as `/crm/bulk/v8/read`.
+            request: Where jobs are created.
             body: The JSON body.
-            what: The request in words; for messages.
-            scope: The OAuth scope that it needs; for messages.
-            spending: Counts its cost too, besides the run's own.
+            spending: Also counts its cost, besides the run's own.
 
         Raises:
             CreditLimitReachedError: When the job would take the run past the limit.
             MissingScopeError: When the refresh token lacks the scope.
-            SignInError: When Zoho gives no access token, or does not accept the one it gave.
-            StoppedError: When the run is ending.
+            SignInError: When Zoho issues no access token, or does not accept the one it issued.
+            StoppedError: When the run is shutting down.
             ZohoRefusedError: When Zoho refuses the job.
             ZohoUnavailableError: When it keeps failing.
         """
@@ -207,24 +131,24 @@ class ZohoClient:
             self._reserve_job(spending)
             try:
                 with self._transport.send(
-                    "POST", api_url + path, headers=headers, json=body
+                    "POST", api_url + request.path, headers=headers, json=body
                 ) as response:
-                    answer = self._json(response, what, scope)
+                    answer = self._json(response, request)
             except TransientError as error:
                 if error.undone:
                     self._release_job(spending)
                 raise  # Else Zoho may have made the job, and taken its credits.
-            except (ZohoRefusedError, _TokenRejectedError):
+            except (ZohoRefusedError, TokenRejectedError):
                 self._release_job(spending)
                 raise
             if answer is None:
                 raise TransientError("the answer is empty")
             return answer
 
-        return self._authorised(what, send, {})
+        return self._authorised(request, send)
 
     def _reserve_job(self, spending: Spending) -> None:
-        """Count a job before it is made, so that threads together keep to the limit."""
+        """Reserve a job's credits, so that all threads together keep to the limit."""
         limit = self._settings.api_credit_limit
         with self._job_lock:
             if limit is not None and self.spending.credits + JOB_CREDITS > limit:
@@ -235,75 +159,70 @@ class ZohoClient:
             self._spend(spending, credits=JOB_CREDITS, jobs=1)
 
     def _release_job(self, spending: Spending) -> None:
-        """Count a job no more that was not made."""
+        """Release the credits reserved for a job that Zoho did not create."""
         self._spend(spending, credits=-JOB_CREDITS, jobs=-1)
 
-    def download(  # noqa: PLR0913
+    def download(
         self,
-        url: str,
+        request: ApiRequest,
         file: IO[bytes],
         *,
-        what: str,
-        scope: str,
         spending: Spending,
         received: Callable[[int, int | None], object] = lambda *_: None,
     ) -> int:
         """Download a result into a file, from its start, within Zoho's downloads a minute.
 
         Args:
-            url: Zoho's `download_url`, a path or absolute. Only its path and query are used, on
-                the API host or the data center's own host of downloads, so that the token goes
-                nowhere else.
+            request: Its path is Zoho's `download_url`, a path or absolute. Only its path and query
+                are used, on the API host or the data center's own host of downloads, so that the
+                token goes nowhere else.
             file: Open for reading and writing; what it held is replaced.
-            what: The request in words; for messages.
-            scope: The OAuth scope that it needs; for messages.
-            spending: Counts its cost too, besides the run's own.
-            received: Called with the bytes so far, from 0 on, and those of the whole if known.
+            spending: Also counts its cost, besides the run's own.
+            received: Called with the bytes so far, from 0 on, and the total if known.
 
         Returns:
             Bytes downloaded.
 
         Raises:
             MissingScopeError: When the refresh token lacks the scope.
-            SignInError: When Zoho gives no access token, or does not accept the one it gave.
-            StoppedError: When the run is ending.
+            SignInError: When Zoho issues no access token, or does not accept the one it issued.
+            StoppedError: When the run is shutting down.
             ZohoRefusedError: When Zoho refuses the download.
             ZohoUnavailableError: When it keeps failing.
         """
         try:
-            parts = urlsplit(url)
+            parts = urlsplit(request.path)
         except ValueError as error:
             raise ZohoRefusedError(
-                what, status=_HTTP_OK, code="INVALID_DOWNLOAD_URL", advice=_NO_ADVICE
+                request.what, status=HTTPStatus.OK, code="INVALID_DOWNLOAD_URL", advice=NO_ADVICE
             ) from error
         path = f"/{parts.path.lstrip('/')}" + (f"?{parts.query}" if parts.query else "")
-        own_host = download_host(url, self._settings)
+        own_host = download_host(request.path, self._settings)
 
         def send(headers: Mapping[str, str], api_url: str) -> int:
             with ExitStack() as place:
                 place.enter_context(self._downloads.place(self.stop))
                 host = own_host or api_url
                 with self._transport.send("GET", host + path, headers=headers) as response:
-                    place.close()  # The answer is here; its body may take long.
-                    self._spend(spending, credits=1)
-                    size = self._save(response, file, what, scope, received)
+                    place.close()  # The response is here; its body may take long.
+                    self._spend(spending, credits=request.credits)
+                    size = self._save(response, file, request, received)
             self._spend(spending, bytes=size)
             return size
 
-        return self._authorised(what, send, {})
+        return self._authorised(request, send)
 
     def _save(
         self,
         response: requests.Response,
         file: IO[bytes],
-        what: str,
-        scope: str,
+        request: ApiRequest,
         received: Callable[[int, int | None], object],
     ) -> int:
-        """Read an answer that should be a file into a file; its size."""
+        """Read a response that should be a file into a file; return its size."""
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if response.status_code >= _HTTP_OK_BELOW or kind == "application/json":
-            self._json(response, what, scope)
+        if response.status_code >= HTTPStatus.MULTIPLE_CHOICES or kind == "application/json":
+            self._json(response, request)
             raise TransientError("the answer is no file")
         if kind.startswith("text/html"):
             raise TransientError("the answer is a web page, not a file")
@@ -319,88 +238,43 @@ class ZohoClient:
             received(size, total)
             if size > MAX_DOWNLOAD_BYTES:
                 raise ZohoRefusedError(
-                    what,
+                    request.what,
                     status=response.status_code,
                     code="TOO_LONG",
                     advice=f"A result of more than {MAX_DOWNLOAD_BYTES} bytes is not read.",
                 )
         return size
 
-    def _authorised(
-        self,
-        what: str,
-        send: Callable[[Mapping[str, str], str], T],
-        headers: Mapping[str, str],
-    ) -> T:
+    def _authorised(self, request: ApiRequest, send: Callable[[Mapping[str, str], str], T]) -> T:
         """Run `send` with a token; once more with a new one if Zoho does not accept it."""
         rejected = None
         for _ in range(2):
             token, api_url = self._authenticator.access(rejected=rejected)
-            authorised = {**headers, "Authorization": f"Zoho-oauthtoken {token}"}
+            headers = {**(request.headers or {}), "Authorization": f"Zoho-oauthtoken {token}"}
             try:
-                return self._transport.attempt(what, lambda: send(authorised, api_url))  # noqa: B023
-            except _TokenRejectedError:
+                return self._transport.attempt(
+                    request.what,
+                    lambda: send(headers, api_url),  # noqa: B023
+                )
+            except TokenRejectedError:
                 logger.info("Zoho does not accept the access token any more; renewing it.")
                 rejected = token
         raise SignInError(
-            f"Zoho gave a new access token but does not accept it, so the tap could not {what}. "
-            f"Check that `data_center` and `environment` are the account's; the API host is "
-            f"{api_url}."
+            f"Zoho gave a new access token but does not accept it, so the tap could not "
+            f"{request.what}. Check that `data_center` and `environment` are the account's; the "
+            f"API host is {api_url}."
         )
 
-    def _json(self, response: requests.Response, what: str, scope: str) -> dict[str, Any] | None:
-        """Read an answer that should be a JSON object, and raise what it says went wrong."""
+    def _json(self, response: requests.Response, request: ApiRequest) -> dict[str, Any] | None:
+        """Read a response that should be a JSON object; None if it has no content."""
         status = response.status_code
-        if status in {_HTTP_NO_CONTENT, _HTTP_NOT_MODIFIED}:
+        if status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
             return None
-        retry_after = retry_after_seconds(response.headers)
         answer = json_object(self._transport.read_text(response))
-        problem = _problem(answer)
-        code = self.redact(str(problem.get("code") or f"HTTP_{status}"))[:100]
-        if (
-            status in {_HTTP_TIMEOUT, _HTTP_TOO_MANY_REQUESTS}
-            or status >= _HTTP_SERVER_ERROR
-            or code in _TRANSIENT_CODES
-        ):
-            raise TransientError(
-                f"{code} (HTTP {status})",
-                retry_after=retry_after,
-                undone=status < _HTTP_SERVER_ERROR and code != f"HTTP_{_HTTP_TIMEOUT}",
-            )
-        if status == _HTTP_UNAUTHORIZED and code == "OAUTH_SCOPE_MISMATCH":
-            raise MissingScopeError(
-                what,
-                status=status,
-                code=code,
-                advice=f"Make a new refresh token whose scopes include {scope}.",
-            )
-        if status == _HTTP_UNAUTHORIZED:
-            raise _TokenRejectedError
-        if _HTTP_OK_BELOW <= status < _HTTP_REDIRECT_BELOW:
-            raise ZohoRefusedError(
-                what,
-                status=status,
-                code=code,
-                advice="Redirects are not followed. Check `api_url` and the proxy, if one is set.",
-            )
-        if problem or status >= _HTTP_OK_BELOW:
-            raise ZohoRefusedError(
-                what,
-                status=status,
-                code=code,
-                message=self.redact(str(problem.get("message") or ""))[:300],
-                details=self._details(problem),
-                advice=_ADVICE.get(code, _NO_ADVICE),
-            )
+        raise_for_problem(request, status, response.headers, answer, self.redact)
         if not answer:
             raise TransientError(f"the answer is not a JSON object (HTTP {status})")
         return answer
-
-    def _details(self, problem: dict[str, Any]) -> dict[str, Any]:
-        """Give an error's details, if they are short, without secrets."""
-        text = jsonlib.dumps(problem.get("details"))
-        details = jsonlib.loads(self.redact(text)) if len(text) < _MAX_DETAILS else None
-        return details if isinstance(details, dict) else {}
 
     def _spend(
         self,
@@ -416,28 +290,15 @@ class ZohoClient:
 
 
 def download_host(url: str, settings: Settings) -> str | None:
-    """Give Zoho's own host of downloads, if that is where a result is.
+    """Return Zoho's own host of downloads, if that is where a result is.
 
     Args:
         url: Zoho's `download_url`. Those of bulk write are on `download-accl`.
         settings: The run's settings.
 
     Returns:
-        The host's URL; None where the result is to be had from the API host.
+        The host's URL; None if the result is on the API host.
     """
     domain = ACCOUNTS_HOSTS[settings.data_center].removeprefix("accounts.")
     host = f"https://download-accl.{domain}"
     return host if settings.api_url is None and url.startswith(f"{host}/") else None
-
-
-def _problem(answer: dict[str, Any]) -> dict[str, Any]:
-    """Give Zoho's error object, which stands at the top or as the first of `data`; {} if none."""
-    data = answer.get("data")
-    first = data[0] if isinstance(data, list) and data else None
-    for candidate in (answer, first):
-        if isinstance(candidate, dict) and (
-            candidate.get("status") == "error"
-            or ("code" in candidate and "message" in candidate and "status" not in candidate)
-        ):
-            return candidate
-    return {}

@@ -1,12 +1,12 @@
-"""The runner: chains of several streams side by side, each feeding pages to the main thread.
+"""The feeds: chains of several streams in parallel, each feeding pages to the main thread.
 
-Worker threads make jobs, wait for them and download; the main thread takes the pages, stream by
+Worker threads create jobs, poll them and download; the main thread takes the pages, stream by
 stream, in the order in which the chains were started. So the chain whose turn it is always has a
-thread, and none can keep another waiting for ever.
+thread, and no chain can block another for ever.
 
-Invariant: at most `max_concurrent_jobs` threads, and one more while a page is read again; per chain
-a bounded number of pages on disk.
-`Feed.resume` is always a position from which nothing is lost that was not reported as emitted.
+Invariant: at most `max_concurrent_jobs` threads, and one more while a page is read again; for each
+chain a bounded number of pages on disk. A feed's progress is always one from which nothing is lost
+that was not emitted.
 """
 
 from __future__ import annotations
@@ -14,32 +14,38 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tap_zoho_bulk.bulk_read.chain import JOB_TRIES, ChainPage
 from tap_zoho_bulk.exceptions import PageDamagedError, StoppedError
 from tap_zoho_bulk.reporting.events import event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Mapping, MutableMapping
 
     from typing_extensions import Self
 
-    from tap_zoho_bulk.bulk_read.chain import Chain, Position
+    from tap_zoho_bulk.bulk_read.chain import Chain
+    from tap_zoho_bulk.bulk_read.plan import ReadPlan
+    from tap_zoho_bulk.bulk_read.position import Position
+    from tap_zoho_bulk.bulk_read.progress import Progress
+
+PROGRESS = "bulk_read"
+"""Key of a stream's state under which its progress is kept until its chain is complete."""
 
 _TICK_SECONDS = 0.5
 
-logger = logging.getLogger("tap-zoho-bulk.runner")
+logger = logging.getLogger("tap-zoho-bulk.feeds")
 
 
-class _Pump:
+class _ChainWorker:
     """Takes a chain's pages on a worker thread and hands them over, one ahead of need."""
 
     def __init__(self, chain: Chain, start: Position, stop: threading.Event) -> None:
         self._chain = chain
         self._start = start
         self._stop = stop
-        self._over = threading.Event()
+        self._closed = threading.Event()
         self._handed: queue.Queue[ChainPage | BaseException | None] = queue.Queue(maxsize=1)
 
     def run(self) -> None:
@@ -55,7 +61,7 @@ class _Pump:
         self._hand(end)
 
     def take(self, seconds: float) -> ChainPage | BaseException | None:
-        """Take what comes next.
+        """Return what comes next.
 
         Args:
             seconds: How long to wait for it.
@@ -65,41 +71,53 @@ class _Pump:
         """
         return self._handed.get(timeout=seconds)
 
-    def end(self) -> None:
-        """Take nothing more: the thread ends when it next has something to hand over."""
-        self._over.set()
+    def close(self) -> None:
+        """Take no more pages: the thread ends when it next has something to hand over."""
+        self._closed.set()
         while not self._handed.empty():
             page = self._handed.get_nowait()
             if isinstance(page, ChainPage):
                 page.page.close()
 
-    def _hand(self, thing: ChainPage | BaseException | None) -> bool:
-        while not (self._stop.is_set() or self._over.is_set()):
+    def _hand(self, item: ChainPage | BaseException | None) -> bool:
+        while not (self._stop.is_set() or self._closed.is_set()):
             try:
-                self._handed.put(thing, timeout=_TICK_SECONDS)
+                self._handed.put(item, timeout=_TICK_SECONDS)
             except queue.Full:
                 continue
-            if self._over.is_set():
-                self.end()
+            if self._closed.is_set():
+                self.close()
             return True
         return False
 
 
 class Feed:
-    """One stream's pages, for the main thread.
+    """One stream's pages, for the main thread, and its progress through them.
 
     Args:
-        chain: Reads them.
-        start: Where to begin.
-        stop: Set when the run is ending.
+        plan: What the stream reads.
+        chain: Reads it.
+        progress: Where to begin.
+        state: The stream's part of STATE, which keeps the progress.
+        stop: Set when the run shuts down.
     """
 
-    def __init__(self, chain: Chain, start: Position, stop: threading.Event) -> None:
-        self.chain = chain
+    def __init__(
+        self,
+        plan: ReadPlan,
+        chain: Chain,
+        progress: Progress,
+        *,
+        state: MutableMapping[str, Any],
+        stop: threading.Event,
+    ) -> None:
+        self.plan = plan
+        self._chain = chain
+        self._progress = progress
+        self._state = state
         self._stop = stop
-        self._next = start
-        self._repeats = 0
-        self.pump = _Pump(chain, start, stop)
+        self._retries = 0
+        self.worker = _ChainWorker(chain, progress.position, stop)
 
     def __enter__(self) -> Self:
         return self
@@ -108,54 +126,78 @@ class Feed:
         self.close()
 
     def close(self) -> None:
-        """Take no more pages: the chain's thread becomes free. `resume` still holds."""
-        self.pump.end()
+        """Take no more pages: the chain's thread becomes free. The progress still holds."""
+        self.worker.close()
 
     @property
-    def resume(self) -> Position:
-        """Where a later run must go on."""
-        return self.chain.with_job(self._next)
+    def progress(self) -> Progress:
+        """All that a later run needs to resume."""
+        return self._progress.with_jobs(self._chain.ledger.jobs())
+
+    def record(self) -> None:
+        """Record the progress in the stream's state."""
+        kept = self.progress.to_state()
+        if kept is None:
+            self._state.pop(PROGRESS, None)
+        else:
+            self._state[PROGRESS] = kept
 
     def next_page(self, while_waiting: Callable[[], None]) -> ChainPage | None:
         """Wait for the next page.
 
         Args:
-            while_waiting: Called every moment.
+            while_waiting: Called every half second.
 
         Returns:
             The page; None after the last one.
 
         Raises:
-            StoppedError: When the run is ending.
-            TapZohoBulkError: When the chain cannot go on.
+            StoppedError: When the run is shutting down.
+            TapZohoBulkError: When the chain cannot continue.
         """
         while not self._stop.is_set():
             try:
-                taken = self.pump.take(_TICK_SECONDS)
+                taken = self.worker.take(_TICK_SECONDS)
             except queue.Empty:
                 while_waiting()
                 continue
             if isinstance(taken, BaseException):
                 raise taken
             if taken is not None:
-                self._next = taken.position
+                self._progress = self._progress.at(taken.position)
             return taken
         raise StoppedError
 
-    def emitted(self, page: ChainPage) -> None:
-        """Report that a page was emitted whole.
+    def begin(self, version: int | None) -> None:
+        """Note that the first page is about to be emitted.
+
+        Args:
+            version: Version of the full table, if it has one.
+        """
+        self._progress = self._progress.begin(version)
+
+    def records_emitted(self, latest: str | None) -> None:
+        """Note that some records were emitted.
+
+        Args:
+            latest: Greatest value of their replication key, if they have one.
+        """
+        self._progress = self._progress.after_records(latest)
+
+    def page_emitted(self, page: ChainPage) -> None:
+        """Note that a page was emitted completely.
 
         Args:
             page: From `next_page`.
         """
-        self._repeats = 0
+        self._retries = 0
         page.page.close()
+        self._progress = self._progress.after_page(page.following, page.page.result.count)
         if page.following is not None:
-            self._next = page.following
-            # Not all of them: after the page may come the first one again, of a chain begun anew.
-            self.chain.forget_up_to(min(page.position.page, page.following.page - 1))
+            # Not all of them: the first page may follow again, of a chain that restarted.
+            self._chain.ledger.drop_up_to(min(page.position.page, page.following.page - 1))
 
-    def repeat(self, page: ChainPage, damage: PageDamagedError) -> None:
+    def retry(self, page: ChainPage, damage: PageDamagedError) -> None:
         """Read a damaged page again: by another download, then by another job.
 
         Args:
@@ -166,76 +208,111 @@ class Feed:
             PageDamagedError: When both were done already.
         """
         page.page.close()
-        self._repeats += 1
-        if self._repeats >= JOB_TRIES:
-            self._next = self.chain.make_again(page.position)
+        self._retries += 1
+        position, ledger = page.position, self._chain.ledger
+        if self._retries >= JOB_TRIES:
+            self._progress = self._progress.at(ledger.drop(position))
             raise PageDamagedError(
                 f"{damage} So it was after another download and another job, too. Try again "
                 "later; report it to Zoho's support if it stays."
             ) from damage
-        position = page.position
-        by = "download" if self._repeats == 1 else "job"
+        by = "download" if self._retries == 1 else "job"
         about = event(
             "page_repeated",
-            self.chain.spending.stream,
-            page=page.position.page,
-            job_id=page.page.job_id,
+            self._chain.spending.stream,
+            page=position.page,
+            job_id=page.page.job.job_id,
             by=by,
         )
         if by == "download":
             logger.warning("%s Downloading it again.", damage, extra=about)
         else:
             logger.warning("%s Making its job again.", damage, extra=about)
-            position = self.chain.make_again(position)
-        self.pump.end()  # What it read ahead may come from the damaged page's job.
-        self.pump = _Pump(self.chain, position, self._stop)
-        # Not on the runner's threads: those may all be waiting for later streams' turn.
-        _start_thread(self.pump.run, self.chain.query.module)
+            position = ledger.drop(position)
+        self.worker.close()  # What it read ahead may come from the damaged page's job.
+        self.worker = _ChainWorker(self._chain, position, self._stop)
+        # Not on the pool's threads: those may all be waiting for later streams' turn.
+        _start_thread(self.worker.run, self._chain.query.module)
 
 
-class BulkReadRunner:
-    """Runs chains on worker threads.
+class ChainPool:
+    """Runs the chains of all streams on worker threads.
 
     Args:
         max_concurrent_jobs: Chains that run at once; each has one job at Zoho at a time.
-        stop: Set when the run is ending.
+        stop: Set when the run shuts down.
     """
 
     def __init__(self, max_concurrent_jobs: int, stop: threading.Event) -> None:
         self._max_concurrent_jobs = max_concurrent_jobs
         self._stop = stop
-        self._feeds: list[Feed] = []
+        self._openers: Mapping[str, Callable[[], Feed]] | None = None
+        self._feeds: dict[str, Feed] = {}
+        self._failed: dict[str, Exception] = {}
 
-    def start(self, chains: Iterable[tuple[Chain, Position]]) -> list[Feed]:
-        """Start chains, in the order in which their pages will be taken.
+    def expect(self, openers: Mapping[str, Callable[[], Feed]]) -> None:
+        """Set what opens each stream's feed. The first call of `feed` opens them all.
 
         Args:
-            chains: Each with where to begin.
-
-        Returns:
-            A feed for each.
+            openers: By name of the stream, in the order in which the streams sync.
         """
-        self._feeds = [Feed(chain, start, self._stop) for chain, start in chains]
-        waiting: queue.SimpleQueue[_Pump] = queue.SimpleQueue()
-        for feed in self._feeds:
-            waiting.put(feed.pump)
+        self._openers = openers
+
+    def feed(self, stream: str) -> Feed:
+        """Return a stream's pages. The first call starts the chains of all streams.
+
+        Args:
+            stream: Name of the stream.
+
+        Raises:
+            Exception: What kept the stream's feed from being opened.
+        """
+        if self._openers is not None:
+            openers, self._openers = self._openers, None
+            self._start(openers)
+        if stream in self._failed:
+            raise self._failed[stream]
+        return self._feeds[stream]
+
+    def drop(self, stream: str) -> None:
+        """Drop a stream's feed: it is complete, or cannot be resumed.
+
+        Args:
+            stream: Name of the stream.
+        """
+        feed = self._feeds.pop(stream, None)
+        if feed is not None:
+            feed.close()
+
+    def record(self) -> None:
+        """Record the progress of every running chain in its stream's state."""
+        for feed in self._feeds.values():
+            feed.record()
+
+    def close(self) -> None:
+        """Free the disk space of pages that were not taken. The run must be shutting down."""
+        for feed in self._feeds.values():
+            feed.close()
+
+    def _start(self, openers: Mapping[str, Callable[[], Feed]]) -> None:
+        waiting: queue.SimpleQueue[_ChainWorker] = queue.SimpleQueue()
+        for name, open_feed in openers.items():
+            try:
+                self._feeds[name] = open_feed()
+                waiting.put(self._feeds[name].worker)
+            except Exception as error:  # noqa: BLE001, PERF203 - raised when its turn comes
+                self._failed[name] = error
 
         def work() -> None:
             while not self._stop.is_set():
                 try:
-                    pump = waiting.get_nowait()
+                    worker = waiting.get_nowait()
                 except queue.Empty:
                     return
-                pump.run()
+                worker.run()
 
         for number in range(min(self._max_concurrent_jobs, len(self._feeds))):
             _start_thread(work, f"bulk-read-{number + 1}")
-        return self._feeds
-
-    def close(self) -> None:
-        """Give back the disk space of pages that nobody took. The run must be ending."""
-        for feed in self._feeds:
-            feed.close()
 
 
 def _start_thread(run: Callable[[], None], name: str) -> None:

@@ -1,7 +1,7 @@
-"""The job: created, then looked at until Zoho has completed it.
+"""The job: created, then polled until Zoho has completed it.
 
 Invariant: only the state COMPLETED with a result counts as success, and every job ends: by its
-state, or by `job_timeout_seconds`.
+status, or by `job_timeout_seconds`.
 
 Source: https://www.zoho.com/crm/developer/docs/api/v8/bulk-read/job-details.html
 """
@@ -13,7 +13,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tap_zoho_bulk.crm.field_types import to_utc
+from tap_zoho_bulk.api.request import ApiRequest
+from tap_zoho_bulk.bulk_read.page import JobResult, Page
+from tap_zoho_bulk.crm.job_status import JobStatus
+from tap_zoho_bulk.crm.timestamps import utc_or_none
 from tap_zoho_bulk.exceptions import JobFailedError, StoppedError, ZohoRefusedError
 from tap_zoho_bulk.reporting.events import event
 
@@ -21,12 +24,15 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator
 
-    from tap_zoho_bulk.api.client import Spending, ZohoClient
+    from tap_zoho_bulk.api.client import ZohoClient
+    from tap_zoho_bulk.bulk_read.download import Downloader
+    from tap_zoho_bulk.bulk_read.page import JobRef
+    from tap_zoho_bulk.bulk_read.query import BulkReadQuery
+    from tap_zoho_bulk.reporting.events import Kind
+    from tap_zoho_bulk.reporting.spending import Spending
     from tap_zoho_bulk.settings import Settings
 
-SCOPE = "ZohoCRM.bulk.READ and ZohoCRM.modules.ALL (or ZohoCRM.modules.{module}.READ)"
-
-# So a job's end is seen at most 15 % of its time late; a job of an hour costs some 130 looks.
+# A job's end is noticed at most 15 % of its time late; a job of an hour costs some 130 requests.
 _GROWTH = 1.15
 _STILL_WAITING_SECONDS = 60.0
 
@@ -34,49 +40,8 @@ logger = logging.getLogger("tap-zoho-bulk.job")
 
 
 @dataclass(frozen=True)
-class JobResult:
-    """What Zoho says of a completed job's page.
-
-    Args:
-        count: Rows in the page.
-        download_url: Where its ZIP is.
-        more_records: Whether there is a page after it.
-        next_page_token: Zoho's token for that page, where the API version has tokens.
-    """
-
-    count: int
-    download_url: str
-    more_records: bool
-    next_page_token: str | None
-
-    @classmethod
-    def from_answer(cls, result: Any) -> JobResult | None:
-        """Read the `result` of a job's details; None where it is not whole.
-
-        Args:
-            result: As Zoho sent it.
-        """
-        if not isinstance(result, dict):
-            return None
-        count, url = result.get("count"), result.get("download_url")
-        more = result.get("more_records")  # Missing does not mean that there are none.
-        token = result.get("next_page_token") or None
-        if (
-            not isinstance(count, int)
-            or isinstance(count, bool)
-            or count < 0
-            or not isinstance(url, str)
-            or not url
-            or not isinstance(more, bool)
-            or not (token is None or isinstance(token, str))
-        ):
-            return None
-        return cls(count, url, more, token)
-
-
-@dataclass(frozen=True)
 class CreatedJob:
-    """A job that Zoho has taken.
+    """A job that Zoho has accepted.
 
     Args:
         id: Zoho's id.
@@ -88,40 +53,42 @@ class CreatedJob:
 
 
 class BulkReadJobs:
-    """Creates jobs and waits for them.
+    """Creates one stream's jobs, polls them, and downloads their results.
 
     Args:
         client: Zoho's API.
+        downloader: Downloads results.
         settings: The run's settings.
+        spending: Counts what the jobs cost.
     """
 
-    def __init__(self, client: ZohoClient, settings: Settings) -> None:
+    def __init__(
+        self, client: ZohoClient, downloader: Downloader, settings: Settings, spending: Spending
+    ) -> None:
+        self.spending = spending
         self._client = client
+        self._downloader = downloader
         self._settings = settings
 
-    def create(
-        self, module: str, page: int, path: str, body: dict[str, Any], spending: Spending
-    ) -> CreatedJob:
-        """Start a job.
+    def create(self, query: BulkReadQuery, page: int, body: dict[str, Any]) -> CreatedJob:
+        """Create a job.
 
         Args:
-            module: API name of the module; for messages.
+            query: Whose page the job is for.
             page: Number of the page, from 1; for messages.
-            path: Where jobs are created.
             body: The request's body.
-            spending: Counts what it costs.
 
         Raises:
-            JobFailedError: When Zoho's answer holds no job.
+            JobFailedError: When Zoho's response holds no job.
             TapZohoBulkError: As `ZohoClient.create_job` does.
         """
-        answer = self._client.create_job(
-            path,
-            body,
+        module = query.module
+        request = ApiRequest(
+            query.path,
             what=f"create a bulk read job for page {page} of {module}",
-            scope=SCOPE.format(module=module),
-            spending=spending,
+            scope=scope_of(module),
         )
+        answer = self._client.create_job(request, body, spending=self.spending)
         details = _first(answer).get("details")
         if not isinstance(details, dict):
             details = {}
@@ -138,104 +105,158 @@ class BulkReadJobs:
             page,
             extra=event(
                 "job_created",
-                spending.stream,
+                self.spending.stream,
                 page=page,
                 job_id=str(job_id),
-                credits=spending.credits,
+                credits=self.spending.credits,
             ),
         )
         return CreatedJob(str(job_id), created_time)
 
-    def wait(self, module: str, page: int, job_id: str, path: str, spending: Spending) -> JobResult:
-        """Look at a job until it is completed, at first often, then ever more rarely.
+    def wait(self, query: BulkReadQuery, job: JobRef) -> JobResult:
+        """Poll a job until it is completed.
 
         Args:
-            module: API name of the module; for messages.
-            page: Number of the page, from 1; for messages.
-            job_id: Zoho's id of the job.
-            path: Where jobs are created.
-            spending: Counts what it costs.
+            query: Whose page the job is for.
+            job: The job.
 
         Raises:
             JobFailedError: When the job fails, is unknown to Zoho, or takes too long.
-            StoppedError: When the run is ending.
+            StoppedError: When the run is shutting down.
             TapZohoBulkError: As `ZohoClient.get` does.
         """
-        started = last_said = time.monotonic()
-        said, state = None, ""
-        for _ in looks(self._settings, self._client.stop):
-            details = self._details(module, page, job_id, path, spending)
+        request = ApiRequest(
+            f"{query.path}/{job.job_id}",
+            what=f"look at the bulk read job of page {job.page} of {job.module} (job {job.job_id})",
+            scope=scope_of(job.module),
+            expects="data",
+        )
+        log = _WaitLog(job, self.spending)
+        for _ in poll_intervals(self._settings, self._client.stop):
+            details = self._details(request, job)
             state = str(details.get("state") or "without a state")
-            now = time.monotonic()
-            about = {
-                "page": page,
-                "job_id": job_id,
-                "seconds": round(now - started, 3),
-                "credits": spending.credits,
-            }
-            # Zoho writes both "IN PROGRESS" and "INPROGRESS".
-            known = state.upper().replace(" ", "").replace("_", "")
-            if known in {"FAILURE", "FAILED"}:
-                raise JobFailedError(self._client.redact(_failure(module, job_id, details)))
-            if known == "COMPLETED":
+            status = JobStatus.parse(state)
+            if status is JobStatus.FAILED:
+                raise JobFailedError(self._client.redact(_failure(job, details)))
+            if status is JobStatus.COMPLETED:
                 result = JobResult.from_answer(details.get("result"))
                 if result is not None:
-                    logger.info(
-                        "%s: job %s completed with %d records.",
-                        module,
-                        job_id,
-                        result.count,
-                        extra=event(
-                            "job_completed", spending.stream, **about, records=result.count
-                        ),
-                    )
+                    log.completed(result)
                     return result
                 state = "COMPLETED without a whole result"
-            if state != said or now - last_said >= _STILL_WAITING_SECONDS:
-                waited = now - started
-                logger.info(
-                    "%s: job %s is %s, %.0f s so far.",
-                    module,
-                    job_id,
-                    state,
-                    waited,
-                    extra=event("job_state", spending.stream, **about, state=state),
-                )
-                said, last_said = state, now
+            log.still(state)
         raise JobFailedError(
-            f"{module}: bulk read job {job_id} was still {state} after "
-            f"{time.monotonic() - started:.0f} s. Raise `job_timeout_seconds`, or sync fewer "
+            f"{job.module}: bulk read job {job.job_id} was still {log.state} after "
+            f"{log.seconds:.0f} s. Raise `job_timeout_seconds`, or sync fewer "
             "modules at a time: Zoho may run an account's jobs one after another."
         )
 
-    def _details(
-        self, module: str, page: int, job_id: str, path: str, spending: Spending
-    ) -> dict[str, Any]:
+    def download(self, job: JobRef, result: JobResult) -> Page:
+        """Download the result of a completed job.
+
+        Args:
+            job: The job.
+            result: From `wait`.
+
+        Raises:
+            JobFailedError: When Zoho no longer has the result.
+            SpoolError: When it cannot be written.
+            TapZohoBulkError: As `ZohoClient.download` does.
+        """
+        archive = self._downloader.download(
+            job, result.download_url, scope=scope_of(job.module), spending=self.spending
+        )
+        return Page(job, result, archive)
+
+    def _details(self, request: ApiRequest, job: JobRef) -> dict[str, Any]:
         try:
-            answer = self._client.get(
-                f"{path}/{job_id}",
-                what=f"look at the bulk read job of page {page} of {module} (job {job_id})",
-                scope=SCOPE.format(module=module),
-                spending=spending,
-                expects="data",
-            )
+            answer = self._client.get(request, spending=self.spending)
         except ZohoRefusedError as error:
             if error.code in {"RESOURCE_NOT_FOUND", "HTTP_404"}:
-                raise JobFailedError(f"{module}: Zoho has no bulk read job {job_id}.") from error
+                raise JobFailedError(
+                    f"{job.module}: Zoho has no bulk read job {job.job_id}."
+                ) from error
             raise
         return _first(answer or {})
 
 
-def looks(settings: Settings, stop: threading.Event, *, at_once: bool = False) -> Iterator[None]:
-    """Say when to look at a job, at first often, then ever more rarely, at last at its deadline.
+class _WaitLog:
+    """Logs a job's states: each change, and once a minute that it still lasts.
+
+    Args:
+        job: The job.
+        spending: What the stream has cost so far.
+    """
+
+    def __init__(self, job: JobRef, spending: Spending) -> None:
+        self.state = ""
+        self._job = job
+        self._spending = spending
+        self._began = time.monotonic()
+        self._logged = self._began
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the wait began."""
+        return time.monotonic() - self._began
+
+    def completed(self, result: JobResult) -> None:
+        """Log that the job is completed.
+
+        Args:
+            result: Its result.
+        """
+        logger.info(
+            "%s: job %s completed with %d records.",
+            self._job.module,
+            self._job.job_id,
+            result.count,
+            extra=self._event("job_completed", records=result.count),
+        )
+
+    def still(self, state: str) -> None:
+        """Log that the job has not ended, if that is news.
+
+        Args:
+            state: In Zoho's words.
+        """
+        now = time.monotonic()
+        if state == self.state and now - self._logged < _STILL_WAITING_SECONDS:
+            return
+        self.state, self._logged = state, now
+        logger.info(
+            "%s: job %s is %s, %.0f s so far.",
+            self._job.module,
+            self._job.job_id,
+            state,
+            self.seconds,
+            extra=self._event("job_state", state=state),
+        )
+
+    def _event(self, kind: Kind, **fields: Any) -> dict[str, Any]:
+        return event(
+            kind,
+            self._spending.stream,
+            page=self._job.page,
+            job_id=self._job.job_id,
+            seconds=round(self.seconds, 3),
+            credits=self._spending.credits,
+            **fields,
+        )
+
+
+def poll_intervals(
+    settings: Settings, stop: threading.Event, *, at_once: bool = False
+) -> Iterator[None]:
+    """Yield each time the job should be polled: at growing intervals, and at the deadline.
 
     Args:
         settings: The run's settings.
-        stop: Set when the run is ending.
-        at_once: Whether the first look needs no wait.
+        stop: Set when the run shuts down.
+        at_once: Whether to poll for the first time without a wait.
 
     Raises:
-        StoppedError: When the run is ending.
+        StoppedError: When the run is shutting down.
     """
     deadline = time.monotonic() + settings.job_timeout_seconds
     interval = settings.poll_interval_seconds
@@ -248,31 +269,25 @@ def looks(settings: Settings, stop: threading.Event, *, at_once: bool = False) -
         interval = min(interval * _GROWTH, settings.max_poll_interval_seconds)
 
 
+def scope_of(module: str) -> str:
+    """Return the OAuth scopes that reading a module in bulk needs, for messages.
+
+    Args:
+        module: API name of the module.
+    """
+    return f"ZohoCRM.bulk.READ and ZohoCRM.modules.ALL (or ZohoCRM.modules.{module}.READ)"
+
+
 def _first(answer: dict[str, Any]) -> dict[str, Any]:
     data = answer.get("data")
     first = data[0] if isinstance(data, list) and data else None
     return first if isinstance(first, dict) else {}
 
 
-def utc_or_none(value: Any) -> str | None:
-    """Turn a date-time that came from outside into its UTC form.
-
-    Args:
-        value: Anything.
-
-    Returns:
-        As `to_utc` does; None where it is no date-time.
-    """
-    try:
-        return to_utc(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-
-
-def _failure(module: str, job_id: str, details: dict[str, Any]) -> str:
+def _failure(job: JobRef, details: dict[str, Any]) -> str:
     result = details.get("result")
     problem = result.get("error_message") if isinstance(result, dict) else None
     if not isinstance(problem, dict):
         problem = {}
     code, message = problem.get("code", "no code"), problem.get("message", "no message")
-    return f"{module}: bulk read job {job_id} ended in FAILURE: {code} ({message})."
+    return f"{job.module}: bulk read job {job.job_id} ended in FAILURE: {code} ({message})."

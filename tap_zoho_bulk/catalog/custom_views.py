@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tap_zoho_bulk.api.request import ApiRequest
 from tap_zoho_bulk.exceptions import UnreadableStreamError, ZohoRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tap_zoho_bulk.api.client import Spending, ZohoClient
+    from tap_zoho_bulk.api.client import ZohoClient
+    from tap_zoho_bulk.reporting.spending import Spending
     from tap_zoho_bulk.settings import Settings
 
 _SCOPE = "ZohoCRM.settings.custom_views.READ"
@@ -69,12 +71,14 @@ def _views(
     seen: set[str] = set()
     for page in range(1, _MOST_PAGES + 1):
         answer = client.get(
-            f"/crm/{settings.api_version}/settings/custom_views",
-            params={"module": module} if page == 1 else {"module": module, "page": page},
-            what=f"list the custom views of {module}",
-            scope=_SCOPE,
+            ApiRequest(
+                f"/crm/{settings.api_version}/settings/custom_views",
+                params={"module": module} if page == 1 else {"module": module, "page": page},
+                what=f"list the custom views of {module}",
+                scope=_SCOPE,
+                expects="custom_views",
+            ),
             spending=spending,
-            expects="custom_views",
         )
         listed = (answer or {}).get("custom_views", [])
         new = [

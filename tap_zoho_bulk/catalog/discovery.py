@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from tap_zoho_bulk.api.request import ApiRequest
 from tap_zoho_bulk.crm.criteria import type_problems
 from tap_zoho_bulk.crm.field_types import NOT_EXPORTABLE, json_schema, type_note
 from tap_zoho_bulk.crm.related_fields import ParentNames, note, parent_module, property_name
@@ -22,7 +23,8 @@ from tap_zoho_bulk.exceptions import MissingScopeError, OddAnswerError, ZohoRefu
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tap_zoho_bulk.api.client import Spending, ZohoClient
+    from tap_zoho_bulk.api.client import ZohoClient
+    from tap_zoho_bulk.reporting.spending import Spending
     from tap_zoho_bulk.settings import Settings
 
 REPLICATION_KEY = "Modified_Time"
@@ -56,16 +58,16 @@ class DiscoveredModule:
     Args:
         api_name: The stream's name.
         schema: JSON Schema of its records.
+        replication_key: `Modified_Time`, if the module has it.
         unsupported: Properties that bulk read cannot export.
-        offered: Properties that are there for those who select them, and for nobody else.
-        replication_key: `Modified_Time`, where the module has it.
+        offered: Properties that are read only if the user selects them by name.
     """
 
     api_name: str
     schema: dict[str, Any]
-    unsupported: frozenset[str]
-    offered: frozenset[str]
     replication_key: str | None
+    unsupported: frozenset[str] = frozenset()
+    offered: frozenset[str] = frozenset()
 
 
 def list_modules(
@@ -89,11 +91,13 @@ def _modules(
 ) -> dict[str, dict[str, Any]]:
     """Ask for all modules, by API name."""
     answer = client.get(
-        f"/crm/{settings.api_version}/settings/modules",
-        what="list the modules",
-        scope=_MODULES_SCOPE,
+        ApiRequest(
+            f"/crm/{settings.api_version}/settings/modules",
+            what="list the modules",
+            scope=_MODULES_SCOPE,
+            expects="modules",
+        ),
         spending=spending,
-        expects="modules",
     )
     return {
         module["api_name"]: module
@@ -156,11 +160,13 @@ def _fields(client: ZohoClient, settings: Settings, module: str) -> Fields | Non
     """Ask for a module's fields, by API name; None where Zoho gives none."""
     try:
         answer = client.get(
-            f"/crm/{settings.api_version}/settings/fields",
-            params={"module": module},
-            what=f"list the fields of {module}",
-            scope=_FIELDS_SCOPE,
-            expects="fields",
+            ApiRequest(
+                f"/crm/{settings.api_version}/settings/fields",
+                params={"module": module},
+                what=f"list the fields of {module}",
+                scope=_FIELDS_SCOPE,
+                expects="fields",
+            ),
         )
     except MissingScopeError:
         raise

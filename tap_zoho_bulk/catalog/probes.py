@@ -10,12 +10,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from tap_zoho_bulk.api.request import ApiRequest
 from tap_zoho_bulk.exceptions import ZohoRefusedError, ZohoUnavailableError
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from tap_zoho_bulk.api.client import Spending, ZohoClient
+    from tap_zoho_bulk.api.client import ZohoClient
+    from tap_zoho_bulk.reporting.spending import Spending
     from tap_zoho_bulk.settings import Settings
 
 _SCOPE = "ZohoCRM.modules.ALL (or ZohoCRM.modules.{module}.READ)"
@@ -43,11 +45,13 @@ def is_unchanged(
     """
     try:
         answer = client.get(
-            f"/crm/{settings.api_version}/{module}",
-            params={"fields": "id", "per_page": 1, "converted": "both", "approved": "both"},
-            headers={"If-Modified-Since": since.isoformat()},
-            what=f"ask whether {module} has changed",
-            scope=_SCOPE.format(module=module),
+            ApiRequest(
+                f"/crm/{settings.api_version}/{module}",
+                params={"fields": "id", "per_page": 1, "converted": "both", "approved": "both"},
+                headers={"If-Modified-Since": since.isoformat()},
+                what=f"ask whether {module} has changed",
+                scope=_SCOPE.format(module=module),
+            ),
             spending=spending,
         )
     except (ZohoRefusedError, ZohoUnavailableError) as error:
@@ -81,10 +85,12 @@ def count_records(
     """
     try:
         answer = client.get(
-            f"/crm/{settings.api_version}/{module}/actions/count",
-            params={"cvid": custom_view_id} if custom_view_id else None,
-            what=f"count the records of {module}",
-            scope=_SCOPE.format(module=module),
+            ApiRequest(
+                f"/crm/{settings.api_version}/{module}/actions/count",
+                params={"cvid": custom_view_id} if custom_view_id else None,
+                what=f"count the records of {module}",
+                scope=_SCOPE.format(module=module),
+            ),
             spending=spending,
         )
     except (ZohoRefusedError, ZohoUnavailableError) as error:

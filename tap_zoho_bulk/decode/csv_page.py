@@ -7,135 +7,41 @@ Columns are found by name; their order and any surplus ones do not matter.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
-import logging
 import re
-import sys
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from tap_zoho_bulk.bulk_read.page import MAX_ROW_BYTES
-from tap_zoho_bulk.crm.field_types import converter
+from tap_zoho_bulk.decode.cells import converter
+from tap_zoho_bulk.decode.chunk import Chunk
+from tap_zoho_bulk.decode.csv_file import csv_rows, open_csv, take_rows
 from tap_zoho_bulk.exceptions import InvalidValueError, PageDamagedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from tap_zoho_bulk.bulk_read.page import CsvBytes, Page
-    from tap_zoho_bulk.crm.field_types import Converter
+    from tap_zoho_bulk.bulk_read.page import Page
+    from tap_zoho_bulk.decode.cells import Converter
+    from tap_zoho_bulk.decode.invalid_values import InvalidValues
 
 ID_COLUMNS = ("Id", "id")
 """How Zoho heads the id: the one in the files that were seen, the other in the documentation."""
 
 _READ_BYTES = 1 << 16
-_PORTION_BYTES = 1 << 17
-_MOST_EMPTY_LINES = 1000
-_CSV_TAKES_NUL = sys.version_info >= (3, 11)
-_NUL_STAND_IN = "\ud800"  # UTF-8 cannot hold it, so no file can bring it.
+_MAX_EMPTY_LINES = 1000
 
-# Cells with bytes that are not UTF-8 are rare, and looking for them in every cell is dear. So the
-# codec counts them, and cells are looked at from the moment when the count rises.
-_COUNTING = "tap-zoho-bulk-counting"
-_not_utf8 = 0
-_search_not_utf8 = re.compile(r"[\udc80-\udcff]").search
-
-csv.field_size_limit(MAX_ROW_BYTES)  # Python's own, 131,072, is less than Zoho's cells have.
-
-logger = logging.getLogger("tap-zoho-bulk.rows")
+_search_not_utf8 = re.compile(r"[\udc80-\udcff]").search  # as the codec `surrogateescape` marks it
 
 
-def _count_not_utf8(error: UnicodeError) -> tuple[str | bytes, int]:
-    global _not_utf8  # noqa: PLW0603
-    _not_utf8 += 1
-    return codecs.lookup_error("surrogateescape")(error)
-
-
-codecs.register_error(_COUNTING, _count_not_utf8)
-
-
-class Chunk:
-    """Some records, column by column: lists of Python values.
-
-    A class derived from it makes other columns of the cells, of more of them at a time.
-
-    Args:
-        columns: Values by property, each in the records' order.
-    """
-
-    csv_bytes = 0
-    """A chunk is of so many bytes of the CSV, at least."""
-
-    def __init__(self, columns: dict[str, Sequence[Any]]) -> None:
-        self.columns = columns
-
-    def __len__(self) -> int:
-        return len(next(iter(self.columns.values())))
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Give the records one by one."""
-        for values in zip(*self.columns.values(), strict=True):
-            yield dict(zip(self.columns, values, strict=True))
-
-    def part(self, start: int, end: int) -> Chunk:
-        """Give some of the records.
-
-        Args:
-            start: Place of the first.
-            end: Place after the last; those that there are, if there are fewer.
-        """
-        if start == 0 and end >= len(self):
-            return self
-        return type(self)({name: values[start:end] for name, values in self.columns.items()})
-
-    def greatest(self, name: str) -> str | None:
-        """Give the greatest value of a property of texts.
-
-        Args:
-            name: The property; it may be one that the records do not have.
-        """
-        return max(filter(None, self.columns.get(name, ())), default=None)
-
-    # What makes a chunk
-
-    @staticmethod
-    def pack(cells: Sequence[str]) -> Any:
-        """Keep a column's cells until there are enough rows for a chunk.
-
-        Args:
-            cells: Of some rows.
-        """
-        return cells
-
-    @staticmethod
-    def joined(portions: Sequence[Any]) -> Any:
-        """Make one column of what was kept.
-
-        Args:
-            portions: As `pack` gave them, at least one.
-        """
-        return portions[0] if len(portions) == 1 else list(chain.from_iterable(portions))
-
-    @staticmethod
-    def converter(schema: Mapping[str, Any], *, multiselect_separator: str | None) -> Converter:
-        """Give what turns a column of cells into one of values; see `field_types.converter`.
-
-        Args:
-            schema: JSON Schema of one property.
-            multiselect_separator: Where arrays are split.
-        """
-        return converter(schema, multiselect_separator=multiselect_separator)
-
-
-class Decoder:
+class CsvDecoder:
     """Turns the pages of one stream into records.
 
     Args:
         schema: The stream's JSON Schema, with only the properties to emit.
         columns: Header of each property's column, by property, without `id`.
         multiselect_separator: Where arrays are split.
-        null_if_invalid: Whether a cell that does not parse is null, instead of an error.
+        invalid: What becomes of a cell that does not parse.
         chunk_type: What the records' columns are made of.
     """
 
@@ -145,12 +51,11 @@ class Decoder:
         columns: Mapping[str, str],
         *,
         multiselect_separator: str | None,
-        null_if_invalid: bool,
+        invalid: InvalidValues,
         chunk_type: type[Chunk] = Chunk,
     ) -> None:
-        self.invalid_values = 0
         self._columns = columns
-        self._null_if_invalid = null_if_invalid
+        self._invalid = invalid
         self._chunk_type = chunk_type
         # To convert columns, and to read single cells.
         self._converters, self._readers = (
@@ -191,14 +96,12 @@ class Decoder:
 
         They come column by column: the ids, then the properties in their order.
         """
-        # Reading runs ahead of the rows, so the count before the header is the one to compare with.
-        not_utf8 = _not_utf8
         count = empty = 0
-        with page.open_csv() as raw:
+        with open_csv(page.archive) as raw:
             text = io.TextIOWrapper(
                 io.BufferedReader(raw, _READ_BYTES),
                 encoding="utf-8-sig",
-                errors=_COUNTING,
+                errors="surrogateescape",
                 newline="",
             )
             rows = csv_rows(text)
@@ -214,10 +117,10 @@ class Decoder:
                     empty += len(taken) - len(cells[0])
                     if count > page.result.count:
                         break  # There may be no end of rows, so they are not read on.
-                    if empty > _MOST_EMPTY_LINES:
+                    if empty > _MAX_EMPTY_LINES:
                         raise PageDamagedError(f"{page}: the CSV has {empty} empty lines.")
-                    # Whether some bytes of the page so far were not UTF-8.
-                    self._check(page, cells, look=_not_utf8 != not_utf8)
+                    # Searching every cell is slow, so search only if the file needs it.
+                    self._check(page, cells, search=not raw.is_utf8)
                     yield raw.count, cells
             except csv.Error as error:
                 raise PageDamagedError(f"{page}: the CSV is damaged ({error}).") from error
@@ -226,15 +129,15 @@ class Decoder:
                 f"{page}: the CSV has {count} rows, but the job says {page.result.count}."
             )
 
-    def _check(self, page: Page, cells: list[Sequence[str]], *, look: bool) -> None:
-        """Check the ids, and take out cells that are not UTF-8 if it is told to look for them."""
+    def _check(self, page: Page, cells: list[Sequence[str]], *, search: bool) -> None:
+        """Check the ids. If `search` is set, also reject or null cells that are not UTF-8."""
         ids = cells[0]
-        if not all(ids) or (look and any(map(_search_not_utf8, ids))):
+        if not all(ids) or (search and any(map(_search_not_utf8, ids))):
             raise InvalidValueError(
                 f"{page}: a row has no id, or a broken one, so no target can tell what record it "
                 "is. Report it to Zoho's support."
             )
-        if look:
+        if search:
             for place, name in enumerate(self._columns, 1):
                 if any(map(_search_not_utf8, cells[place])):
                     cells[place] = self._valid(page, name, ids, cells[place], _utf8)
@@ -264,7 +167,12 @@ class Decoder:
                 read([cell])
                 valid.append(cell)
             except ValueError as error:  # noqa: PERF203 - it is about single cells
-                self._invalid(page, record_id, name, cell, error)
+                self._invalid.reject(
+                    f"{page}: record {record_id}: `{name}` has a value of {len(cell)} characters "
+                    f"that is not what its type needs ({error})",
+                    error,
+                    remedy="Mend it in Zoho, deselect the field",
+                )
                 valid.append("")
         return valid
 
@@ -285,38 +193,6 @@ class Decoder:
             raise PageDamagedError(f"{page}: the CSV has {_some(twice)} twice.")
         return [indexes[column] for column in (id_column, *self._columns.values())]
 
-    def _invalid(self, page: Page, record_id: str, name: str, cell: str, error: ValueError) -> None:
-        """Raise, or say that the value becomes null, as `on_invalid_value` tells."""
-        # The cell itself is somebody's data, so it is described instead of shown.
-        what = (
-            f"{page}: record {record_id}: `{name}` has a value of {len(cell)} characters that is "
-            f"not what its type needs ({error})"
-        )
-        if not self._null_if_invalid:
-            raise InvalidValueError(
-                f"{what}. Mend it in Zoho, deselect the field, or set `on_invalid_value` to `null`."
-            ) from error
-        self.invalid_values += 1
-        if self.invalid_values <= 10:  # noqa: PLR2004
-            logger.warning("%s; it becomes null.", what)
-
-
-def take_rows(rows: Iterator[list[str]], raw: CsvBytes) -> list[list[str]]:
-    """Take some rows: many, but as few as keep memory bounded, as cells can be long.
-
-    Args:
-        rows: Of the CSV.
-        raw: Its bytes.
-    """
-    raw.allow(_PORTION_BYTES)
-    end = raw.count + _PORTION_BYTES
-    taken = []
-    for row in rows:
-        taken.append(row)
-        if raw.count >= end:
-            break
-    return taken
-
 
 def _transposed(
     page: Page, rows: list[list[str]], width: int, before: int
@@ -335,21 +211,6 @@ def _transposed(
                 f"{page}: row {number} has {len(row)} cells, the header {width}."
             )
     return list(zip(*rows, strict=True)) or [()] * width
-
-
-def csv_rows(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Read CSV strictly. Python 3.10's reader refuses NUL, so something stands in for it there.
-
-    Args:
-        lines: Text, line by line.
-    """
-    if _CSV_TAKES_NUL:
-        return csv.reader(lines, strict=True)
-    masked = (line.replace("\0", _NUL_STAND_IN) for line in lines)
-    return (
-        [cell.replace(_NUL_STAND_IN, "\0") for cell in row]
-        for row in csv.reader(masked, strict=True)
-    )
 
 
 def _utf8(cells: Sequence[str]) -> list[Any]:

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from upath import UPath
 
-from tap_zoho_bulk.decode.csv_page import Chunk
+from tap_zoho_bulk.decode.chunk import Chunk
 from tap_zoho_bulk.emit.record_lines import encode_records
 from tap_zoho_bulk.exceptions import BatchConfigError
 

@@ -1,7 +1,7 @@
 """Parquet files, written from Arrow arrays that are made of cells without a Python value for each.
 
-Invariant: an array holds exactly the values that `field_types` gives for the same cells. Arrow
-reads cells of the forms that Zoho writes; where it might read one otherwise, `field_types` does.
+Invariant: an array holds exactly the values that `decode.cells` gives for the same cells. Arrow
+reads cells of the forms that Zoho writes; where it might read one otherwise, `decode.cells` does.
 
 It needs the extra `parquet`, so nothing imports it but what is about to use it.
 """
@@ -22,14 +22,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from typing_extensions import override
 
-from tap_zoho_bulk.crm import field_types
-from tap_zoho_bulk.decode.csv_page import Chunk
+from tap_zoho_bulk.decode import cells as cell_values
+from tap_zoho_bulk.decode.chunk import Chunk
 from tap_zoho_bulk.exceptions import InvalidValueError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from tap_zoho_bulk.crm.field_types import Converter
+    from tap_zoho_bulk.decode.cells import Converter
 
 _ROW_GROUP_BYTES = 1 << 24
 
@@ -67,7 +67,7 @@ class ParquetChunk(Chunk):
     @override
     def converter(schema: Mapping[str, Any], *, multiselect_separator: str | None) -> Converter:
         kind = _type_of(schema)
-        read = field_types.converter(schema, multiselect_separator=multiselect_separator)
+        read = cell_values.converter(schema, multiselect_separator=multiselect_separator)
 
         def convert(cells: Any) -> Sequence[Any]:
             array = _read(cells, kind, multiselect_separator)
@@ -201,7 +201,7 @@ def _first_unfit(values: Sequence[Any], kind: pa.DataType) -> int:
 
 
 class _Form(NamedTuple):
-    """A form of cells that Arrow reads as `field_types` does.
+    """A form of cells that Arrow reads as `decode.cells` does.
 
     Args:
         characters: All that the cells are made of.
@@ -218,7 +218,7 @@ class _Form(NamedTuple):
 
 _DIGITS = b"0123456789"
 _FORMS = {
-    pa.int64(): _Form(_DIGITS + b"-", field_types.MAX_DIGITS),
+    pa.int64(): _Form(_DIGITS + b"-", cell_values.MAX_DIGITS),
     # Arrow does not see each time that a number is too great, so all of these are small enough.
     pa.decimal128(_NUMBER_DIGITS, _NUMBER_SCALE): _Form(
         _DIGITS + b"-.", _NUMBER_DIGITS - _NUMBER_SCALE

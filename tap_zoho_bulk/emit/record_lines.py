@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from singer_sdk.singerlib.encoding.simple import Message
 
-    from tap_zoho_bulk.decode.csv_page import Chunk
+    from tap_zoho_bulk.decode.chunk import Chunk
 
 
 class _Line(msgspec.Struct, gc=False):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_zoho_bulk.api.auth import CLIENT_ADVICE, accounts_url, request_tokens
 from tap_zoho_bulk.api.client import ZohoClient
+from tap_zoho_bulk.api.request import ApiRequest
 from tap_zoho_bulk.api.transport import Transport
 from tap_zoho_bulk.crm.scopes import SCOPES, not_named
 from tap_zoho_bulk.exceptions import MissingScopeError, SignInError, ZohoRefusedError
@@ -99,10 +100,12 @@ def _is_granted(scope: Scope, client: ZohoClient, version: str) -> bool:
     name, _, value = query.partition("=")
     try:
         client.get(
-            path,
-            what=f"see whether {scope.name} is granted",
-            scope=scope.name,
-            params={name: value} if query else None,
+            ApiRequest(
+                path,
+                what=f"see whether {scope.name} is granted",
+                scope=scope.name,
+                params={name: value} if query else None,
+            ),
         )
     except MissingScopeError:
         return False

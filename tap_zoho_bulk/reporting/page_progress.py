@@ -1,6 +1,6 @@
-"""The news of a page: that its download or its decoding began, how far it is, and that it ended.
+"""A page's progress: its download and its decoding, from beginning to end, as events.
 
-An end is a line for everybody. Beginnings and what lies between are for debugging and for the live
+The end is logged for users. The beginning and the steps between are for debugging and for the live
 view, at a pace that costs nothing.
 """
 
@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tap_zoho_bulk.reporting.events import Pace, event, steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sized
 
-    from tap_zoho_bulk.api.client import Spending
-    from tap_zoho_bulk.bulk_read.page import Page
-    from tap_zoho_bulk.decode.csv_page import Chunk
+    from tap_zoho_bulk.reporting.spending import Spending
+
+    C = TypeVar("C", bound=Sized)
 
 logger = logging.getLogger("tap-zoho-bulk.page")
 
 
-class DownloadNews:
-    """Tells of a page's download.
+class DownloadProgress:
+    """Logs a page's download.
 
     Args:
         module: API name of the module; for messages.
@@ -40,11 +40,11 @@ class DownloadNews:
         self._pace = Pace()
 
     def received(self, size: int, total: int | None) -> None:
-        """Take note of how much came.
+        """Log how much was received.
 
         Args:
-            size: Bytes so far; 0 whenever it begins anew.
-            total: Bytes of the whole, if known.
+            size: Bytes so far; 0 whenever it starts.
+            total: Bytes in all, if known.
         """
         stream = self._spending.stream
         if size == 0:
@@ -56,7 +56,7 @@ class DownloadNews:
             steps.debug("%s: page %d, %d bytes so far.", *self._page, size, extra=about)
 
     def ended(self, size: int) -> None:
-        """Tell that it is whole.
+        """Log that it is complete.
 
         Args:
             size: Its bytes.
@@ -79,24 +79,26 @@ class DownloadNews:
         )
 
 
-class DecodingNews:
-    """Tells of a page's way from CSV to messages, which takes as long as the target lets it.
+class DecodeProgress:
+    """Logs the decoding of a page. Includes time spent blocked on the target.
 
     Args:
         stream: Name of the stream.
-        page: The page.
+        number: Of the page, from 1.
+        job_id: The job that it is the result of.
+        expected: Records of the page.
     """
 
-    def __init__(self, stream: str, page: Page) -> None:
+    def __init__(self, stream: str, number: int, job_id: str, *, expected: int) -> None:
         self._stream = stream
-        self._number = page.number
-        self._about: dict[str, Any] = {"page": page.number, "job_id": page.job_id}
-        self._expected = page.result.count
+        self._number = number
+        self._about: dict[str, Any] = {"page": number, "job_id": job_id}
+        self._expected = expected
         self._records = 0
         self._began = time.monotonic()
 
-    def of(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-        """Pass a page's records on, and tell of them now and then.
+    def of(self, chunks: Iterator[C]) -> Iterator[C]:
+        """Pass a page's records on, and log their number at intervals.
 
         Args:
             chunks: The records.
@@ -120,7 +122,7 @@ class DecodingNews:
                 )
 
     def ended(self) -> None:
-        """Tell that all of it went out."""
+        """Log that all of it was emitted."""
         seconds = time.monotonic() - self._began
         logger.info(
             "%s: page %d went out, %s records in %.1f s.",

@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tap_zoho_bulk.api.client import Spending
 from tap_zoho_bulk.reporting.events import event, steps
+from tap_zoho_bulk.reporting.spending import Spending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,7 +1,7 @@
-"""What streams by bulk read share: pages out, and state that moves only past what went out whole.
+"""What streams by bulk read share: pages out, and state that moves only past complete pages.
 
 Invariant: the bookmark moves when a chain's last page has been emitted, and never past the moment,
-by Zoho's clock, when its first job was created. Until then STATE says how to go on.
+by Zoho's clock, when its first job was created. Until then STATE says how to resume.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from abc import abstractmethod
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from singer_sdk.mapper import RemoveRecordTransform
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from typing_extensions import override
 
-from tap_zoho_bulk.bulk_read.chain import Position
+from tap_zoho_bulk.bulk_read.chain import Chain
+from tap_zoho_bulk.bulk_read.feeds import PROGRESS, Feed
+from tap_zoho_bulk.bulk_read.job import BulkReadJobs
+from tap_zoho_bulk.bulk_read.progress import Progress
 from tap_zoho_bulk.catalog.custom_views import find_custom_view
-from tap_zoho_bulk.decode.csv_page import Chunk
+from tap_zoho_bulk.decode.chunk import Chunk
 from tap_zoho_bulk.emit.record_lines import ChunkWriter
 from tap_zoho_bulk.exceptions import (
     CreditLimitReachedError,
@@ -25,57 +27,39 @@ from tap_zoho_bulk.exceptions import (
     StoppedError,
     ZohoRefusedError,
 )
-from tap_zoho_bulk.reporting.page_progress import DecodingNews
-from tap_zoho_bulk.streams.base import VERSION, VersionedStream
+from tap_zoho_bulk.reporting.page_progress import DecodeProgress
+from tap_zoho_bulk.streams.full_table import VersionedStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context
 
-    from tap_zoho_bulk.bulk_read.chain import Chain, ChainPage
-    from tap_zoho_bulk.bulk_read.feeds import Feed
+    from tap_zoho_bulk.bulk_read.chain import ChainPage
+    from tap_zoho_bulk.bulk_read.page import Page
+    from tap_zoho_bulk.bulk_read.plan import ReadPlan
     from tap_zoho_bulk.bulk_read.query import BulkReadQuery
-    from tap_zoho_bulk.settings import ModuleOptions, Settings
-    from tap_zoho_bulk.tap import TapZohoBulk
+    from tap_zoho_bulk.settings import ModuleOptions
 
 T = TypeVar("T")
-
-PROGRESS = "bulk_read"
-"""Where a stream's state keeps how to go on with a chain that is not at its end."""
 
 _UNSUPPORTED_CODES = frozenset({"JOB_NOT_SUPPORTED", "MODULE_NOT_SUPPORTED"})
 
 
 class BulkReadStream(VersionedStream):
-    """A stream whose records come in the pages of a chain of bulk read jobs.
-
-    Args:
-        tap: The tap.
-        name: Name of the stream.
-        schema: JSON Schema of its records, which the stream makes just so.
-    """
-
-    def __init__(self, tap: TapZohoBulk, *, name: str, schema: dict[str, Any]) -> None:
-        super().__init__(tap, name=name, schema=schema)
-        self.chunk_type = Chunk  # what `decode` had better give, for what becomes of it
-        self._latest: str | None = None  # the greatest replication key value of the chain so far
-        self._count: int | None = None  # rows of the chain's pages so far; None: nobody knows
+    """A stream whose records come in the pages of a chain of bulk read jobs."""
 
     @abstractmethod
-    def query(self, settings: Settings) -> BulkReadQuery:
-        """Give what to ask Zoho for.
-
-        Args:
-            settings: The run's settings.
+    def plan(self) -> ReadPlan:
+        """Return what to read.
 
         Raises:
-            UnreadableStreamError: When catalog or state ask for what cannot be.
+            UnreadableStreamError: When catalog or state require what is not possible.
         """
 
     def custom_view_id(self, module: str, options: ModuleOptions) -> str | None:
-        """Give the id of the custom view that narrows a module, looked up if it is named.
+        """Return the id of the custom view that narrows a module, looked up if it is named.
 
         Args:
             module: API name of the module.
@@ -87,114 +71,99 @@ class BulkReadStream(VersionedStream):
         """
         if options.custom_view is None:
             return options.custom_view_id
-        tap = self.zoho_tap
-        spending = tap.summary[self.name].spending
-        return find_custom_view(tap.client, tap.settings, module, options.custom_view, spending)
+        run = self.run
+        return find_custom_view(
+            run.client, run.settings, module, options.custom_view, self.spending
+        )
 
-    def look(self, query: BulkReadQuery) -> Callable[[], bool] | None:
-        """Give what tells, on any thread, whether a query surely has nothing new to bring.
+    def unchanged_probe(self, query: BulkReadQuery) -> Callable[[], bool] | None:
+        """Return a thread-safe check that is True if a query certainly has no new records.
 
         Args:
             query: What is to be read.
 
         Returns:
-            The function; None where the query's first job is to be made without a look.
+            The check; None if the query's first job is to be created without one.
         """
         del query
         return None
 
-    def completed(self, query: BulkReadQuery, *, started: str) -> None:
-        """Take note that a query has been read to its end, and all of it emitted.
+    def completed(self, query: BulkReadQuery, progress: Progress) -> None:
+        """Note that a query was read to its end, and all of it was emitted.
 
         Args:
             query: What was read.
-            started: When its first job was created, by Zoho's clock, in UTC form.
+            progress: At its end.
         """
 
     @abstractmethod
-    def decode(self, page: ChainPage) -> Iterator[Chunk]:
-        """Give a page's records.
+    def decode(
+        self, page: Page, columns: Mapping[str, str], chunk_type: type[Chunk]
+    ) -> Iterator[Chunk]:
+        """Yield a page's records.
 
         Args:
             page: As downloaded.
+            columns: Column of each property to emit, as the plan has it.
+            chunk_type: The chunk class that the output format prefers.
 
         Raises:
-            InvalidValueError: When a value cannot be read.
-            PageDamagedError: When the page turns out not to be whole; records may have been given.
+            InvalidValueError: When a value does not parse.
+            PageDamagedError: When the page is incomplete; records may have been yielded.
         """
 
-    # Where to go on
+    # Where to resume
 
-    def start(self, chain: Chain) -> Position:
-        """Find where to begin: where an earlier run stopped, if it asked for the same.
+    def open_feed(self) -> Feed:
+        """Return the stream's pages from where an earlier run stopped, or from the first one.
 
-        Args:
-            chain: What this run reads.
+        Raises:
+            UnreadableStreamError: When catalog or state require what is not possible.
         """
-        progress = self.stream_state.get(PROGRESS)
-        if progress is None:
-            return Position()
-        position = Position.from_state(progress)
-        if position is None or progress.get("query") != chain.query.fingerprint:
+        plan = self.plan()
+        progress = self._resumed(plan.query)
+        run = self.run
+        chain = Chain(
+            plan.query,
+            jobs=BulkReadJobs(run.client, run.downloader, run.settings, self.spending),
+            created=progress.ahead,
+            is_unchanged=self.unchanged_probe(plan.query),
+        )
+        return Feed(plan, chain, progress, state=self.stream_state, stop=run.stop)
+
+    def _resumed(self, query: BulkReadQuery) -> Progress:
+        """Return the progress that STATE holds, if it is of the same query; else a new one."""
+        kept = self.stream_state.get(PROGRESS)
+        progress = Progress.from_state(kept)
+        if progress is not None and progress.query == query.fingerprint:
+            self.logger.info(
+                "Going on where an earlier run stopped: page %d.", progress.position.page
+            )
+            return progress
+        if kept is not None:
             self.logger.warning(
                 "An earlier run stopped in the middle, but %s since then; reading from page 1.",
-                "the query has changed" if position else "the tap has changed",
+                "the query has changed" if progress else "the tap has changed",
             )
-            return Position()
-        self.logger.info("Going on where an earlier run stopped: page %d.", position.page)
-        chain.recall(position, progress.get("ahead"))
-        latest, version, count = (progress.get(key) for key in ("latest", VERSION, "count"))
-        self._latest = latest if isinstance(latest, str) else None
-        self._version = version if isinstance(version, int) else None
-        self._count = count if isinstance(count, int) else None
-        return position
-
-    @property
-    def is_removed(self) -> bool:
-        """Whether stream maps take all its records away."""
-        return all(isinstance(each, RemoveRecordTransform) for each in self.stream_maps)
-
-    def note_progress(self, feed: Feed) -> None:
-        """Put into the state what a later run needs to go on.
-
-        Args:
-            feed: The stream's.
-        """
-        position = feed.resume
-        if position.page == 1 and position.job_id is None:
-            self.stream_state.pop(PROGRESS, None)  # There is nothing to go on from.
-            return
-        progress = {
-            "query": feed.chain.query.fingerprint,
-            **position.to_state(),
-            "ahead": feed.chain.ahead(position) or None,
-            "latest": self._latest,
-            VERSION: self._version,
-            "count": self._count,
-        }
-        self.stream_state[PROGRESS] = {
-            key: value for key, value in progress.items() if value is not None
-        }
+        return Progress(query.fingerprint)
 
     # Records out
 
     @override
-    def _sync_records(
-        self, context: Context | None = None, *, write_messages: bool = True
-    ) -> Generator[dict[str, Any], Any, Any]:
-        """Write records many at a time, where the SDK would do nothing to them one by one."""
+    def write_all_records(self) -> bool:
+        """Write records many at a time, if the SDK would do nothing to them one by one."""
         if self.is_removed:
             self.logger.info("Stream maps remove all of its records, so none are read.")
-            return
+            return True
         writer = self._tap.message_writer
-        if not (write_messages and self.is_plain() and isinstance(writer, ChunkWriter)):
-            yield from super()._sync_records(context, write_messages=write_messages)
-            return
+        if not (self.is_plain() and isinstance(writer, ChunkWriter)):
+            return False
         with self.get_record_counter() as counter, self.get_sync_timer():
             for chunk in self._read(iter):
-                writer.write_chunk(self.name, chunk, self._stream_version)
+                writer.write_chunk(self.name, chunk, self.record_version)
                 counter.increment(len(chunk))
-        self._write_state_message()
+        self.write_state()
+        return True
 
     @override
     def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
@@ -205,97 +174,101 @@ class BulkReadStream(VersionedStream):
         self, batch_config: BatchConfig, context: Context | None = None
     ) -> Iterable[tuple[BaseBatchFileEncoding, list[str]]]:
         files = self.batch_files(batch_config)
-        self.chunk_type = files.chunk_type
-        return ((batch_config.encoding, manifest) for manifest in self._read(files.write))
+        manifests = self._read(files.write, files.chunk_type)
+        return ((batch_config.encoding, manifest) for manifest in manifests)
 
-    def _read(self, emit: Callable[[Iterator[Chunk]], Iterator[T]]) -> Iterator[T]:
-        """Emit all pages; forget how to go on where that would meet the same trouble again."""
-        summary = self.zoho_tap.summary[self.name]
+    def _read(
+        self,
+        emit: Callable[[Iterator[Chunk]], Iterator[T]],
+        chunk_type: type[Chunk] = Chunk,
+    ) -> Iterator[T]:
+        """Emit all pages; clear the resume state if resuming would hit the same error."""
         with self.failing_alone():
             try:
-                with self.zoho_tap.feed(self.name) as feed:
-                    yield from self._emit_pages(feed, emit)
+                with self.run.chains.feed(self.name) as feed:
+                    yield from self._emit_pages(feed, emit, chunk_type)
             except CreditLimitReachedError as error:
                 self.logger.warning("%s It goes on from here next time.", error)
-                summary.outcome = "credit limit"
+                self.summary.outcome = "credit limit"
             except ZohoRefusedError as error:
                 self._forget_progress()
                 if error.code not in _UNSUPPORTED_CODES:
                     raise
                 self.logger.warning("Bulk read does not support this module (%s).", error.code)
-                summary.outcome = "not supported"
+                self.summary.outcome = "not supported"
             except InvalidValueError:
-                self._forget_progress()  # The value is mended in Zoho, not in what it exported.
+                # Fixing the value in Zoho does not change this export, so start a new one.
+                self._forget_progress()
                 raise
 
     def _emit_pages(
-        self, feed: Feed, emit: Callable[[Iterator[Chunk]], Iterator[T]]
+        self,
+        feed: Feed,
+        emit: Callable[[Iterator[Chunk]], Iterator[T]],
+        chunk_type: type[Chunk],
     ) -> Iterator[T]:
         last: ChainPage | None = None
-        while (page := feed.next_page(self._write_state_message)) is not None:
+        while (page := feed.next_page(self.write_state)) is not None:
             if page.position.page == 1:
-                self._count = 0
-            self._set_version(page.position)
-            self._write_state_message()  # A crash from here on is not to cost the page's job again.
-            news = DecodingNews(self.name, page.page)
+                feed.begin(self.next_version(feed.progress.version))
+            self.record_version = feed.progress.version
+            # Save the job id now, so that a crash while emitting does not pay for the job twice.
+            self.write_state()
+            job = page.page.job
+            progress = DecodeProgress(
+                self.name, job.page, job.job_id, expected=page.page.result.count
+            )
+            columns = feed.plan.columns_at(page.position)
+            chunks = self.decode(page.page, columns, chunk_type)
             try:
-                yield from emit(self._noted(news.of(self.decode(page))))
+                yield from emit(self._noted(feed, progress.of(chunks)))
             except PageDamagedError as damage:
-                feed.repeat(page, damage)
+                feed.retry(page, damage)
                 continue
-            news.ended()
-            feed.emitted(page)
-            if self._count is not None:
-                self._count += page.page.result.count
+            progress.ended()
+            feed.page_emitted(page)
             last = page
             if page.following is not None:
-                self._write_state_message()
+                self.write_state()
         if last is None:
             self.logger.info("Nothing has changed, so no job was made.")
-            self.zoho_tap.summary[self.name].outcome = "unchanged"
+            self.summary.outcome = "unchanged"
         else:
-            self._finish(last.position)
-            self.completed(feed.chain.query, started=last.position.started or "")
+            self._finish(feed.progress)
+            self.completed(feed.plan.query, feed.progress)
 
-    def _noted(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-        """Pass records on; count them, keep the greatest replication key, and stop when told."""
+    def _noted(self, feed: Feed, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+        """Pass records on, note them in the progress, and stop when the run shuts down."""
         key = self.replication_key if self.replication_method == REPLICATION_INCREMENTAL else None
-        stop = self.zoho_tap.client.stop
-        summary = self.zoho_tap.summary[self.name]
+        summary = self.summary
         for chunk in chunks:
-            if stop.is_set():
+            if self.run.stop.is_set():
                 raise StoppedError
             if key is not None:
-                values = (self._latest, chunk.greatest(key))
-                self._latest = max(filter(None, values), default=None)
+                feed.records_emitted(chunk.greatest(key))
             summary.records += len(chunk)
             yield chunk
 
     # State
 
-    def _finish(self, position: Position) -> None:
-        """Move the bookmark: every page of the chain has been emitted whole."""
+    def _finish(self, progress: Progress) -> None:
+        """Move the bookmark: every page of the chain was emitted completely."""
         state = self.stream_state
-        if self.replication_method == REPLICATION_INCREMENTAL and self._latest is not None:
-            # In one UTC form, instants compare as text. A chain that was read had a first job.
-            reached = min(self._latest, position.started or "")
-            state["replication_key_value"] = max(self.bookmark(self.stream_state) or "", reached)
+        if self.replication_method == REPLICATION_INCREMENTAL and progress.reached is not None:
+            # In UTC form, instants compare as text.
+            bookmark = self.bookmark(state) or ""
+            state["replication_key_value"] = max(bookmark, progress.reached)
             state["replication_key"] = self.replication_key
         else:
-            self._activate_version()
+            self.finish_version(progress.version)
         self._forget_progress()
 
     def _forget_progress(self) -> None:
-        self.zoho_tap.drop_feed(self.name)
+        self.run.chains.drop(self.name)
         self.stream_state.pop(PROGRESS, None)
 
-    def _set_version(self, position: Position) -> None:
-        """Give a page's records their version: a new one from the first page on."""
-        if position.page == 1:
-            self._begin_version()
-        self._stream_version = self._version
-
     @override
-    def _write_state_message(self) -> None:
-        self.zoho_tap.note_progress()
-        self._tap.state_writer.write_state(self.tap_state)  # It writes only what has changed.
+    def write_state(self) -> None:
+        """Write STATE with the progress of all running chains."""
+        self.run.chains.record()
+        super().write_state()

@@ -13,14 +13,17 @@ import csv
 import io
 import re
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
 from typing_extensions import override
 
-from tap_zoho_bulk.bulk_read.job import JobResult, looks, utc_or_none
-from tap_zoho_bulk.bulk_read.page import PAGE_RECORDS, Spool
-from tap_zoho_bulk.decode.csv_page import csv_rows, take_rows
+from tap_zoho_bulk.api.request import ApiRequest
+from tap_zoho_bulk.bulk_read.job import poll_intervals
+from tap_zoho_bulk.bulk_read.page import PAGE_RECORDS, JobRef
+from tap_zoho_bulk.crm.job_status import JobStatus
+from tap_zoho_bulk.crm.timestamps import utc_or_none
+from tap_zoho_bulk.decode.csv_file import CsvBytes, csv_rows, take_rows
 from tap_zoho_bulk.exceptions import (
     JobFailedError,
     MissingScopeError,
@@ -28,19 +31,20 @@ from tap_zoho_bulk.exceptions import (
     ZohoRefusedError,
     ZohoUnavailableError,
 )
-from tap_zoho_bulk.streams.base import FullTableStream
+from tap_zoho_bulk.streams.full_table import FullTableStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tap_zoho_bulk.bulk_read.page import CsvBytes, Page
-    from tap_zoho_bulk.tap import TapZohoBulk
+    from singer_sdk import Tap
+
+    from tap_zoho_bulk.bulk_read.archive import Archive
+    from tap_zoho_bulk.run import Run
 
 NAME = "bulk_write_results"
 SCOPE = "ZohoCRM.bulk.CREATE"
 """Zoho asks for it even of those who only look at a job."""
 
-_ENDED = frozenset({"COMPLETED", "FAILED", "FAILURE", "SKIPPED"})
 _OWN_COLUMNS = {"STATUS": "status", "RECORD_ID": "record_id", "ID": "record_id", "ERRORS": "errors"}
 _COUNTS = ("total_count", "added_count", "updated_count", "skipped_count")
 # A colon stands between errors, and may stand in the name of a column, too.
@@ -83,19 +87,20 @@ class BulkWriteResultsStream(FullTableStream):
     """Results of the bulk write jobs that the settings name.
 
     Args:
-        tap: The tap.
+        tap: The SDK's tap.
+        run: What the streams of this run share.
     """
 
     name = NAME
 
-    def __init__(self, tap: TapZohoBulk) -> None:
-        super().__init__(tap, name=NAME, schema=_SCHEMA)
+    def __init__(self, tap: Tap, run: Run) -> None:
+        super().__init__(tap, run, name=NAME, schema=_SCHEMA)
         self.primary_keys = ["job_id", "row_number"]
 
     @override
     def rows(self) -> Iterator[dict[str, Any]]:
         unread = []
-        for job_id in self.zoho_tap.settings.bulk_write_job_ids:
+        for job_id in self.run.settings.bulk_write_job_ids:
             try:
                 yield from self._of_job(job_id)
             except MissingScopeError:  # noqa: PERF203 - a job takes seconds
@@ -143,13 +148,13 @@ class BulkWriteResultsStream(FullTableStream):
 
     def _ended(self, job_id: str) -> dict[str, Any]:
         """Look at a job until it has ended, or for as long as the settings allow."""
-        tap = self.zoho_tap
+        run = self.run
         details: dict[str, Any] = {}
         said = None
-        for _ in looks(tap.settings, tap.client.stop, at_once=True):
+        for _ in poll_intervals(run.settings, run.client.stop, at_once=True):
             details = self._look(job_id)
             status = str(details.get("status") or "without a status")
-            if status.upper() in _ENDED:
+            if JobStatus.parse(status).has_ended:
                 return details
             if status != said:
                 self.logger.info("Bulk write job %s is %s.", job_id, status)
@@ -158,17 +163,19 @@ class BulkWriteResultsStream(FullTableStream):
             "Bulk write job %s was still %s after %.0f s (`job_timeout_seconds`).",
             job_id,
             said,
-            tap.settings.job_timeout_seconds,
+            run.settings.job_timeout_seconds,
         )
         return {**details, "result": None}
 
     def _look(self, job_id: str) -> dict[str, Any]:
-        tap = self.zoho_tap
-        answer = tap.client.get(
-            f"/crm/bulk/{tap.settings.api_version}/write/{job_id}",
-            what=f"look at bulk write job {job_id}",
-            scope=SCOPE,
-            spending=tap.summary[NAME].spending,
+        run = self.run
+        answer = run.client.get(
+            ApiRequest(
+                f"/crm/bulk/{run.settings.api_version}/write/{job_id}",
+                what=f"look at bulk write job {job_id}",
+                scope=SCOPE,
+            ),
+            spending=self.spending,
         )
         # Zoho's answer has no `data` around it, as its answers to bulk read do.
         wrapped = _objects((answer or {}).get("data"))
@@ -179,25 +186,19 @@ class BulkWriteResultsStream(FullTableStream):
     def _of_result(
         self, job: dict[str, Any], files: list[dict[str, Any]], url: str
     ) -> Iterator[dict[str, Any]]:
-        tap = self.zoho_tap
-        page = Spool(tap.client, tap.settings.spool_directory).download(
-            NAME,
-            1,
-            job["job_id"],
-            JobResult(0, url, more_records=False, next_page_token=None),
-            scope=SCOPE,
-            spending=tap.summary[NAME].spending,
+        archive = self.run.downloader.download(
+            JobRef(NAME, 1, job["job_id"]), url, scope=SCOPE, spending=self.spending
         )
         number = 0
         try:
-            with page.open_all() as entries:
-                for name, raw in entries:
+            with archive.open_all() as entries:
+                for name, entry in entries:
                     file = _file_of(name, files)
-                    for cells in result_rows(page, raw):
+                    for cells in result_rows(archive, entry):
                         number += 1
                         yield _row(job, file, row_number=number, **cells)
         finally:
-            page.close()
+            archive.close()
         total = sum(file["total_count"] or 0 for file in files)
         if number != total:
             self.logger.warning(
@@ -215,16 +216,17 @@ def _row(
     return {**empty, **job, **file, "row_number": row_number, **cells}
 
 
-def result_rows(page: Page, raw: CsvBytes) -> Iterator[dict[str, Any]]:
+def result_rows(archive: Archive, entry: IO[bytes]) -> Iterator[dict[str, Any]]:
     """Read a CSV: the mapped columns, then Zoho's own three.
 
     Args:
-        page: As downloaded; for messages.
-        raw: The bytes of one of its files.
+        archive: As downloaded; for messages.
+        entry: One of its files.
 
     Raises:
         PageDamagedError: When it is not of that form.
     """
+    raw = CsvBytes(entry, str(archive))
     text = io.TextIOWrapper(io.BufferedReader(raw), encoding="utf-8-sig", newline="")
     rows = csv_rows(text)
     try:
@@ -232,17 +234,17 @@ def result_rows(page: Page, raw: CsvBytes) -> Iterator[dict[str, Any]]:
         # From the end: a mapped column may have the name of one of Zoho's.
         own = {name: place for place, name in enumerate(map(_own_column, header)) if name}
         if own.keys() != set(_OWN_COLUMNS.values()):
-            raise PageDamagedError(f"{page}: the CSV lacks STATUS, RECORD_ID or ERRORS.")
+            raise PageDamagedError(f"{archive}: the CSV lacks STATUS, RECORD_ID or ERRORS.")
         mapped = [place for place in range(len(header)) if place not in own.values()]
         portions = iter(lambda: take_rows(rows, raw), [])
         for number, row in enumerate(chain.from_iterable(portions), 1):
             if number > PAGE_RECORDS:
-                raise PageDamagedError(f"{page}: the CSV has more than {PAGE_RECORDS} rows.")
+                raise PageDamagedError(f"{archive}: the CSV has more than {PAGE_RECORDS} rows.")
             if not row:
                 continue
             if len(row) != len(header):
                 raise PageDamagedError(
-                    f"{page}: a row has {len(row)} cells, the header {len(header)}."
+                    f"{archive}: a row has {len(row)} cells, the header {len(header)}."
                 )
             yield {
                 "columns": {header[place]: row[place] or None for place in mapped},
@@ -251,7 +253,9 @@ def result_rows(page: Page, raw: CsvBytes) -> Iterator[dict[str, Any]]:
                 "errors": errors(row[own["errors"]]),
             }
     except (csv.Error, UnicodeDecodeError) as error:
-        raise PageDamagedError(f"{page}: the CSV is damaged ({type(error).__name__}).") from error
+        raise PageDamagedError(
+            f"{archive}: the CSV is damaged ({type(error).__name__})."
+        ) from error
 
 
 def _own_column(header: str) -> str | None:

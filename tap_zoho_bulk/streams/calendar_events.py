@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
+from tap_zoho_bulk.bulk_read.plan import ReadPlan
 from tap_zoho_bulk.bulk_read.query import BulkReadQuery
 from tap_zoho_bulk.decode.ics.columns import COLUMNS, KEY
 from tap_zoho_bulk.settings import ModuleOptions
 from tap_zoho_bulk.streams.bulk_read import BulkReadStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from tap_zoho_bulk.bulk_read.chain import ChainPage
-    from tap_zoho_bulk.decode.csv_page import Chunk
-    from tap_zoho_bulk.settings import Settings
-    from tap_zoho_bulk.tap import TapZohoBulk
+    from singer_sdk import Tap
+
+    from tap_zoho_bulk.bulk_read.page import Page
+    from tap_zoho_bulk.decode.chunk import Chunk
+    from tap_zoho_bulk.run import Run
 
 NAME = "Events_ics"
 
@@ -26,7 +28,8 @@ class EventsIcsStream(BulkReadStream):
     """Calendar events, by bulk read, whole each time: Zoho takes no replication key from them.
 
     Args:
-        tap: The tap.
+        tap: The SDK's tap.
+        run: What the streams of this run share.
     """
 
     name = NAME
@@ -34,16 +37,17 @@ class EventsIcsStream(BulkReadStream):
     """The one module that Zoho exports as ICS."""
     selected_by_default = False
 
-    def __init__(self, tap: TapZohoBulk) -> None:
+    def __init__(self, tap: Tap, run: Run) -> None:
         schema = {name: column.schema for name, column in COLUMNS.items()}
-        super().__init__(tap, name=NAME, schema={"type": "object", "properties": schema})
+        super().__init__(tap, run, name=NAME, schema={"type": "object", "properties": schema})
         self.primary_keys = KEY
 
     @override
-    def query(self, settings: Settings) -> BulkReadQuery:
+    def plan(self) -> ReadPlan:
         """Ask for the meetings that the options of their module narrow down to."""
+        settings = self.run.settings
         options = settings.module_options.get(self.module, ModuleOptions())
-        return BulkReadQuery(
+        query = BulkReadQuery(
             module=self.module,
             fields=(),
             criteria=options.criteria,
@@ -52,22 +56,19 @@ class EventsIcsStream(BulkReadStream):
             api_version=settings.api_version,
             file_type="ics",
         )
+        properties = self.effective_schema["properties"]
+        names = (
+            name
+            for name in COLUMNS
+            if name in KEY or (name in properties and self.mask["properties", name])
+        )
+        return ReadPlan(query, {name: name for name in names})
 
     @override
-    def decode(self, page: ChainPage) -> Iterator[Chunk]:
+    def decode(
+        self, page: Page, columns: Mapping[str, str], chunk_type: type[Chunk]
+    ) -> Iterator[Chunk]:
         # Its library takes as long to load as all the rest.
-        from tap_zoho_bulk.decode.ics.decoder import EventDecoder  # noqa: PLC0415
+        from tap_zoho_bulk.decode.ics.decoder import IcsDecoder  # noqa: PLC0415
 
-        properties = self.effective_schema["properties"]
-        decoder = EventDecoder(
-            [
-                name
-                for name in COLUMNS
-                if name in KEY or (name in properties and self.mask["properties", name])
-            ],
-            null_if_invalid=self.zoho_tap.settings.on_invalid_value == "null",
-        )
-        try:
-            yield from decoder.chunks(page.page)
-        finally:
-            self.zoho_tap.summary[self.name].invalid_values += decoder.invalid_values
+        return IcsDecoder(list(columns), invalid=self.invalid_values).chunks(page)

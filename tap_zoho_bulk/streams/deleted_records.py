@@ -15,17 +15,18 @@ from singer_sdk import typing as th
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from typing_extensions import override
 
-from tap_zoho_bulk.crm.field_types import to_utc
+from tap_zoho_bulk.api.request import ApiRequest
+from tap_zoho_bulk.crm.timestamps import parse_instant, to_utc
 from tap_zoho_bulk.exceptions import InvalidValueError, ZohoRefusedError
-from tap_zoho_bulk.settings import parse_instant
 from tap_zoho_bulk.streams.base import ZohoStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from singer_sdk import Tap
     from singer_sdk.helpers.types import Context
 
-    from tap_zoho_bulk.tap import TapZohoBulk
+    from tap_zoho_bulk.run import Run
 
 NAME = "deleted_records"
 
@@ -40,7 +41,7 @@ _NO_LIST = frozenset({400, 404})
 _OTHER_REASONS = frozenset(
     {"AUTHORIZATION_FAILED", "INVALID_HOST", "INVALID_REQUEST_METHOD", "NO_PERMISSION"}
 )
-_MOST_READS = 4
+_MAX_READS = 4
 
 _SCHEMA = th.PropertiesList(
     th.Property("module", th.StringType, required=True, title="Module"),
@@ -64,13 +65,14 @@ class DeletedRecordsStream(ZohoStream):
     """Deleted records of the selected modules.
 
     Args:
-        tap: The tap.
+        tap: The SDK's tap.
+        run: What the streams of this run share.
     """
 
     name = NAME
 
-    def __init__(self, tap: TapZohoBulk) -> None:
-        super().__init__(tap, name=NAME, schema=_SCHEMA)
+    def __init__(self, tap: Tap, run: Run) -> None:
+        super().__init__(tap, run, name=NAME, schema=_SCHEMA)
         self.primary_keys = ["module", "id"]
         self.replication_key = "deleted_time"
         self.state_partitioning_keys = ["module"]
@@ -78,7 +80,7 @@ class DeletedRecordsStream(ZohoStream):
     @property
     @override
     def partitions(self) -> list[dict[str, Any]]:
-        return [{"module": name} for name in self.zoho_tap.selected_modules()]
+        return [{"module": name} for name in self.run.modules]
 
     @override
     def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
@@ -97,7 +99,7 @@ class DeletedRecordsStream(ZohoStream):
         bookmark = self.bookmark(state)
         latest = bookmark or ""
         before: list[int] = []
-        for _ in range(_MOST_READS):
+        for _ in range(_MAX_READS):
             read: list[int] = []
             for records in self._pages(module, bookmark):
                 read.append(hash(tuple((row["id"], row["deleted_time"]) for row in records)))
@@ -106,7 +108,7 @@ class DeletedRecordsStream(ZohoStream):
                 for record in records:
                     yield record
                     latest = max(latest, record["deleted_time"] or "")
-                self.zoho_tap.summary[self.name].records += len(records)
+                self.summary.records += len(records)
             if len(read) <= 1 or read == before:
                 break
             before = read
@@ -115,13 +117,13 @@ class DeletedRecordsStream(ZohoStream):
                 "The list of deleted records of %s changed each of the %d times that it was read; "
                 "it is read from the same bookmark next time.",
                 module,
-                _MOST_READS,
+                _MAX_READS,
             )
             return
         if latest and self.replication_method == REPLICATION_INCREMENTAL:
             state["replication_key"] = self.replication_key
             state["replication_key_value"] = latest
-            self.state_manager.is_flushed = False
+            self.state_changed()
 
     def _pages(self, module: str, bookmark: str | None) -> Iterator[list[dict[str, Any]]]:
         """Give the list's pages; none where Zoho keeps no list."""
@@ -148,20 +150,22 @@ class DeletedRecordsStream(ZohoStream):
         self, module: str, bookmark: str | None, number: int
     ) -> tuple[list[dict[str, Any]], bool]:
         """Ask for a page; give its records, and whether there is one after it."""
-        tap = self.zoho_tap
+        run = self.run
         headers = {}
         if bookmark and self.replication_method == REPLICATION_INCREMENTAL:
             since = parse_instant(bookmark) - _OVERLAP
             headers["If-Modified-Since"] = since.replace(microsecond=0).isoformat()
-        answer = tap.client.get(
-            f"/crm/{tap.settings.api_version}/{module}/deleted",
-            params={"type": "all", "page": number, "per_page": _PER_PAGE},
-            headers=headers,
-            what=f"list the deleted records of {module}",
-            scope=f"ZohoCRM.modules.ALL (or ZohoCRM.modules.{module}.READ)",
-            spending=tap.summary[self.name].spending,
-            credits=_PAGE_CREDITS,
-            expects="data",
+        answer = run.client.get(
+            ApiRequest(
+                f"/crm/{run.settings.api_version}/{module}/deleted",
+                params={"type": "all", "page": number, "per_page": _PER_PAGE},
+                headers=headers,
+                what=f"list the deleted records of {module}",
+                scope=f"ZohoCRM.modules.ALL (or ZohoCRM.modules.{module}.READ)",
+                credits=_PAGE_CREDITS,
+                expects="data",
+            ),
+            spending=self.spending,
         )
         if answer is None:
             return [], False

@@ -16,32 +16,35 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
+from tap_zoho_bulk.api.request import ApiRequest
 from tap_zoho_bulk.catalog.discovery import list_modules
 from tap_zoho_bulk.exceptions import InvalidValueError, MissingScopeError, ZohoRefusedError
-from tap_zoho_bulk.streams.base import FullTableStream
+from tap_zoho_bulk.streams.full_table import FullTableStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from singer_sdk import Tap
+
+    from tap_zoho_bulk.run import Run
     from tap_zoho_bulk.streams.metadata_lists import Column, Row, Source
-    from tap_zoho_bulk.tap import TapZohoBulk
 
 _PER_PAGE = 200
-_MOST_WARNINGS = 10
 
 
 class MetadataStream(FullTableStream):
     """One of Zoho's lists: users, roles, fields and the like.
 
     Args:
-        tap: The tap.
+        tap: The SDK's tap.
+        run: What the streams of this run share.
         source: Which.
     """
 
     selected_by_default = False  # Some need scopes that modules do not.
 
-    def __init__(self, tap: TapZohoBulk, source: Source) -> None:
-        super().__init__(tap, name=source.name, schema=source.schema)
+    def __init__(self, tap: Tap, run: Run, source: Source) -> None:
+        super().__init__(tap, run, name=source.name, schema=source.schema)
         self.primary_keys = list(source.key)
         self._source = source
 
@@ -64,29 +67,23 @@ class MetadataStream(FullTableStream):
         try:
             return column.read(row)
         except ValueError as error:
-            what = (
+            self.invalid_values.reject(
                 f"{self.name}: {', '.join(key.values())}: `{column.name}` has a value that is not "
-                f"what its type needs ({error})"
+                f"what its type needs ({error})",
+                error,
+                remedy="Deselect the property",
             )
-            if self.zoho_tap.settings.on_invalid_value == "error":
-                raise InvalidValueError(
-                    f"{what}. Deselect the property, or set `on_invalid_value` to `null`."
-                ) from error
-            summary = self.zoho_tap.summary[self.name]
-            summary.invalid_values += 1
-            if summary.invalid_values <= _MOST_WARNINGS:
-                self.logger.warning("%s; it becomes null.", what)
             return None
 
     # Requests
 
     def _of_all_modules(self) -> Iterator[Row]:
         """Give the rows of each module, asking for those of several at once."""
-        tap = self.zoho_tap
-        names = list_modules(tap.client, tap.settings, spending=tap.summary[self.name].spending)
+        run = self.run
+        names = list_modules(run.client, run.settings, spending=self.spending)
         refused: ZohoRefusedError | None = None
         answered = 0
-        at_once = tap.settings.max_concurrent_requests
+        at_once = run.settings.max_concurrent_requests
         pool = ThreadPoolExecutor(at_once, thread_name_prefix=self.name)
         try:
             waiting = iter(names)
@@ -157,19 +154,21 @@ class MetadataStream(FullTableStream):
 
     def _page(self, module: str | None, number: int) -> tuple[list[Any], bool]:
         """Ask for a page; give its rows, and whether there is one after it."""
-        tap, source = self.zoho_tap, self._source
+        run, source = self.run, self._source
         params: dict[str, str | int] = {**source.params}
         if module is not None:
             params["module"] = module
         if source.paged:
             params |= {"page": number, "per_page": _PER_PAGE}
-        answer = tap.client.get(
-            f"/crm/{tap.settings.api_version}/{source.path}",
-            params=params,
-            what=f"list the {source.what}" + (f" of {module}" if module else ""),
-            scope=source.scope,
-            spending=tap.summary[self.name].spending,
-            expects=source.name,
+        answer = run.client.get(
+            ApiRequest(
+                f"/crm/{run.settings.api_version}/{source.path}",
+                params=params,
+                what=f"list the {source.what}" + (f" of {module}" if module else ""),
+                scope=source.scope,
+                expects=source.name,
+            ),
+            spending=self.spending,
         )
         if answer is None:
             return [], False

@@ -12,7 +12,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tap_zoho_bulk.crm.field_types import NOT_EXPORTABLE, converter, json_schema
+from tap_zoho_bulk.crm.field_types import NOT_EXPORTABLE, json_schema
+from tap_zoho_bulk.decode.cells import converter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

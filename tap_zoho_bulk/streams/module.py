@@ -10,26 +10,31 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL, Metadata
 from typing_extensions import override
 
-from tap_zoho_bulk.bulk_read.job import utc_or_none
+from tap_zoho_bulk.bulk_read.feeds import PROGRESS
+from tap_zoho_bulk.bulk_read.plan import ReadPlan
 from tap_zoho_bulk.bulk_read.query import MOST_FIELDS, BulkReadQuery, is_named_only
 from tap_zoho_bulk.catalog.probes import count_records, is_unchanged
 from tap_zoho_bulk.crm.criteria import MOST_CRITERIA, Problem, count, type_problems
 from tap_zoho_bulk.crm.field_types import zoho_type
 from tap_zoho_bulk.crm.related_fields import path_of, property_name
-from tap_zoho_bulk.decode.csv_page import Decoder
+from tap_zoho_bulk.crm.timestamps import parse_instant, utc_or_none
+from tap_zoho_bulk.decode.csv_page import CsvDecoder
 from tap_zoho_bulk.exceptions import UnreadableStreamError
-from tap_zoho_bulk.settings import ModuleOptions, parse_instant
-from tap_zoho_bulk.streams.bulk_read import PROGRESS, BulkReadStream
+from tap_zoho_bulk.settings import ModuleOptions
+from tap_zoho_bulk.streams.bulk_read import BulkReadStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from singer_sdk import Tap
     from singer_sdk.singerlib import MetadataMapping
 
-    from tap_zoho_bulk.bulk_read.chain import ChainPage
-    from tap_zoho_bulk.decode.csv_page import Chunk
+    from tap_zoho_bulk.bulk_read.page import Page
+    from tap_zoho_bulk.bulk_read.progress import Progress
+    from tap_zoho_bulk.catalog.discovery import DiscoveredModule
+    from tap_zoho_bulk.decode.chunk import Chunk
+    from tap_zoho_bulk.run import Run
     from tap_zoho_bulk.settings import Settings
-    from tap_zoho_bulk.tap import TapZohoBulk
 
 READ = "read"
 """Where state keeps which records the last chain that was read asked for, when it began, and the
@@ -46,29 +51,17 @@ class ModuleStream(BulkReadStream):
     """Records of one module, by bulk read.
 
     Args:
-        tap: The tap.
-        name: API name of the module.
-        schema: JSON Schema of its records.
-        replication_key: Field that tells what changed, if the module has one.
-        unsupported: Properties that bulk read cannot export.
-        offered: Properties that are read only when they are selected by name.
+        tap: The SDK's tap.
+        run: What the streams of this run share.
+        module: The module, as discovered or as the catalog has it.
     """
 
-    def __init__(  # noqa: PLR0913
-        self,
-        tap: TapZohoBulk,
-        *,
-        name: str,
-        schema: dict[str, Any],
-        replication_key: str | None,
-        unsupported: frozenset[str] = frozenset(),
-        offered: frozenset[str] = frozenset(),
-    ) -> None:
-        super().__init__(tap, name=name, schema=schema)
+    def __init__(self, tap: Tap, run: Run, module: DiscoveredModule) -> None:
+        super().__init__(tap, run, name=module.api_name, schema=module.schema)
         self.primary_keys = ["id"]
-        self.replication_key = replication_key
-        self._unsupported = unsupported
-        self._offered = offered
+        self.replication_key = module.replication_key
+        self._unsupported = module.unsupported
+        self._offered = module.offered
 
     @property
     @override
@@ -83,8 +76,9 @@ class ModuleStream(BulkReadStream):
     # What to read
 
     @override
-    def query(self, settings: Settings) -> BulkReadQuery:
+    def plan(self) -> ReadPlan:
         """Turn the selection, the bookmark and the module's options into a query."""
+        settings = self.run.settings
         options = settings.module_options.get(self.name, ModuleOptions())
         incremental = self.replication_method == REPLICATION_INCREMENTAL
         key = self.effective_schema["properties"].get(self.replication_key, {})
@@ -95,7 +89,7 @@ class ModuleStream(BulkReadStream):
                 "so it cannot be the replication key. Choose `Modified_Time`, or FULL_TABLE "
                 "replication."
             )
-        columns = self.columns(settings)
+        columns = self._columns(settings)
         self._check_arrays(columns, settings)
         self._tell_missing(columns, options)
         since = self._since(settings) if incremental else None
@@ -111,17 +105,10 @@ class ModuleStream(BulkReadStream):
             callback_url=settings.callback_url,
             api_version=settings.api_version,
         )
-        return self._refreshed(query, settings) if incremental else query
+        return ReadPlan(self._refreshed(query, settings) if incremental else query, columns)
 
-    def columns(self, settings: Settings) -> dict[str, str]:
-        """Name the CSV column, which is the field to ask for, of each property to read but `id`.
-
-        Args:
-            settings: The run's settings.
-
-        Raises:
-            UnreadableStreamError: When more fields are selected than Zoho exports by name.
-        """
+    def _columns(self, settings: Settings) -> dict[str, str]:
+        """Return the CSV column, which is the field to ask for, of each property but `id`."""
         options = settings.module_options.get(self.name, ModuleOptions())
         related = {property_name(path): path for path in options.related_fields}
         columns = {}
@@ -263,9 +250,8 @@ class ModuleStream(BulkReadStream):
     # Before and after
 
     @override
-    def look(self, query: BulkReadQuery) -> Callable[[], bool] | None:
-        tap = self.zoho_tap
-        settings = tap.settings
+    def unchanged_probe(self, query: BulkReadQuery) -> Callable[[], bool] | None:
+        settings = self.run.settings
         bookmark, read = self.bookmark(self.stream_state), self.stream_state.get(READ)
         if (
             not settings.skip_unchanged
@@ -282,12 +268,11 @@ class ModuleStream(BulkReadStream):
             return None
         since = parse_instant(began).replace(microsecond=0)
         since -= timedelta(seconds=settings.lookback_seconds) + _SAME_SECOND
-        spending = tap.summary[self.name].spending
-        return partial(is_unchanged, tap.client, settings, self.name, since, spending)
+        return partial(is_unchanged, self.run.client, settings, self.name, since, self.spending)
 
     @override
-    def completed(self, query: BulkReadQuery, *, started: str) -> None:
-        settings = self.zoho_tap.settings
+    def completed(self, query: BulkReadQuery, progress: Progress) -> None:
+        settings, started = self.run.settings, progress.position.started
         if query.replication_key is not None:
             state = self.stream_state
             if settings.skip_unchanged:
@@ -299,49 +284,43 @@ class ModuleStream(BulkReadStream):
             if settings.refresh_formulas_days is not None and _is_whole(query, settings):
                 state[READ_WHOLE] = started
         if settings.verify_counts and query.since is None and query.criteria is None:
-            self._write_state_message()  # What is whole is told before a request is waited for.
-            self._verify_count(query)
+            self.write_state()  # What is complete goes out before a request is waited for.
+            self._verify_count(query, progress.count)
 
-    def _verify_count(self, query: BulkReadQuery) -> None:
-        """Compare with Zoho's own count."""
-        tap, summary = self.zoho_tap, self.zoho_tap.summary[self.name]
-        if self._count is None:
+    def _verify_count(self, query: BulkReadQuery, count: int | None) -> None:
+        """Compare the number of records with Zoho's own count."""
+        run, summary = self.run, self.summary
+        if count is None:
             self.logger.warning("An earlier version began this sync, so its count is not verified.")
             return
         counted = count_records(
-            tap.client, tap.settings, self.name, query.custom_view_id, summary.spending
+            run.client, run.settings, self.name, query.custom_view_id, summary.spending
         )
         if counted is None:
             return
-        summary.gap = counted - self._count
+        summary.gap = counted - count
         if summary.gap:
             self.logger.warning(
                 "Zoho counts %d records, but bulk read gave %d. Records that came or went "
                 "meanwhile make a small difference; if one stays, bulk read leaves records out.",
                 counted,
-                self._count,
+                count,
             )
 
     # Records out
 
     @override
-    def decode(self, page: ChainPage) -> Iterator[Chunk]:
-        settings = self.zoho_tap.settings
-        decoder = Decoder(
+    def decode(
+        self, page: Page, columns: Mapping[str, str], chunk_type: type[Chunk]
+    ) -> Iterator[Chunk]:
+        decoder = CsvDecoder(
             self.effective_schema,
-            {
-                name: column
-                for name, column in self.columns(settings).items()
-                if column not in page.position.rejected
-            },
-            multiselect_separator=settings.multiselect_separator,
-            null_if_invalid=settings.on_invalid_value == "null",
-            chunk_type=self.chunk_type,
+            columns,
+            multiselect_separator=self.run.settings.multiselect_separator,
+            invalid=self.invalid_values,
+            chunk_type=chunk_type,
         )
-        try:
-            yield from decoder.chunks(page.page)
-        finally:
-            self.zoho_tap.summary[self.name].invalid_values += decoder.invalid_values
+        return decoder.chunks(page)
 
 
 def _is_whole(query: BulkReadQuery, settings: Settings) -> bool:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_zoho_bulk.api.client import Spending, ZohoClient
+from tap_zoho_bulk.api.client import ZohoClient
+from tap_zoho_bulk.reporting.spending import Spending
 from tap_zoho_bulk.bulk_read import job as job_module
 from tap_zoho_bulk.bulk_read.chain import Position
 from tap_zoho_bulk.bulk_read.job import BulkReadJobs, JobResult

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_zoho_bulk.crm.field_types import converter, json_schema
+from tap_zoho_bulk.crm.field_types import json_schema
+from tap_zoho_bulk.decode.cells import converter
 from tap_zoho_bulk.exceptions import InvalidValueError
 from tests.support.pages import csv_bytes, decode, page_of, zipped
 from tests.support.tables import CELLS, ID, SEPARATOR, names, tables

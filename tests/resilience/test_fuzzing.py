@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
-from tap_zoho_bulk.api.client import Spending, ZohoClient
+from tap_zoho_bulk.api.client import ZohoClient
+from tap_zoho_bulk.reporting.spending import Spending
 from tap_zoho_bulk.bulk_read.job import BulkReadJobs, JobResult
 from tap_zoho_bulk.bulk_read.page import Page
 from tap_zoho_bulk.catalog.discovery import discover_modules

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from local_zoho_crm import Fault, Organisation
-from tap_zoho_bulk.api.client import Spending, ZohoClient
+from tap_zoho_bulk.api.client import ZohoClient
+from tap_zoho_bulk.reporting.spending import Spending
 from tap_zoho_bulk.bulk_read.chain import Chain, Position
 from tap_zoho_bulk.bulk_read.job import BulkReadJobs, CreatedJob, JobResult
 from tap_zoho_bulk.bulk_read.page import Page, Spool

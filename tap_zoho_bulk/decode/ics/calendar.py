@@ -130,7 +130,7 @@ def _components(page: Page) -> Iterator[Component]:
 
 def _content_lines(page: Page) -> Iterator[bytes]:
     """Give the file's lines, unfolded, as bytes: a fold may stand inside a character."""
-    with page.open("ics") as entry:
+    with page.archive.open("ics") as entry:
         file: IO[bytes] = io.BufferedReader(entry, _READ_BYTES)  # type: ignore[type-var]
         pieces: list[bytes] = []
         size = 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tap_zoho_bulk.crm.field_types import converter
+from tap_zoho_bulk.decode.cells import converter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from tap_zoho_bulk.decode.csv_page import Chunk
+from tap_zoho_bulk.decode.chunk import Chunk
 from tap_zoho_bulk.decode.ics.calendar import Calendar
 from tap_zoho_bulk.decode.ics.columns import COLUMNS, KEY, MASTER
 from tap_zoho_bulk.decode.ics.vevent import Event
@@ -19,25 +19,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tap_zoho_bulk.bulk_read.page import Page
+    from tap_zoho_bulk.decode.invalid_values import InvalidValues
 
 _CHUNK_BYTES = 1 << 17
-_MOST_WARNINGS = 10
 
 logger = logging.getLogger("tap-zoho-bulk.events")
 
 
-class EventDecoder:
+class IcsDecoder:
     """Turns the pages of a stream into records of events.
 
     Args:
         names: The properties to emit, the key first.
-        null_if_invalid: Whether a value that cannot be read is null, instead of an error.
+        invalid: What becomes of a value that cannot be read.
     """
 
-    def __init__(self, names: Sequence[str], *, null_if_invalid: bool) -> None:
-        self.invalid_values = 0
+    def __init__(self, names: Sequence[str], *, invalid: InvalidValues) -> None:
         self._names = names
-        self._null_if_invalid = null_if_invalid
+        self._invalid = invalid
 
     def chunks(self, page: Page) -> Iterator[Chunk]:
         """Give a page's events, many at a time, in the file's order.
@@ -83,14 +82,14 @@ class EventDecoder:
             try:
                 value = COLUMNS[name].read(event)
             except ValueError as error:
-                self._invalid(page, event, name, error)
+                self._reject(page, event, name, error)
                 value = None
             if value is None and name in KEY:
-                self._invalid(page, event, name, ValueError("it is missing"))
+                self._reject(page, event, name, ValueError("it is missing"))
             values.append(value)
         return values
 
-    def _invalid(self, page: Page, event: Event, name: str, error: ValueError) -> None:
+    def _reject(self, page: Page, event: Event, name: str, error: ValueError) -> None:
         """Raise, or say that the value becomes null, as `on_invalid_value` tells."""
         if name in KEY:
             raise InvalidValueError(
@@ -100,12 +99,8 @@ class EventDecoder:
         # The value itself is somebody's data, so it is not shown.
         uid = str(event.text("UID"))[:200]
         which = f"event {uid!r} ({event.recurrence_id or MASTER})"
-        what = f"{page}: {which}: `{name}` cannot be read ({error})"
-        if not self._null_if_invalid:
-            raise InvalidValueError(
-                f"{what}. Mend it in Zoho, deselect the property, or set `on_invalid_value` to "
-                "`null`."
-            ) from error
-        self.invalid_values += 1
-        if self.invalid_values <= _MOST_WARNINGS:
-            logger.warning("%s; it becomes null.", what)
+        self._invalid.reject(
+            f"{page}: {which}: `{name}` cannot be read ({error})",
+            error,
+            remedy="Mend it in Zoho, deselect the property",
+        )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from icalendar import Parameters, vDuration
 from icalendar.parser import split_on_unescaped_comma, unescape_backslash
 
-from tap_zoho_bulk.crm.field_types import converter
+from tap_zoho_bulk.decode.cells import converter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

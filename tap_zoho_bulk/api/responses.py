@@ -1,0 +1,114 @@
+"""Responses: which of Zoho's are errors, and how a caller recovers from each.
+
+Source: https://www.zoho.com/crm/developer/docs/api/v8/status-codes.html
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from tap_zoho_bulk.api.transport import TransientError, retry_after_seconds
+from tap_zoho_bulk.exceptions import MissingScopeError, ZohoRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tap_zoho_bulk.api.request import ApiRequest
+
+NO_ADVICE = "Look the code up in Zoho's documentation; the same request would end the same way."
+
+_TRANSIENT_CODES = {"TOO_MANY_REQUESTS", "INTERNAL_ERROR", "INTERNAL_SERVER_ERROR"}
+_TRANSIENT_STATUSES = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
+_NO_PERMISSION = "Give the profile of the user who made the refresh token this permission."
+_ADVICE = {
+    "INVALID_HOST": "Set `data_center` to where the account lives.",
+    "NO_PERMISSION": _NO_PERMISSION,
+    "AUTHORIZATION_FAILED": _NO_PERMISSION,
+}
+_MAX_CODE_CHARACTERS = 100
+_MAX_MESSAGE_CHARACTERS = 300
+_MAX_DETAILS_CHARACTERS = 1000
+
+
+class TokenRejectedError(Exception):
+    """The API host does not accept the access token."""
+
+
+def raise_for_problem(
+    request: ApiRequest,
+    status: int,
+    headers: Mapping[str, str],
+    answer: dict[str, Any],
+    redact: Callable[[str], str],
+) -> None:
+    """Raise if a response is an error.
+
+    Args:
+        request: What was asked for.
+        status: HTTP status of the response.
+        headers: Of the response.
+        answer: Its JSON object; empty if it has none.
+        redact: Removes the account's secrets from a text.
+
+    Raises:
+        MissingScopeError: When the refresh token lacks the scope.
+        TokenRejectedError: When Zoho does not accept the access token.
+        TransientError: When another attempt may succeed.
+        ZohoRefusedError: When Zoho refuses the request.
+    """
+    problem = _problem(answer)
+    code = redact(str(problem.get("code") or f"HTTP_{status}"))[:_MAX_CODE_CHARACTERS]
+    server_error = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    if status in _TRANSIENT_STATUSES or server_error or code in _TRANSIENT_CODES:
+        raise TransientError(
+            f"{code} (HTTP {status})",
+            retry_after=retry_after_seconds(headers),
+            undone=not server_error and code != f"HTTP_{HTTPStatus.REQUEST_TIMEOUT.value}",
+        )
+    if status == HTTPStatus.UNAUTHORIZED:
+        if code != "OAUTH_SCOPE_MISMATCH":
+            raise TokenRejectedError
+        raise MissingScopeError(
+            request.what,
+            status=status,
+            code=code,
+            advice=f"Make a new refresh token whose scopes include {request.scope}.",
+        )
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        raise ZohoRefusedError(
+            request.what,
+            status=status,
+            code=code,
+            advice="Redirects are not followed. Check `api_url` and the proxy, if one is set.",
+        )
+    if problem or status >= HTTPStatus.MULTIPLE_CHOICES:
+        raise ZohoRefusedError(
+            request.what,
+            status=status,
+            code=code,
+            message=redact(str(problem.get("message") or ""))[:_MAX_MESSAGE_CHARACTERS],
+            details=_details(problem, redact),
+            advice=_ADVICE.get(code, NO_ADVICE),
+        )
+
+
+def _problem(answer: dict[str, Any]) -> dict[str, Any]:
+    """Find Zoho's error object, at the top or as the first of `data`; {} if there is none."""
+    data = answer.get("data")
+    first = data[0] if isinstance(data, list) and data else None
+    for candidate in (answer, first):
+        if isinstance(candidate, dict) and (
+            candidate.get("status") == "error"
+            or ("code" in candidate and "message" in candidate and "status" not in candidate)
+        ):
+            return candidate
+    return {}
+
+
+def _details(problem: dict[str, Any], redact: Callable[[str], str]) -> dict[str, Any]:
+    """Return an error's details without secrets; {} if they are too long."""
+    text = json.dumps(problem.get("details"))
+    details = json.loads(redact(text)) if len(text) < _MAX_DETAILS_CHARACTERS else None
+    return details if isinstance(details, dict) else {}

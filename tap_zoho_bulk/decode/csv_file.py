@@ -1,0 +1,123 @@
+"""A CSV in an archive: its bytes within bounds, and its rows.
+
+Invariant: no more than one row's limit of the file is in memory, whatever the file holds.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import sys
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING
+
+from tap_zoho_bulk.exceptions import PageDamagedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tap_zoho_bulk.bulk_read.archive import Archive
+
+MAX_ROW_BYTES = 32 << 20
+"""Zoho's longest cells have some 100 KB; a ZIP that holds a longer row than this is a bomb."""
+
+_PORTION_BYTES = 1 << 17
+_CSV_TAKES_NUL = sys.version_info >= (3, 11)
+_NUL_STAND_IN = "\ud800"  # UTF-8 cannot hold it, so no file can bring it.
+
+# One limit for the whole process. The default, 131,072, is less than Zoho's cells have.
+csv.field_size_limit(MAX_ROW_BYTES)
+
+
+@contextmanager
+def open_csv(archive: Archive) -> Iterator[CsvBytes]:
+    """Open the one CSV of an archive.
+
+    Args:
+        archive: On disk.
+
+    Raises:
+        PageDamagedError: As `Archive.open` does.
+    """
+    with archive.open("csv") as entry:
+        yield CsvBytes(entry, str(archive))
+
+
+class CsvBytes(io.RawIOBase):
+    """The bytes of a CSV, of which only as many are read as the caller allows.
+
+    Args:
+        entry: The CSV in its archive.
+        name: What the file is of; for messages.
+    """
+
+    def __init__(self, entry: IO[bytes], name: str) -> None:
+        self.count = 0  # bytes read so far
+        self.is_utf8 = True  # so far
+        self._entry = entry
+        self._name = name
+        self._allowed = MAX_ROW_BYTES
+        self._decode = codecs.getincrementaldecoder("utf-8")().decode
+
+    def allow(self, size: int) -> None:
+        """Allow so many more bytes, and one row of the maximum length.
+
+        Args:
+            size: Bytes.
+        """
+        self._allowed = self.count + size + MAX_ROW_BYTES
+
+    def readable(self) -> bool:
+        """Return True, as `io` requires."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Read some bytes, as `io` requires.
+
+        Raises:
+            PageDamagedError: When they are more than is allowed.
+        """
+        if self.count > self._allowed:
+            raise PageDamagedError(f"{self._name}: a row is longer than {MAX_ROW_BYTES} bytes.")
+        data = self._entry.read(len(buffer))
+        buffer[: len(data)] = data
+        self.count += len(data)
+        if self.is_utf8:
+            try:
+                self._decode(data, not data)
+            except UnicodeDecodeError:
+                self.is_utf8 = False
+        return len(data)
+
+
+def csv_rows(lines: Iterable[str]) -> Iterator[list[str]]:
+    """Parse CSV strictly. Python 3.10's reader refuses NUL, so it gets a stand-in.
+
+    Args:
+        lines: Text, line by line.
+    """
+    if _CSV_TAKES_NUL:
+        return csv.reader(lines, strict=True)
+    masked = (line.replace("\0", _NUL_STAND_IN) for line in lines)
+    return (
+        [cell.replace(_NUL_STAND_IN, "\0") for cell in row]
+        for row in csv.reader(masked, strict=True)
+    )
+
+
+def take_rows(rows: Iterator[list[str]], raw: CsvBytes) -> list[list[str]]:
+    """Read many rows, but no more than keep memory bounded, as cells can be long.
+
+    Args:
+        rows: Of the CSV.
+        raw: Its bytes.
+    """
+    raw.allow(_PORTION_BYTES)
+    end = raw.count + _PORTION_BYTES
+    taken = []
+    for row in rows:
+        taken.append(row)
+        if raw.count >= end:
+            break
+    return taken

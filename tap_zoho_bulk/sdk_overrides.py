@@ -1,0 +1,218 @@
+"""What the tap changes of the SDK: each override of a private or final method, and why.
+
+An upgrade of singer-sdk means reading this one file. It is written against singer-sdk 0.54. What
+the SDK does too early becomes a method with a public name here, which streams call when it is due.
+
+Invariant: the SDK moves no bookmark, and drops no old row of a full table. It would do so with
+every record, and before the first one: before it is known whether the records are complete.
+"""
+
+from __future__ import annotations
+
+import signal
+from abc import abstractmethod
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk import Stream, Tap
+from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.helpers.conform import TypeConformanceLevel
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from types import FrameType
+
+    from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig, SDKBatchMessage
+    from singer_sdk.helpers.types import Context
+    from singer_sdk.mapper import PluginMapper
+
+
+class StreamOverrides(Stream):
+    """The SDK's stream, which leaves bookmarks and versions to the tap's streams."""
+
+    # The decoder returns what the schema says; the SDK would turn the text "false" into True.
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
+
+    # What streams do when it is due
+
+    def write_state(self) -> None:
+        """Write STATE, if it has changed."""
+        self._tap.state_writer.write_state(self.tap_state)
+
+    def state_changed(self) -> None:
+        """Note that the state changed in a way that the SDK does not see."""
+        self.state_manager.is_flushed = False
+
+    def activate_version(self, version: int) -> None:
+        """Let targets drop the rows of other versions.
+
+        Args:
+            version: Of the full table that was emitted completely.
+        """
+        super()._write_activate_version_message(version)
+
+    @property
+    def record_version(self) -> int | None:
+        """The version that RECORD and BATCH messages carry."""
+        return self._stream_version
+
+    @record_version.setter
+    def record_version(self, version: int | None) -> None:
+        self._stream_version = version
+
+    def write_all_records(self) -> bool:
+        """Write all RECORD messages, if the stream has a faster way than one by one.
+
+        Returns:
+            Whether they are written; the SDK writes them one by one otherwise.
+        """
+        return False
+
+    def emitted(self) -> None:
+        """Finish after all records, or files of them, were emitted."""
+
+    def synced(self) -> None:
+        """Finish after everything else, also when the sync failed."""
+
+    # What the SDK would do
+
+    @override  # type: ignore[misc]  # final, but nothing else sees the end of the stream
+    def sync(self, context: Context | None = None) -> None:
+        try:
+            super().sync(context)
+        finally:
+            self.synced()
+
+    @override
+    def _sync_records(
+        self, context: Context | None = None, *, write_messages: bool = True
+    ) -> Generator[dict[str, Any], Any, Any]:
+        """Write records many at a time if the stream can, and let it finish."""
+        if not (write_messages and self.write_all_records()):
+            yield from super()._sync_records(context, write_messages=write_messages)
+        if write_messages:
+            self.emitted()
+
+    @override
+    def _sync_batches(self, batch_config: BatchConfig, context: Context | None = None) -> None:
+        """Let the stream finish."""
+        super()._sync_batches(batch_config, context)
+        self.emitted()
+
+    @override
+    def _write_state_message(self) -> None:
+        """Write STATE as the stream does, which may record more in it."""
+        self.write_state()
+
+    @override
+    def _write_starting_replication_value(self, context: Context | None) -> None:
+        """Leave the SDK's starting marker out of STATE."""
+
+    @override
+    def _increment_stream_state(
+        self, latest_record: dict[str, Any], *, context: Context | None = None
+    ) -> None:
+        """Leave the bookmark where it is; the stream moves it."""
+
+    @override
+    def get_replication_key_signpost(self, context: Context | None = None) -> None:
+        """Return none: the local clock says nothing about Zoho's."""
+
+    @override
+    def _write_activate_version_message(self, full_table_version: int) -> None:
+        """Leave out the message before the first record: old rows go after the last one."""
+
+    @override
+    def _generate_batch_messages(
+        self, encoding: BaseBatchFileEncoding, manifest: list[str]
+    ) -> Generator[SDKBatchMessage, None, None]:
+        """Add the version, which the SDK adds to RECORD messages only."""
+        for message in super()._generate_batch_messages(encoding, manifest):
+            message.version = self.record_version
+            yield message
+
+
+class TapOverrides(Tap):
+    """The SDK's tap, with hooks for the end of a run, signals and settings."""
+
+    # What the tap does instead
+
+    @contextmanager
+    def syncing(self) -> Iterator[None]:
+        """Enclose the sync of all streams."""
+        yield
+
+    @abstractmethod
+    def test_connection(self) -> None:
+        """Check that the account can be read, without a cost."""
+
+    @abstractmethod
+    def stop(self, signum: int) -> bool:
+        """Ask the run to shut down.
+
+        Args:
+            signum: The signal that said so.
+
+        Returns:
+            False if the process is to die at once.
+        """
+
+    def prepare_config(self) -> None:
+        """Adapt the settings before they are checked."""
+
+    @abstractmethod
+    def checked_config(self, errors: list[str]) -> list[str]:
+        """Check the settings further.
+
+        Args:
+            errors: What the SDK found.
+
+        Returns:
+            All that is wrong, without a secret.
+        """
+
+    # What the SDK would do
+
+    @override  # type: ignore[misc]  # final, but nothing else sees the end of a run
+    def sync_all(self) -> None:
+        with self.syncing():
+            super().sync_all()
+
+    @override  # type: ignore[misc]  # final, but the SDK's starts jobs, which cost
+    def run_connection_test(self) -> bool:
+        self.test_connection()
+        return True
+
+    @override
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+        """Shut down after the current record; the SDK would write STATE into the middle of it."""
+        if not self.stop(signum):
+            signal.signal(signum, signal.SIG_DFL)
+            signal.raise_signal(signum)
+
+    @override
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """Check the settings as the SDK does, and further."""
+        self.prepare_config()
+        errors = self.checked_config(super()._validate_config(raise_errors=False))
+        if errors and raise_errors:
+            raise ConfigValidationError(
+                "Config validation failed", errors=errors, schema=self.config_jsonschema
+            )
+        return errors
+
+    @override
+    def setup_mapper(self) -> None:
+        """Defer: the mapper needs the catalog, and `--test` must not trigger discovery."""
+
+    @property
+    @override
+    def mapper(self) -> PluginMapper:
+        if self._mapper is None:
+            super().setup_mapper()
+        return super().mapper
+
+    @mapper.setter
+    def mapper(self, mapper: PluginMapper) -> None:
+        self._mapper = mapper
