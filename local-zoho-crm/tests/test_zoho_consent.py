@@ -10,11 +10,11 @@ import pytest
 import requests
 
 from local_zoho_crm import Organisation
-from tests.support.browser import SECONDS, decide
+from local_zoho_crm.browser import SECONDS, decide
 
 if TYPE_CHECKING:
+    from conftest import Serve
     from local_zoho_crm import ZohoServer
-    from tests.conftest import Serve
 
 BACK = "https://client.example/back"
 

@@ -11,17 +11,16 @@ import zipfile
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from local_zoho_crm import BulkWriteJob, CustomView, Organisation, ZohoServer
 from local_zoho_crm.oauth import DEFAULT_SCOPES
-from tests.support.singer import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from local_zoho_crm import LoggedRequest
 
@@ -91,7 +90,7 @@ def _send_sdk(server: ZohoServer, directory: Path, **order: Any) -> Visit:
     client = {key: config[key] for key in ("client_id", "client_secret", "refresh_token")}
     done = subprocess.run(
         # Isolated: what lies beside the program is not what it imports.
-        [sys.executable, "-I", ROOT / "tests" / "zoho_sdk_client.py"],
+        [sys.executable, "-I", Path(__file__).with_name("zoho_sdk_client.py")],
         cwd=directory,
         env={"HOME": str(directory)},
         input=json.dumps({"url": server.url, "client": client, **order}),

@@ -246,7 +246,7 @@ def render(page: Page) -> str:
         page: What it shows.
     """
     environment = Environment(
-        loader=PackageLoader("tap_zoho_bulk", ""),
+        loader=PackageLoader("tap_zoho_bulk.reporting", ""),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_zoho_bulk.bulk_read.page import MAX_ROW_BYTES
+from tap_zoho_bulk.decode.csv_file import MAX_ROW_BYTES
 from tap_zoho_bulk.exceptions import PageDamagedError
 from tests.support.pages import csv_bytes, decode, page_of, zipped
 

@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_zoho_bulk.api.client import ZohoClient
-from tap_zoho_bulk.reporting.spending import Spending
 from tap_zoho_bulk.bulk_read import job as job_module
-from tap_zoho_bulk.bulk_read.chain import Position
-from tap_zoho_bulk.bulk_read.job import BulkReadJobs, JobResult
+from tap_zoho_bulk.bulk_read.download import Downloader
+from tap_zoho_bulk.bulk_read.job import BulkReadJobs
+from tap_zoho_bulk.bulk_read.page import JobRef, JobResult
+from tap_zoho_bulk.bulk_read.position import Position
+from tap_zoho_bulk.bulk_read.query import BulkReadQuery
 from tap_zoho_bulk.exceptions import JobFailedError, StoppedError, ZohoRefusedError
+from tap_zoho_bulk.reporting.spending import Spending
 from tap_zoho_bulk.settings import Settings
 
 if TYPE_CHECKING:
     import threading
 
+    from tap_zoho_bulk.api.request import ApiRequest
     from tests.support.singer import Json
 
 SETTINGS: Json = {
@@ -34,7 +38,7 @@ RESULT: Json = {
     "download_url": "/crm/bulk/v8/read/42/result",
     "more_records": False,
 }
-PATH = "/crm/bulk/v8/read"
+QUERY = BulkReadQuery("Leads", ())
 
 
 class Time:
@@ -71,18 +75,18 @@ class Zoho(ZohoClient):
         event: threading.Event = self._time
         return event
 
-    def get(self, path: str, **_: Any) -> Json | None:
-        """Answer a look at a job."""
-        self.asked.append(path)
+    def get(self, request: ApiRequest, **_: Any) -> Json | None:
+        """Answer a request for a job's status."""
+        self.asked.append(request.path)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    def create_job(self, path: str, body: Json, **_: Any) -> Json:
+    def create_job(self, request: ApiRequest, body: Json, **_: Any) -> Json:
         """Answer a request for a job."""
         assert body is not None
-        answer = self.get(path)
+        answer = self.get(request)
         assert answer is not None
         return answer
 
@@ -99,13 +103,12 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
 
 
 def jobs(zoho: Zoho, **settings: Any) -> BulkReadJobs:
-    return BulkReadJobs(zoho, Settings.from_config({**SETTINGS, **settings}))
+    made = Settings.from_config({**SETTINGS, **settings})
+    return BulkReadJobs(zoho, Downloader(zoho, None), made, Spending())
 
 
 def wait(zoho: Zoho, **settings: Any) -> JobResult:
-    return jobs(zoho, **settings).wait(
-        module="Leads", page=1, job_id="42", path=PATH, spending=Spending()
-    )
+    return jobs(zoho, **settings).wait(QUERY, JobRef("Leads", 1, "42"))
 
 
 def test_every_state_before_the_end_is_waited_for(time: Time) -> None:
@@ -120,7 +123,7 @@ def test_every_state_before_the_end_is_waited_for(time: Time) -> None:
         more_records=False,
         next_page_token=None,
     )
-    assert zoho.asked == [f"{PATH}/42"] * 7
+    assert zoho.asked == [f"{QUERY.path}/42"] * 7
 
 
 def test_a_result_before_completion_is_not_taken(time: Time) -> None:
@@ -256,7 +259,7 @@ def created(**details: Any) -> Json:
 def test_a_created_job_has_its_time_in_utc(time: Time) -> None:
     zoho = Zoho(time, created(id="42", created_time="2024-11-03T01:30:00-07:00"))
 
-    made = jobs(zoho).create("Leads", 1, PATH, {}, Spending())
+    made = jobs(zoho).create(QUERY, 1, {})
 
     assert made.id == "42"
     assert made.created_time == "2024-11-03T08:30:00+00:00"
@@ -277,7 +280,7 @@ def test_a_created_job_has_its_time_in_utc(time: Time) -> None:
 )
 def test_a_job_without_id_or_instant_is_none(time: Time, answer: Json) -> None:
     with pytest.raises(JobFailedError, match="Leads"):
-        jobs(Zoho(time, answer)).create("Leads", 1, PATH, {}, Spending())
+        jobs(Zoho(time, answer)).create(QUERY, 1, {})
 
 
 @pytest.mark.parametrize(

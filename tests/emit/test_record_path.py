@@ -5,18 +5,20 @@ from __future__ import annotations
 import io
 import re
 import sys
-from contextlib import contextmanager, redirect_stdout
-from types import SimpleNamespace
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from singer_sdk.contrib.msgspec import MsgSpecWriter
 
-from tap_zoho_bulk.bulk_read.chain import ChainPage, Position
-from tap_zoho_bulk.bulk_read.query import BulkReadQuery
-from tap_zoho_bulk.decode.csv_page import Chunk
+from tap_zoho_bulk.bulk_read.chain import ChainPage
+from tap_zoho_bulk.bulk_read.ledger import JobLedger
+from tap_zoho_bulk.bulk_read.position import Position
+from tap_zoho_bulk.decode.chunk import Chunk
 from tap_zoho_bulk.emit.record_lines import ChunkWriter
+from tap_zoho_bulk.streams import bulk_read
 from tap_zoho_bulk.tap import TapZohoBulk
 from tests.support.pages import csv_bytes, page_of, zipped
 from tests.support.tables import SEPARATOR, tables
@@ -24,7 +26,9 @@ from tests.support.tables import SEPARATOR, tables
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tap_zoho_bulk.bulk_read.job import BulkReadJobs
     from tap_zoho_bulk.bulk_read.page import Page
+    from tap_zoho_bulk.bulk_read.query import BulkReadQuery
     from tests.support.tables import Table
 
 _changing = re.compile(rb',"time_extracted":"[^"]+"|"version":[0-9]+')
@@ -43,27 +47,24 @@ class _Nowhere(io.BytesIO):
         return len(data)
 
 
-class _Feed:
-    """Feeds pages that are there already."""
+class _Chain:
+    """Follows pages that are there already."""
 
-    chain = SimpleNamespace(query=BulkReadQuery(module="Leads", fields=()))
+    pages: list[Page]
 
-    def __init__(self, pages: list[Page]) -> None:
-        last = len(pages)
-        self._pages = [
-            ChainPage(
+    def __init__(self, query: BulkReadQuery, *, jobs: BulkReadJobs, **_: Any) -> None:
+        self.query = query
+        self.spending = jobs.spending
+        self.ledger = JobLedger()
+
+    def follow(self, _: Position) -> Iterator[ChainPage]:
+        last = len(self.pages)
+        for number, page in enumerate(self.pages, 1):
+            yield ChainPage(
                 page,
                 Position(number, started="2026-01-01T00:00:00+00:00"),
                 Position(number + 1) if number < last else None,
             )
-            for number, page in enumerate(pages, 1)
-        ]
-
-    def next_page(self, _: Any) -> ChainPage | None:
-        return self._pages.pop(0) if self._pages else None
-
-    def emitted(self, page: ChainPage) -> None:
-        page.page.close()
 
 
 def _written(tap_class: type[TapZohoBulk], config: dict[str, Any], table: Table) -> bytes:
@@ -85,13 +86,12 @@ def _written(tap_class: type[TapZohoBulk], config: dict[str, Any], table: Table)
         for rows in (lines[1:half], lines[half:])
     ]
 
-    class Fed(tap_class):  # type: ignore[valid-type, misc]
-        @contextmanager
-        def feed(self, _: str) -> Iterator[_Feed]:
-            yield _Feed(pages)
-
-    with redirect_stdout(io.TextIOWrapper(io.BytesIO())) as out:
-        Fed(config=config, catalog={"streams": [entry]}).sync_all()
+    with (
+        patch.object(_Chain, "pages", pages, create=True),
+        patch.object(bulk_read, "Chain", _Chain),
+        redirect_stdout(io.TextIOWrapper(io.BytesIO())) as out,
+    ):
+        tap_class(config=config, catalog={"streams": [entry]}).sync_all()
         assert isinstance(out.buffer, io.BytesIO)
         return out.buffer.getvalue()
 

@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from local_zoho_crm import Fault, Organisation
-from tests.support.browser import SECONDS, decide
+from local_zoho_crm.browser import SECONDS, decide
 from tests.support.login import ALL_SCOPES, assert_connects, ended, redirect_uri, token_requests
 
 if TYPE_CHECKING:

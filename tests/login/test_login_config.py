@@ -17,10 +17,10 @@ import pytest
 import requests
 
 from local_zoho_crm import Organisation
+from local_zoho_crm.browser import SECONDS, decide
 from tap_zoho_bulk.crm.scopes import SCOPES, not_named
 from tap_zoho_bulk.login.config_file import ConfigFile
 from tap_zoho_bulk.login.exchange import missing_scopes
-from tests.support.browser import SECONDS, decide
 from tests.support.login import ALL_SCOPES, assert_connects, ended, redirect_uri
 
 if TYPE_CHECKING:

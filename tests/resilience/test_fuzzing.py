@@ -16,12 +16,17 @@ from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
 from tap_zoho_bulk.api.client import ZohoClient
-from tap_zoho_bulk.reporting.spending import Spending
-from tap_zoho_bulk.bulk_read.job import BulkReadJobs, JobResult
-from tap_zoho_bulk.bulk_read.page import Page
+from tap_zoho_bulk.api.request import ApiRequest
+from tap_zoho_bulk.bulk_read.archive import Archive
+from tap_zoho_bulk.bulk_read.download import Downloader
+from tap_zoho_bulk.bulk_read.job import BulkReadJobs
+from tap_zoho_bulk.bulk_read.page import JobRef, JobResult, Page
+from tap_zoho_bulk.bulk_read.query import BulkReadQuery
 from tap_zoho_bulk.catalog.discovery import discover_modules
-from tap_zoho_bulk.decode.csv_page import Decoder
+from tap_zoho_bulk.decode.csv_page import CsvDecoder
+from tap_zoho_bulk.decode.invalid_values import InvalidValues
 from tap_zoho_bulk.exceptions import TapZohoBulkError
+from tap_zoho_bulk.reporting.spending import Spending
 from tap_zoho_bulk.settings import Settings
 from tap_zoho_bulk.tap import TapZohoBulk
 from tests.resilience.conftest import SCALE
@@ -232,7 +237,7 @@ def test_a_token(token: Callable[[], Answer]) -> None:
 
     client._transport.send = send  # type: ignore[assignment,method-assign]  # noqa: SLF001
     with suppress(TapZohoBulkError):
-        client.get("/crm/v8/org", what="ask", scope="any")
+        client.get(ApiRequest("/crm/v8/org", what="ask", scope="any"))
 
 
 @often
@@ -250,17 +255,17 @@ def test_a_job(
         return result() if "result" in url else status()
 
     client = client_that_gets(bulk)
-    jobs = BulkReadJobs(client, Settings.from_config(CONFIG))
+    query = BulkReadQuery("Deals", ())
+    jobs = BulkReadJobs(client, Downloader(client, None), Settings.from_config(CONFIG), Spending())
     job_id = "57"
     with suppress(TapZohoBulkError):
-        job_id = jobs.create("Deals", 1, "/crm/bulk/v8/read", {}, Spending()).id
+        job_id = jobs.create(query, 1, {}).id
     job_id.encode()  # It becomes a part of URLs, and of STATE.
     with suppress(TapZohoBulkError):
-        found = jobs.wait("Deals", 1, job_id, "/crm/bulk/v8/read", Spending())
+        job = JobRef("Deals", 1, job_id)
+        found = jobs.wait(query, job)
         json.dumps(vars(found)).encode()
-        client.download(
-            found.download_url, io.BytesIO(), what="load", scope="any", spending=Spending()
-        )
+        jobs.download(job, found).close()
 
 
 @often
@@ -270,12 +275,12 @@ def test_deleted_records(listed: Callable[[], Answer]) -> None:
     tap = TapZohoBulk(
         config=CONFIG, catalog=catalog(organisation, deleted=True), validate_config=False
     )
-    tap._client = client_that_gets(lambda _: listed())  # noqa: SLF001
+    tap.run.client = client_that_gets(lambda _: listed())
     stream = tap.streams["deleted_records"]
 
     with suppress(TapZohoBulkError):
         json.dumps(list(stream.get_records({"module": "Deals"})))
-    for failure in tap.summary.failures.values():
+    for failure in tap.run.summary.failures.values():
         assert isinstance(failure, TapZohoBulkError), repr(failure)
 
 
@@ -286,11 +291,11 @@ def test_a_list_without_end_is_an_error() -> None:
         catalog=catalog(small_organisation({"Deals": 0}), deleted=True),
         validate_config=False,
     )
-    tap._client = client_that_gets(lambda _: Answer(json.dumps(answer).encode()))  # noqa: SLF001
+    tap.run.client = client_that_gets(lambda _: Answer(json.dumps(answer).encode()))
 
     list(tap.streams["deleted_records"].get_records({"module": "Deals"}))
 
-    (failure,) = tap.summary.failures.values()
+    (failure,) = tap.run.summary.failures.values()
     assert isinstance(failure, TapZohoBulkError)
     assert "page 2" in str(failure)
 
@@ -358,12 +363,13 @@ GOOD_CSV = (
 def records_of(file: bytes, *, count: int = 2, null_if_invalid: bool = False) -> list[Any]:
     """The records of a ZIP, however it looks."""
     result = JobResult(count, "/", more_records=False, next_page_token=None)
-    page = Page("Deals", 1, "57", result, io.BytesIO(file), len(file))
-    decoder = Decoder(
+    job = JobRef("Deals", 1, "57")
+    page = Page(job, result, Archive(str(job), io.BytesIO(file), len(file)))
+    decoder = CsvDecoder(
         SCHEMA,
         {name: name for name in NAMES},
         multiselect_separator=";",
-        null_if_invalid=null_if_invalid,
+        invalid=InvalidValues(become_null=null_if_invalid),
     )
     try:
         return list(decoder.records(page))

@@ -234,8 +234,10 @@ def test_a_result_of_too_few_rows_is_told(
 
 
 def rows_of(content: bytes) -> list[Json]:
-    with page_of(zipped(content), count=0).open_all() as files:
-        return [row for _, raw in files for row in result_rows(page_of(b"", count=0), raw)]
+    with page_of(zipped(content), count=0).archive.open_all() as files:
+        return [
+            row for _, entry in files for row in result_rows(page_of(b"", count=0).archive, entry)
+        ]
 
 
 HEADER = b"Name,STATUS,RECORD_ID,ERRORS\r\n"

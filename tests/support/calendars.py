@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tap_zoho_bulk.decode.ics.columns import COLUMNS
-from tap_zoho_bulk.decode.ics.decoder import EventDecoder
+from tap_zoho_bulk.decode.ics.decoder import IcsDecoder
+from tap_zoho_bulk.decode.invalid_values import InvalidValues
 from tests.support.pages import page_of, zipped
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def decode(
 def decode_page(whole: Page, *names: str, null_if_invalid: bool = False) -> list[dict[str, Any]]:
     """The events of a page; otherwise as `decode`."""
     chosen = ["uid", "recurrence_id", *names] if names else list(COLUMNS)
-    decoder = EventDecoder(chosen, null_if_invalid=null_if_invalid)
+    decoder = IcsDecoder(chosen, invalid=InvalidValues(become_null=null_if_invalid))
     return [record for chunk in decoder.chunks(whole) for record in chunk]
 
 

@@ -6,9 +6,10 @@ import io
 import zipfile
 from typing import TYPE_CHECKING, Any
 
-from tap_zoho_bulk.bulk_read.job import JobResult
-from tap_zoho_bulk.bulk_read.page import Page
-from tap_zoho_bulk.decode.csv_page import Decoder
+from tap_zoho_bulk.bulk_read.archive import Archive
+from tap_zoho_bulk.bulk_read.page import JobRef, JobResult, Page
+from tap_zoho_bulk.decode.csv_page import CsvDecoder
+from tap_zoho_bulk.decode.invalid_values import InvalidValues
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -45,16 +46,9 @@ def zipped(content: bytes, name: str = "5725767000009000001.csv") -> bytes:
 
 def page_of(archive: bytes, *, count: int) -> Page:
     """Make a page of a ZIP that should hold so many rows."""
-    return Page(
-        module="Leads",
-        number=1,
-        job_id="5725767000009000001",
-        result=JobResult(
-            count=count, download_url="/result", more_records=False, next_page_token=None
-        ),
-        file=io.BytesIO(archive),
-        size=len(archive),
-    )
+    job = JobRef("Leads", 1, "5725767000009000001")
+    result = JobResult(count, "/result", more_records=False, next_page_token=None)
+    return Page(job, result, Archive(str(job), io.BytesIO(archive), len(archive)))
 
 
 def decode(
@@ -65,10 +59,10 @@ def decode(
     null_if_invalid: bool = False,
 ) -> list[dict[str, Any]]:
     """Decode a page by a schema of these properties, whose columns have their names."""
-    decoder = Decoder(
+    decoder = CsvDecoder(
         {"type": "object", "properties": {"id": {"type": ["string"]}, **properties}},
         {name: name for name in properties},
         multiselect_separator=multiselect_separator,
-        null_if_invalid=null_if_invalid,
+        invalid=InvalidValues(become_null=null_if_invalid),
     )
     return list(decoder.records(page))

@@ -14,12 +14,15 @@ import pytest
 
 from local_zoho_crm import Fault, Organisation
 from tap_zoho_bulk.api.client import ZohoClient
-from tap_zoho_bulk.reporting.spending import Spending
-from tap_zoho_bulk.bulk_read.chain import Chain, Position
-from tap_zoho_bulk.bulk_read.job import BulkReadJobs, CreatedJob, JobResult
-from tap_zoho_bulk.bulk_read.page import Page, Spool
+from tap_zoho_bulk.bulk_read.archive import Archive
+from tap_zoho_bulk.bulk_read.chain import Chain
+from tap_zoho_bulk.bulk_read.download import Downloader
+from tap_zoho_bulk.bulk_read.job import BulkReadJobs, CreatedJob
+from tap_zoho_bulk.bulk_read.page import JobResult, Page
+from tap_zoho_bulk.bulk_read.position import Position
 from tap_zoho_bulk.bulk_read.query import BulkReadQuery
 from tap_zoho_bulk.exceptions import JobFailedError
+from tap_zoho_bulk.reporting.spending import Spending
 from tap_zoho_bulk.settings import Settings
 from tests.support.singer import FAST, as_full_table, select
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from local_zoho_crm import LoggedRequest, ZohoServer
+    from tap_zoho_bulk.bulk_read.page import JobRef
     from tests.conftest import Serve
     from tests.support.singer import Json, RunningTap, TapCommand, TapRun
 
@@ -407,18 +411,14 @@ def test_page_tokens_that_go_round_end_the_chain(
         def wait(self, *_: Any) -> JobResult:
             return JobResult(0, "/x", more_records=True, next_page_token=next(named))
 
-    class NoSpool(Spool):
-        def download(self, *values: Any, **_: Any) -> Page:
-            module, number, job_id, result = values
-            return Page(module, number, job_id, result, io.BytesIO(), 0)
+        def download(self, job: JobRef, result: JobResult) -> Page:
+            return Page(job, result, Archive(str(job), io.BytesIO(), 0))
 
     settings = Settings.from_config(server.tap_config())
     client = ZohoClient(settings)
     chain = Chain(
         BulkReadQuery("Deals", ()),
-        jobs=Jobs(client, settings),
-        spool=NoSpool(client, None),
-        spending=Spending(),
+        jobs=Jobs(client, Downloader(client, None), settings, Spending()),
     )
 
     with pytest.raises(JobFailedError, match="read before"):

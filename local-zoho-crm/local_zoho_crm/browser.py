@@ -1,4 +1,4 @@
-"""A person with a browser, who answers Zoho's consent page."""
+"""A browser for tests: it answers the server's consent page. Needs the extra `browser`."""
 
 from __future__ import annotations
 
