@@ -13,7 +13,9 @@ from tap_zoho_bulk.reporting.summary import Summary
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable, Sequence
 
+    from tap_zoho_bulk.bulk_read.feeds import FeedOpeners
     from tap_zoho_bulk.settings import Settings
 
 logger = logging.getLogger("tap-zoho-bulk")
@@ -24,15 +26,23 @@ class Run:
 
     Args:
         settings: The run's settings.
+        modules: Returns the selected modules, in the order in which they sync.
+        feed_openers: Returns what opens the feed of each selected stream by bulk read.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        modules: Callable[[], Sequence[str]],
+        feed_openers: Callable[[], FeedOpeners],
+    ) -> None:
         self.settings = settings
         self.summary = Summary()
         self.client = ZohoClient(settings)
         self.downloader = Downloader(self.client, settings.spool_directory)
-        self.chains = ChainPool(settings.max_concurrent_jobs, self.stop)
-        self.modules: list[str] = []  # selected ones, in the order in which they sync
+        self.chains = ChainPool(feed_openers, settings.max_concurrent_jobs, self.stop)
+        self.modules = modules
 
     @property
     def stop(self) -> threading.Event:

@@ -77,8 +77,22 @@ class TapZohoBulk(TapOverrides):
     def run(self) -> Run:
         """What the streams of this run share."""
         if self._run is None:
-            self._run = Run(Settings.from_config(self.config))
+            self._run = Run(
+                Settings.from_config(self.config),
+                modules=lambda: [
+                    stream.name for stream in self._read() if isinstance(stream, ModuleStream)
+                ],
+                feed_openers=lambda: {stream.name: stream.open_feed for stream in self._read()},
+            )
         return self._run
+
+    def _read(self) -> list[BulkReadStream]:
+        """Return the selected streams by bulk read, in the order in which they sync."""
+        return [
+            stream
+            for stream in self.streams.values()
+            if isinstance(stream, BulkReadStream) and stream.selected and not stream.is_removed
+        ]
 
     # Discovery
 
@@ -141,7 +155,12 @@ class TapZohoBulk(TapOverrides):
         outcome = "failed"
         self.logger.info("The run begins.", extra=event("run_began", version=self.plugin_version))
         try:
-            self._select_streams()
+            names = [stream.name for stream in self.streams.values() if stream.selected]
+            self.logger.info(
+                "%d streams are selected.",
+                len(names),
+                extra=event("streams_selected", names=names),
+            )
             yield
             outcome = "failed" if run.summary.failures else "ok"
         except (StoppedError, TapZohoBulkError) as error:
@@ -157,19 +176,6 @@ class TapZohoBulk(TapOverrides):
         finally:
             run.close()
             run.summary.tell_all(outcome)
-
-    def _select_streams(self) -> None:
-        """Tell the run which streams are selected."""
-        streams = [stream for stream in self.streams.values() if stream.selected]
-        names = [stream.name for stream in streams]
-        self.logger.info(
-            "%d streams are selected.",
-            len(names),
-            extra=event("streams_selected", names=names),
-        )
-        read = [s for s in streams if isinstance(s, BulkReadStream) and not s.is_removed]
-        self.run.modules = [s.name for s in read if isinstance(s, ModuleStream)]
-        self.run.chains.expect({s.name: s.open_feed for s in read})
 
     @override
     def test_connection(self) -> None:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.bulk_read.position import Position
     from tap_zoho_bulk.bulk_read.progress import Progress
 
+    FeedOpeners = Mapping[str, Callable[[], "Feed"]]
+
 PROGRESS = "bulk_read"
 """Key of a stream's state under which its progress is kept until its chain is complete."""
 
@@ -239,24 +241,23 @@ class ChainPool:
     """Runs the chains of all streams on worker threads.
 
     Args:
+        openers: Returns what opens each stream's feed, by name, in the order in which they sync.
         max_concurrent_jobs: Chains that run at once; each has one job at Zoho at a time.
         stop: Set when the run shuts down.
     """
 
-    def __init__(self, max_concurrent_jobs: int, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        openers: Callable[[], FeedOpeners],
+        max_concurrent_jobs: int,
+        stop: threading.Event,
+    ) -> None:
         self._max_concurrent_jobs = max_concurrent_jobs
         self._stop = stop
-        self._openers: Mapping[str, Callable[[], Feed]] | None = None
+        self._openers = openers
+        self._started = False
         self._feeds: dict[str, Feed] = {}
         self._failed: dict[str, Exception] = {}
-
-    def expect(self, openers: Mapping[str, Callable[[], Feed]]) -> None:
-        """Set what opens each stream's feed. The first call of `feed` opens them all.
-
-        Args:
-            openers: By name of the stream, in the order in which the streams sync.
-        """
-        self._openers = openers
 
     def feed(self, stream: str) -> Feed:
         """Return a stream's pages. The first call starts the chains of all streams.
@@ -267,9 +268,9 @@ class ChainPool:
         Raises:
             Exception: What kept the stream's feed from being opened.
         """
-        if self._openers is not None:
-            openers, self._openers = self._openers, None
-            self._start(openers)
+        if not self._started:
+            self._started = True
+            self._start(self._openers())
         if stream in self._failed:
             raise self._failed[stream]
         return self._feeds[stream]
@@ -294,7 +295,7 @@ class ChainPool:
         for feed in self._feeds.values():
             feed.close()
 
-    def _start(self, openers: Mapping[str, Callable[[], Feed]]) -> None:
+    def _start(self, openers: FeedOpeners) -> None:
         waiting: queue.SimpleQueue[_ChainWorker] = queue.SimpleQueue()
         for name, open_feed in openers.items():
             try:

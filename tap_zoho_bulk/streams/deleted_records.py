@@ -80,7 +80,7 @@ class DeletedRecordsStream(ZohoStream):
     @property
     @override
     def partitions(self) -> list[dict[str, Any]]:
-        return [{"module": name} for name in self.run.modules]
+        return [{"module": name} for name in self.run.modules()]
 
     @override
     def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
