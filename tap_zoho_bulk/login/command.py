@@ -5,7 +5,6 @@ Invariant: stdout carries the config and nothing else; no secret is shown anywhe
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import subprocess
@@ -20,7 +19,7 @@ from tap_zoho_bulk.api.auth import accounts_url
 from tap_zoho_bulk.crm.scopes import SCOPE_TEXT
 from tap_zoho_bulk.exceptions import SignInError, TapZohoBulkError
 from tap_zoho_bulk.login.answers import Answers, redirect_uri
-from tap_zoho_bulk.login.config_file import ConfigFile
+from tap_zoho_bulk.login.config_file import ConfigFile, EnvFormat, JsonFormat
 from tap_zoho_bulk.login.consent import Consent, Grant, NoAnswerError, only_code
 from tap_zoho_bulk.login.exchange import exchange, missing_scopes
 from tap_zoho_bulk.settings import (
@@ -61,7 +60,15 @@ def _setting(name: str, **attributes: Any) -> Callable[[Any], Any]:
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Config file to write. Its other settings stay. Without it, the config goes to stdout.",
+    help="File to write. What else is in it stays. Without it, the config goes to stdout.",
+)
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["json", "env"]),
+    default="json",
+    show_default=True,
+    help="Write a JSON config, or environment variables for the .env of a Meltano project.",
 )
 @click.option(
     "--code",
@@ -107,7 +114,8 @@ def command(**options: Any) -> None:
 
 
 def _sign_in(options: dict[str, Any]) -> None:
-    output = ConfigFile(options["output"]) if options["output"] else None
+    file_format = EnvFormat() if options["file_format"] == "env" else JsonFormat()
+    output = ConfigFile(options["output"], file_format) if options["output"] else None
     before = output.read() if output else {}
     if output:
         output.check_writable()
@@ -131,10 +139,15 @@ def _sign_in(options: dict[str, Any]) -> None:
     config = {name: config[name] for name in CONFIG_JSONSCHEMA["properties"] if name in config}
     _check_scopes(answer, config, accept=options["accept_missing_scopes"])
     if output is None:
-        click.echo(json.dumps(config, indent=2))
+        click.echo(file_format.merge(None, config), nl=False)
         return
     output.merge(config)
-    _say(f"Wrote {output.path}. Try it: tap-zoho-bulk --config {output.path} --test")
+    trial = (
+        "meltano invoke tap-zoho-bulk --test"
+        if options["file_format"] == "env"
+        else f"tap-zoho-bulk --config {output.path} --test"
+    )
+    _say(f"Wrote {output.path}. Try it: {trial}")
 
 
 def _settings(options: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,57 +1,110 @@
-"""The config file that the login writes.
+"""The file that the login writes: the tap's config as JSON, or a project's `.env`.
 
-Invariant: nobody but its owner can read it, from its first byte on; it is there whole or not at
-all; and settings that the login does not know stay as they are.
+Invariant: only its owner can read the file, from its first byte on; it is written completely or
+not at all; and what the login does not know stays as it is.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import click
+from dotenv.parser import parse_stream
+
+ENV_PREFIX = "TAP_ZOHO_BULK_"
+
+
+class ConfigFormat(Protocol):
+    """How settings stand in a text."""
+
+    def parse(self, text: str) -> dict[str, Any]:
+        """Return the settings in a text.
+
+        Raises:
+            ValueError: If the text is not in this format. Its message says what it is not.
+        """
+
+    def merge(self, text: str | None, settings: dict[str, Any]) -> str:
+        """Return a text with settings replaced or added.
+
+        Args:
+            text: The text before, or None if there is none.
+            settings: Names to values.
+        """
+
+
+class JsonFormat:
+    """One JSON object, as the tap's `--config` reads it."""
+
+    def parse(self, text: str) -> dict[str, Any]:
+        """Return the settings in a JSON object."""
+        with suppress(ValueError):
+            config = json.loads(text)
+            if isinstance(config, dict):
+                return config
+        raise ValueError("is not a JSON object")
+
+    def merge(self, text: str | None, settings: dict[str, Any]) -> str:
+        """Return the JSON object with settings replaced or added."""
+        before = {} if text is None else self.parse(text)
+        return json.dumps({**before, **settings}, indent=2, ensure_ascii=False) + "\n"
+
+
+class EnvFormat:
+    """Environment variables, such as the `.env` of a Meltano project."""
+
+    def parse(self, text: str) -> dict[str, Any]:
+        """Return the tap's settings among the variables, all as text."""
+        return {
+            binding.key.removeprefix(ENV_PREFIX).lower(): binding.value
+            for binding in parse_stream(io.StringIO(text))
+            if binding.key is not None and binding.key.startswith(ENV_PREFIX)
+        }
+
+    def merge(self, text: str | None, settings: dict[str, Any]) -> str:
+        """Return the variables with the tap's replaced in place, or added at the end."""
+        new = {f"{ENV_PREFIX}{name.upper()}": value for name, value in settings.items()}
+        lines = []
+        for binding in parse_stream(io.StringIO(text or "")):
+            line = binding.original.string.removesuffix("\n")
+            if binding.key in new:
+                before, _, _ = line.partition(binding.key)
+                line = before + _assignment(binding.key, new.pop(binding.key))
+            lines.append(line)
+        lines += [_assignment(*each) for each in new.items()]
+        return "".join(f"{line}\n" for line in lines)
 
 
 class ConfigFile:
-    """A config file, which may not be there yet.
+    """A file of settings, which may not exist yet.
 
     Args:
-        path: Where it is. A link stays one; the file behind it is written.
+        path: Where it is. If it is a link, the file that it leads to is written.
+        format_: How settings stand in it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, format_: ConfigFormat) -> None:
         self.path = path
         self._file = Path(os.path.realpath(path))
+        self._format = format_
 
     def read(self) -> dict[str, Any]:
-        """Read the settings; none where there is no file.
+        """Return the settings; none if there is no file.
 
         Raises:
-            ClickException: When there is a file that is no config.
+            ClickException: When the file cannot be read, or is not a config.
         """
-        try:
-            text = self._file.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return {}
-        except (OSError, UnicodeError) as error:
-            raise click.ClickException(f"Cannot read {self.path}: {_why(error)}.") from error
-        try:
-            config = json.loads(text)
-        except ValueError as error:
-            raise click.ClickException(
-                f"{self.path} holds no JSON, so nothing can be added to it. Mend it, or name "
-                "another file."
-            ) from error
-        if not isinstance(config, dict):
-            raise click.ClickException(f"{self.path} holds no JSON object. Name another file.")
-        return config
+        text = self._text()
+        return {} if text is None else self._format.parse(text)
 
     def check_writable(self) -> None:
-        """Make sure that `merge` can write, before a person goes to any trouble.
+        """Check that `merge` can write, before the user signs in.
 
         Raises:
             ClickException: When it cannot.
@@ -63,7 +116,7 @@ class ConfigFile:
             )
 
     def merge(self, settings: dict[str, Any]) -> None:
-        """Put settings into the file, and keep its others.
+        """Write settings to the file, and keep its others.
 
         Args:
             settings: Names to values.
@@ -71,9 +124,9 @@ class ConfigFile:
         Raises:
             ClickException: When it cannot be written. The file is as it was.
         """
-        text = json.dumps({**self.read(), **settings}, indent=2, ensure_ascii=False) + "\n"
+        text = self._format.merge(self._text(), settings)
         try:
-            # Made for its owner only, whatever the umask is.
+            # For its owner only, whatever the umask is.
             descriptor, draft = tempfile.mkstemp(
                 dir=self._file.parent, prefix=f".{self._file.name}."
             )
@@ -90,6 +143,28 @@ class ConfigFile:
         finally:
             with suppress(FileNotFoundError):
                 Path(draft).unlink()
+
+    def _text(self) -> str | None:
+        """Return the file's text, in its format; None if there is no file."""
+        try:
+            text = self._file.read_text(encoding="utf-8")
+            self._format.parse(text)
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeError) as error:
+            raise click.ClickException(f"Cannot read {self.path}: {_why(error)}.") from error
+        except ValueError as error:
+            raise click.ClickException(
+                f"{self.path} {error}, so nothing can be added to it. Correct it, or name another "
+                "file."
+            ) from error
+        return text
+
+
+def _assignment(variable: str, value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{variable}='{escaped}'"
 
 
 def _why(error: Exception) -> str:

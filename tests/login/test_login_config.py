@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -15,11 +16,12 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import click
 import pytest
 import requests
+from dotenv import dotenv_values
 
 from local_zoho_crm import Organisation
 from local_zoho_crm.browser import SECONDS, decide
 from tap_zoho_bulk.crm.scopes import SCOPES, not_named
-from tap_zoho_bulk.login.config_file import ConfigFile
+from tap_zoho_bulk.login.config_file import ConfigFile, EnvFormat, JsonFormat
 from tap_zoho_bulk.login.exchange import missing_scopes
 from tests.support.login import ALL_SCOPES, assert_connects, ended, redirect_uri
 
@@ -248,6 +250,67 @@ def test_other_settings_of_a_config_stay(login: Login, server: ZohoServer, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "real.json"]
 
 
+ENV_OF_A_PROJECT = """\
+# The warehouse
+export TARGET_PASSWORD='a b'
+
+export TAP_ZOHO_BULK_CLIENT_ID=1000.old  # of last year
+TAP_ZOHO_BULK_MODULES='["Leads"]'
+"""
+
+
+def test_an_env_file_signs_the_tap_in_and_keeps_its_other_lines(
+    tap: TapCommand, login: Login, server: ZohoServer, tmp_path: Path
+) -> None:
+    output = tmp_path / ".env"
+    output.write_text(ENV_OF_A_PROJECT)
+
+    run = run_with_code(login, server, "--format", "env", "--output", str(output), "--force")
+
+    assert run.exit_code == 0, run.shown
+    text = output.read_text()
+    kept, _, added = text.partition("TAP_ZOHO_BULK_MODULES='[\"Leads\"]'\n")
+    assert kept == ENV_OF_A_PROJECT.replace(
+        "1000.old  # of last year", f"'{server.desk.client_id}'"
+    ).removesuffix("TAP_ZOHO_BULK_MODULES='[\"Leads\"]'\n")
+    assert all(line.startswith("TAP_ZOHO_BULK_") for line in added.splitlines())
+    assert stat.S_IMODE(output.stat().st_mode) == 0o600
+    variables = {k: v for k, v in dotenv_values(output).items() if v is not None}
+    running = tap.start(None, "--config=ENV", "--test", environment=variables)
+    assert "Connected to" in tap.finish(running, server).stderr
+
+
+def test_an_env_file_signs_in_again_with_what_it_holds(
+    login: Login, server: ZohoServer, tmp_path: Path
+) -> None:
+    output = tmp_path / ".env"
+    first = run_with_code(login, server, "--format", "env", "--output", str(output))
+    assert first.exit_code == 0, first.shown
+    nothing = {
+        f"TAP_ZOHO_BULK_{name}": ""
+        for name in ("CLIENT_ID", "CLIENT_SECRET", "ACCOUNTS_URL", "API_URL")
+    }
+
+    again = run_with_code(
+        login, server, "--format", "env", "--output", str(output), environment=nothing
+    )
+
+    assert again.exit_code == 0, again.shown
+    assert dotenv_values(output)["TAP_ZOHO_BULK_REFRESH_TOKEN"] in server.secrets
+
+
+@pytest.mark.parametrize("value", ["it's", 'a "b"', "back\\slash", "$HOME #1", "", "ü\n"])
+def test_an_env_file_holds_any_value(value: str) -> None:
+    text = EnvFormat().merge("A=1", {"client_secret": value, "modules": ["Leads"]})
+
+    assert dotenv_values(stream=io.StringIO(text), interpolate=False) == {
+        "A": "1",
+        "TAP_ZOHO_BULK_CLIENT_SECRET": value,
+        "TAP_ZOHO_BULK_MODULES": '["Leads"]',
+    }
+    assert EnvFormat().parse(text)["client_secret"] == value
+
+
 def test_a_config_signs_in_again_with_what_it_holds(
     tap: TapCommand, login: Login, server: ZohoServer, tmp_path: Path
 ) -> None:
@@ -303,8 +366,8 @@ def test_another_clients_secret_is_not_used(
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("{", "holds no JSON"),
-        ("[]", "no JSON object"),
+        ("{", "JSON"),
+        ("[]", "JSON object"),
         (b"\xff", "Cannot read"),
         ('{"data_center": "mars", "client_secret": 5}', "`data_center`"),
         ('{"client_id": 5}', "another client"),
@@ -348,7 +411,7 @@ def test_nobody_else_can_read_the_file_at_any_moment(
     monkeypatch.setattr(os, "fsync", look)
     before = os.umask(0)
     try:
-        ConfigFile(tmp_path / "config.json").merge({"client_secret": "s3cret"})
+        ConfigFile(tmp_path / "config.json", JsonFormat()).merge({"client_secret": "s3cret"})
     finally:
         os.umask(before)
 
@@ -367,7 +430,7 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(click.ClickException, match="No space left"):
-        ConfigFile(output).merge({"client_secret": "s3cret"})
+        ConfigFile(output, JsonFormat()).merge({"client_secret": "s3cret"})
 
     assert output.read_text() == '{"modules": ["Leads"]}'
     assert list(tmp_path.iterdir()) == [output]
