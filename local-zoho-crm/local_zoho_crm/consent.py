@@ -93,7 +93,7 @@ class ConsentPages:
         return next((problem for problem, holds in rules.items() if not holds), None)
 
     async def _decide(self, request: Request) -> Response:
-        form = dict(parse_qsl((await request.body()).decode()))
+        form = dict(parse_qsl((await request.body()).decode(errors="replace")))
         query = self._asked.pop(form.get("ticket", ""), None)
         if query is None:
             return _page("<h1>Error Occurred</h1><p>Invalid Request</p>", 400)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 EMPTY = "${EMPTY}"
 MOST_CRITERIA = 25
+# Zoho documents no limit; this one stays clear of Python's own on recursion.
+MAX_DEPTH = 100
 _LONGEST_TEXT = 255
 
 _SAME = ("equal", "not_equal", "in", "not_in")
@@ -66,7 +68,7 @@ class _Compiler:
         self._field_key = "api_name" if version == 2 else "field"
         self._count = 0
 
-    def compile(self, criteria: Any) -> Test:
+    def compile(self, criteria: Any, depth: int = 0) -> Test:
         if not isinstance(criteria, dict) or not criteria:
             raise ZohoError("INVALID_CRITERIA")
         single = {self._field_key, "comparator", "value"}
@@ -77,18 +79,20 @@ class _Compiler:
         if is_single and is_group:
             raise ZohoError("AMBIGUOUS_CRITERIA")
         if is_group:
-            return self._group(criteria)
+            return self._group(criteria, depth)
         if missing := single - set(criteria):
             raise ZohoError("INVALID_CRITERIA", missing=sorted(missing))
         return self._single(criteria)
 
-    def _group(self, criteria: dict[str, Any]) -> Test:
+    def _group(self, criteria: dict[str, Any], depth: int) -> Test:
         operator, members = criteria.get("group_operator"), criteria.get("group")
         if operator not in ("and", "or"):
             raise ZohoError("GROUP_OPERATOR_NOT_SUPPORTED")
         if not isinstance(members, list) or not members:
             raise ZohoError("INVALID_CRITERIA")
-        tests = [self.compile(member) for member in members]
+        if depth >= MAX_DEPTH:
+            raise ZohoError("INVALID_CRITERIA", "The criteria are nested too deeply.")
+        tests = [self.compile(member, depth + 1) for member in members]
         if operator == "and":
             return lambda record: all(test(record) for test in tests)
         return lambda record: any(test(record) for test in tests)
@@ -102,7 +106,7 @@ class _Compiler:
         kind = path.field.kind
         if kind == "textarea" or path.field.is_tag or not path.field.exportable:
             raise ZohoError("FIELD_IN_CRITERIA_NOT_SUPPORTED", api_name=path.name)
-        if comparator not in _ALL:
+        if not isinstance(comparator, str) or comparator not in _ALL:
             raise ZohoError(
                 "FIELD_COMPARATOR_IN_CRITERIA_NOT_SUPPORTED",
                 api_name=path.name,

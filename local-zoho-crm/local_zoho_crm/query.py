@@ -85,7 +85,9 @@ def _json(body: bytes) -> dict[str, Any]:
         raise ZohoError("REQUEST_BODY_IS_EMPTY")
     try:
         content = json.loads(body)
-    except ValueError:
+        # NaN, infinity, half a surrogate pair: Python reads them, and no response can repeat them.
+        json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
         raise ZohoError("REQUEST_BODY_NOT_READABLE") from None
     if not isinstance(content, dict):
         raise ZohoError("REQUEST_BODY_NOT_READABLE")
@@ -99,11 +101,17 @@ def _callback(callback: Any) -> dict[str, Any] | None:
         raise ZohoError("REQUEST_BODY_NOT_SUPPORTED", unexpected=["callback"])
     if callback.get("method") != "post":
         raise ZohoError("INVALID_CALLBACK_METHOD")
-    url = callback.get("url")
-    parts = urlsplit(url) if isinstance(url, str) else None
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+    if not _is_web_address(callback.get("url")):
         raise ZohoError("INVALID_CALLBACK_URL")
     return callback
+
+
+def _is_web_address(url: Any) -> bool:
+    try:
+        parts = urlsplit(url if isinstance(url, str) else "")
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 class _QueryReader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 MOST_PER_PAGE = 200
 _LATEST = 8
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _MOST_RECORDS_BY_PAGE = 2000
 _USER_TYPES = frozenset(
     {
@@ -293,7 +295,8 @@ def _number(request: Request, name: str, default: int, *, most: int | None) -> i
     given = request.query_params.get(name)
     if given is None:
         return default
-    if not given.isdecimal() or int(given) < 1 or (most is not None and int(given) > most):
+    is_number = _NUMBER.fullmatch(given) is not None
+    if not is_number or int(given) < 1 or (most is not None and int(given) > most):
         raise ZohoError("INVALID_DATA", api_name=name, expected_data_type="integer")
     return int(given)
 

@@ -18,7 +18,10 @@ def parse_search(text: str) -> dict[str, Any]:
         ZohoError: The criteria are not well formed.
     """
     tokens = _tokens(text)
-    criteria = _group(tokens)
+    try:
+        criteria = _group(tokens)
+    except RecursionError:
+        raise _invalid() from None
     if tokens:
         raise _invalid()
     return criteria

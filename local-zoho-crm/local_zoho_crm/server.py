@@ -272,7 +272,7 @@ class ZohoServer:
     async def _token(self, request: Request) -> Response:
         if _SECRET_PARAMETERS & set(request.query_params):
             return Response("Secrets belong in the body.", 400)
-        body = (await request.body()).decode()
+        body = (await request.body()).decode(errors="replace")
         form = dict(parse_qsl(body, keep_blank_values=True))
         return self.desk.answer(form, api_domain=self._api_domain or self.url)
 

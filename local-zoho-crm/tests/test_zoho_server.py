@@ -43,6 +43,11 @@ if TYPE_CHECKING:
 
 NOON = datetime(2025, 6, 1, 12, 0, 0, 250_000, tzinfo=timezone.utc)
 SECOND = timedelta(seconds=1)
+NOT_TEXT: list[Any] = [[], {}, ["x"], {"x": 1}, None, 7, True]
+NOT_IDS: list[Any] = [[], {}, True, 1.5]
+NOT_NUMBERS: list[Any] = [[], {}, True, 1.5, "1"]
+NOT_URLS: list[Any] = [*NOT_TEXT, "", "x", "http://[", "http://"]
+GROUP = "GROUP_OPERATOR_NOT_SUPPORTED"
 
 
 class Client:
@@ -143,6 +148,11 @@ def leads(**query: Any) -> dict[str, Any]:
 def where(field: str, comparator: str, value: Any) -> dict[str, Any]:
     """A criterion."""
     return {"field": {"api_name": field}, "comparator": comparator, "value": value}
+
+
+def callback(given: Any) -> dict[str, Any]:
+    """A request with a callback."""
+    return {**leads(), "callback": given}
 
 
 def code(answer: requests.Response) -> str:
@@ -264,6 +274,11 @@ def test_all_secrets_are_known(client: Client) -> None:
 def test_forgotten_tokens_are_invalid(client: Client) -> None:
     client.server.forget_tokens()
     assert code(client.get("/crm/v8/org")) == "INVALID_TOKEN"
+
+
+def test_a_form_that_is_not_utf8_is_refused(client: Client) -> None:
+    answer = client.session.post(f"{client.server.url}/oauth/v2/token", data=b"client_id=\xff")
+    assert (answer.status_code, answer.json()) == (200, {"error": "invalid_client"})
 
 
 # Metadata and people
@@ -621,6 +636,17 @@ def test_a_custom_view_filters(client: Client, organisation: Organisation) -> No
         ({"query": {"module": {"api_name": "Nothing"}}}, "MODULE_NOT_AVAILABLE"),
         ({"query": {"module": {"api_name": "Notes"}}}, "MODULE_NOT_SUPPORTED"),
         ({"query": {"module": {"api_name": "Contact_Projects"}}}, "MODULE_NOT_SUPPORTED"),
+        *(({"query": {"module": {"api_name": name}}}, "QUERY_NOT_SUPPORTED") for name in NOT_TEXT),
+        *((leads(fields=[name]), "QUERY_NOT_SUPPORTED") for name in NOT_TEXT),
+        *((leads(cvid=view), "CVID_NOT_SUPPORTED") for view in NOT_IDS),
+        *((leads(page=page), "PAGE_NOT_SUPPORTED") for page in NOT_NUMBERS),
+        *(({"query": {"page_token": token}}, "QUERY_NOT_SUPPORTED") for token in NOT_TEXT),
+        *(({**leads(), "file_type": kind}, "REQUEST_BODY_NOT_SUPPORTED") for kind in NOT_TEXT),
+        *((callback({"url": url, "method": "post"}), "INVALID_CALLBACK_URL") for url in NOT_URLS),
+        *(
+            (callback({"url": "https://x", "method": method}), "INVALID_CALLBACK_METHOD")
+            for method in NOT_TEXT
+        ),
         (leads(fields=["Nothing"]), "FIELD_NOT_AVAILABLE"),
         (leads(fields=["Id"]), "FIELD_NOT_AVAILABLE"),
         (leads(fields=["Owner.Nothing"]), "FIELD_NOT_AVAILABLE"),
@@ -665,10 +691,15 @@ def test_a_module_without_permission(client: Client) -> None:
         (json.dumps(leads()), "text/plain", 415, "MEDIA_TYPE_NOT_SUPPORTED"),
         ("", "application/json", 400, "REQUEST_BODY_IS_EMPTY"),
         ("{", "application/json; charset=utf-8", 400, "REQUEST_BODY_NOT_READABLE"),
+        (b'{"\xff": 1}', "application/json", 400, "REQUEST_BODY_NOT_READABLE"),
+        ('{"query": NaN}', "application/json", 400, "REQUEST_BODY_NOT_READABLE"),
+        ('{"query": 1e999}', "application/json", 400, "REQUEST_BODY_NOT_READABLE"),
+        ('{"query": "\\ud800"}', "application/json", 400, "REQUEST_BODY_NOT_READABLE"),
+        ("[" * 100_000, "application/json", 400, "REQUEST_BODY_NOT_READABLE"),
     ],
 )
 def test_bodies_that_are_refused(
-    client: Client, content: str, media_type: str, status: int, expected: str
+    client: Client, content: str | bytes, media_type: str, status: int, expected: str
 ) -> None:
     answer = client.session.post(
         f"{client.server.url}/crm/bulk/v8/read",
@@ -725,6 +756,20 @@ def test_version_2_names_modules_and_fields_directly(client: Client) -> None:
             where("No_of_Employees", "between", [1, 2]),
             "FIELD_AND_COMPARATOR_IN_CRITERIA_NOT_COMPATIBLE",
         ),
+        *(
+            (where("Company", comparator, "x"), "FIELD_COMPARATOR_IN_CRITERIA_NOT_SUPPORTED")
+            for comparator in NOT_TEXT
+        ),
+        *(
+            ({"group": [where("Company", "equal", "x")], "group_operator": operator}, GROUP)
+            for operator in NOT_TEXT
+        ),
+        *((where(name, "equal", "x"), "INVALID_CRITERIA") for name in NOT_TEXT),
+        ({"field": [], "comparator": "equal", "value": "x"}, "INVALID_CRITERIA"),
+        (where("Company", "equal", []), "COMPARATOR_AND_VALUE_IN_CRITERIA_NOT_COMPATIBLE"),
+        (where("Company", "in", [[]]), "VALUE_TYPE_NOT_SUPPORTED"),
+        (where("Company", "in", [{}]), "VALUE_TYPE_NOT_SUPPORTED"),
+        (where("Company", "equal", {}), "VALUE_TYPE_NOT_SUPPORTED"),
         (where("Company", "in", "x"), "COMPARATOR_AND_VALUE_IN_CRITERIA_NOT_COMPATIBLE"),
         (where("Company", "equal", ["x"]), "COMPARATOR_AND_VALUE_IN_CRITERIA_NOT_COMPATIBLE"),
         (
@@ -756,6 +801,16 @@ def test_version_2_names_modules_and_fields_directly(client: Client) -> None:
 def test_criteria_that_are_refused(client: Client, criteria: dict[str, Any], expected: str) -> None:
     answer = client.post(leads(criteria=criteria))
     assert (answer.status_code, code(answer)) == (400, expected)
+
+
+def test_criteria_nested_too_deeply_are_refused(client: Client) -> None:
+    criteria = where("Company", "equal", "x")
+    for _ in range(100):
+        criteria = {"group": [criteria], "group_operator": "and"}
+    assert client.export(leads(criteria=criteria)["query"]) == []
+    criteria = {"group": [criteria], "group_operator": "and"}
+    answer = client.post(leads(criteria=criteria))
+    assert (answer.status_code, code(answer)) == (400, "INVALID_CRITERIA")
 
 
 def test_an_incompatible_comparator_comes_with_those_that_are(client: Client) -> None:
@@ -915,7 +970,8 @@ def test_deleted_records_are_listed(client: Client, organisation: Organisation) 
     assert answer["info"]["more_records"] is True
     recycled = client.get("/crm/v8/Leads/deleted?type=recycle").json()["data"]
     assert [row["id"] for row in recycled] == [first]
-    assert client.get("/crm/v8/Leads/deleted?per_page=201").status_code == 400
+    for per_page in ("201", "0", "x", "9" * 5000, "%D9%A1"):
+        assert client.get(f"/crm/v8/Leads/deleted?per_page={per_page}").status_code == 400
 
     since = {"If-Modified-Since": "2025-06-01T12:00:01+00:00"}
     assert len(client.get("/crm/v8/Leads/deleted", **since).json()["data"]) == 1
@@ -964,7 +1020,8 @@ def test_counts_by_criteria(
 
 
 @pytest.mark.parametrize(
-    "criteria", ["", "x", "((A:equals:b)", "((A:equals:b)and(B:equals:c)or(C:equals:d))"]
+    "criteria",
+    ["", "x", "(" * 2000, "((A:equals:b)", "((A:equals:b)and(B:equals:c)or(C:equals:d))"],
 )
 def test_malformed_search_criteria(client: Client, criteria: str) -> None:
     path = f"{client.server.url}/crm/v8/Leads/actions/count"
