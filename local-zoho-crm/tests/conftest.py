@@ -1,4 +1,4 @@
-"""What the tests share: servers that stop at the test's end."""
+"""What the tests share: servers that stop at the test's end, and a client of one."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from local_zoho_crm import ZohoServer
+from local_zoho_crm import Organisation, ZohoServer
+from zoho_client import NOON, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from local_zoho_crm import Organisation
+    from zoho_client import Client
 
 
 class Serve(Protocol):
@@ -31,3 +32,18 @@ def serve() -> Iterator[Serve]:
             return stack.enter_context(ZohoServer(organisation, **options))
 
         yield start
+
+
+@pytest.fixture
+def organisation() -> Organisation:
+    """Create an organisation of 45 leads whose clock stands still."""
+    made = Organisation.generate(seed=3, sizes={"Leads": 45})
+    made.set_now(NOON)
+    return made
+
+
+@pytest.fixture
+def client(organisation: Organisation) -> Iterator[Client]:
+    """Serve the organisation in pages of 20 records."""
+    with serving(organisation, page_size=20) as made:
+        yield made
