@@ -1,9 +1,9 @@
-"""What `meltano.yml`, `meltano-plugin.yml` and README state of the tap's settings and capabilities.
+"""Write the tap's settings and capabilities into Meltano's files and the documentation.
 
-`make settings` writes it there, from what the tap says with `--about`. In `meltano.yml` and README
-it goes between the lines that begin with `settings` and `/settings` in a comment, and nothing else
-is touched. `meltano-plugin.yml` is written whole: the tap's part of `meltano.yml`, for projects of
-other people.
+`make settings` runs this. The source is the tap's own `--about`. In `meltano.yml`, the example
+project and `docs/settings.md`, only the lines between the comments `settings` and `/settings`
+change. `meltano-plugin.yml` is written completely: it is the tap's part of `meltano.yml`, for
+other projects.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ _REGION = re.compile(
 
 
 _PIP_URL = "${TAP_ZOHO_BULK_PIP_URL}"
-"""Where Meltano installs the tap from: whoever adds it says so, since no package index has it.
+"""Where Meltano installs the tap from: the user's variable, as no package index has the tap.
 
-A name would do harm: anybody can take it at an index.
+A name would do harm: anybody could register it at an index.
 """
 
 _PREFACE = """\
-# The tap as a plugin, for a Meltano project of your own; README says how to add it.
+# The tap as a plugin for a Meltano project of your own: see docs/meltano.md.
 # Written by `make settings`.
 """
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes a choice of an option on one line."""
+    """Write each choice of an option on one line."""
 
     @override
     def represent_mapping(
@@ -68,7 +68,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def about(style: str) -> str:
-    """What the tap says of itself.
+    """Return what the tap states about itself.
 
     Args:
         style: `json` or `markdown`.
@@ -79,7 +79,7 @@ def about(style: str) -> str:
 
 
 def plugin() -> dict[str, Any]:
-    """The part of a Meltano plugin definition that follows from the tap itself.
+    """Return the part of a Meltano plugin definition that follows from the tap itself.
 
     Source: https://docs.meltano.com/reference/plugin-definition-syntax
     """
@@ -94,7 +94,7 @@ def plugin() -> dict[str, Any]:
 
 
 def table() -> str:
-    """README's table of settings."""
+    """Return the table of settings in Markdown."""
     found = re.search(r"^\| Setting .*?(?=\n\n|\Z)", about("markdown"), re.MULTILINE | re.DOTALL)
     if found is None:
         raise ValueError("The tap's --about --format=markdown shows no table of settings")
@@ -102,7 +102,7 @@ def table() -> str:
 
 
 def definition(project: Mapping[str, Any]) -> str:
-    """The plugin definition for other people's projects, as text.
+    """Return the plugin definition for other projects, as text.
 
     Meltano copies it into their `meltano.yml`, with comments that follow a setting.
 
@@ -117,19 +117,22 @@ def definition(project: Mapping[str, Any]) -> str:
 
 
 def stated() -> dict[Path, str]:
-    """The files that state settings, with the text that they should have."""
-    project, readme = (
-        (REPOSITORY / name).read_text(encoding="utf-8") for name in ("meltano.yml", "README.md")
-    )
-    return {
-        REPOSITORY / "meltano.yml": _replaced(project, _yaml(plugin())),
-        REPOSITORY / "meltano-plugin.yml": definition(yaml.safe_load(project)),
-        REPOSITORY / "README.md": _replaced(readme, table()),
+    """Return the files that state settings, with the text that they should have."""
+    regions = {
+        "meltano.yml": _yaml(plugin()),
+        "examples/meltano/meltano.yml": _yaml(plugin()),
+        "docs/settings.md": table(),
     }
+    files = {
+        REPOSITORY / name: _replaced((REPOSITORY / name).read_text(encoding="utf-8"), region)
+        for name, region in regions.items()
+    }
+    project = yaml.safe_load(files[REPOSITORY / "meltano.yml"])
+    return {**files, REPOSITORY / "meltano-plugin.yml": definition(project)}
 
 
 def _setting(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A setting as a plugin definition states it.
+    """Return a setting as a plugin definition states it.
 
     Without `value`: the tap knows its defaults, and Meltano would pass them on as if the user
     had chosen them.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
@@ -12,6 +12,9 @@ import yaml
 
 from tests.support.meltano_project import REPOSITORY
 from tools.stated_settings import about, stated
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @cache
@@ -25,10 +28,9 @@ def plugin() -> Any:
     return project["plugins"]["extractors"][0]
 
 
-@pytest.mark.parametrize("file", [file.name for file in stated()])
-def test_the_file_states_the_settings_as_make_settings_writes_them(file: str) -> None:
-    text = (REPOSITORY / file).read_text(encoding="utf-8")
-    assert text == stated()[REPOSITORY / file], "Run `make settings`"
+@pytest.mark.parametrize("file", stated(), ids=lambda file: str(file.relative_to(REPOSITORY)))
+def test_the_file_states_the_settings_as_make_settings_writes_them(file: Path) -> None:
+    assert file.read_text(encoding="utf-8") == stated()[file], "Run `make settings`"
 
 
 def test_meltano_yml_states_every_setting_and_no_other() -> None:
@@ -90,8 +92,7 @@ def test_meltano_yml_holds_no_settings_of_an_account() -> None:
 
 def test_the_plugin_definition_is_the_tap_of_meltano_yml_but_for_what_is_the_projects() -> None:
     definition = yaml.safe_load((REPOSITORY / "meltano-plugin.yml").read_text())
-    # Meltano 4.4 leaves `log_parser` out when it adds a plugin.
-    own = {"pip_url", "use_cached_catalog", "log_parser"}
+    own = {"pip_url", "use_cached_catalog"}
     assert {name for name in definition if name in own} == {"pip_url"}
     assert {name: value for name, value in definition.items() if name not in own} == {
         name: value for name, value in plugin().items() if name not in own

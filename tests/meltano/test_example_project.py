@@ -1,0 +1,73 @@
+"""`examples/meltano`, copied, installed and run as its documentation says."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import yaml
+from typing_extensions import override
+
+from local_zoho_crm import Organisation
+from tap_zoho_bulk.login.config_file import EnvFormat
+from tests.support.meltano_project import REPOSITORY, MeltanoProject
+from tests.support.singer import FAST
+from tests.support.warehouse import DuckDBWarehouse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Serve
+
+EXAMPLE = REPOSITORY / "examples" / "meltano"
+SIZES = {"Accounts": 4, "Contacts": 5, "Deals": 6, "Leads": 7, "Tasks": 8}
+
+
+class CopiedProject(MeltanoProject):
+    """A copy of the example, with nothing installed."""
+
+    @override
+    def _create(self) -> None:
+        shutil.copytree(EXAMPLE, self.directory)
+
+
+def test_the_example_brings_what_it_selects_and_deletes(serve: Serve, tmp_path: Path) -> None:
+    organisation = Organisation.generate(seed=5, only=list(SIZES), sizes=SIZES)
+    server = serve(organisation)
+    project = CopiedProject(tmp_path / "zoho", {})
+    (project.directory / ".env").write_text(
+        f"TAP_ZOHO_BULK_CHECKOUT={REPOSITORY}\n"
+        + EnvFormat().merge(None, server.tap_config(**FAST))
+    )
+    for kind, plugin in (("extractor", "tap-zoho-bulk"), ("loader", "target-duckdb")):
+        done = project.meltano("install", kind, plugin)
+        assert done.returncode == 0, done.stderr + done.stdout
+    project.run("tap-zoho-bulk", "target-duckdb")
+    gone = next(iter(organisation.truth("Leads")))
+    organisation.delete("Leads", gone)
+
+    project.run("tap-zoho-bulk", "target-duckdb")
+
+    warehouse = DuckDBWarehouse(project.directory / "warehouse.duckdb")
+
+    def ids(stream: str) -> set[str]:
+        table = warehouse.table(stream)
+        assert table, f"{stream} has no table"
+        return {row["id"] for row in table.rows}
+
+    for module in ("Accounts", "Contacts", "Deals"):
+        assert ids(module) == set(organisation.truth(module))
+    assert ids("deleted_records") == {gone}
+    assert ids("Leads") - ids("deleted_records") == set(organisation.truth("Leads"))
+    assert not warehouse.table("Tasks")
+
+
+def test_the_example_holds_the_loaders_of_this_repository() -> None:
+    example, own = (
+        yaml.safe_load((folder / "meltano.yml").read_text())["plugins"]["loaders"]
+        for folder in (EXAMPLE, REPOSITORY)
+    )
+    for loader in own:
+        loader["pip_url"] = loader["pip_url"].replace("./", "${TAP_ZOHO_BULK_CHECKOUT}/")
+
+    assert example == own
