@@ -1,4 +1,4 @@
-"""Deleted records: who they are, since when, and that README's join gives the truth."""
+"""Deleted records: who they are, since when, and that the documentation's join gives the truth."""
 
 from __future__ import annotations
 
@@ -148,8 +148,10 @@ def test_more_than_two_thousand_rows(forks: TapForks) -> None:
 
 
 def living(warehouse: Warehouse) -> set[str]:
-    """The leads that are left by README's own SQL."""
-    (sql,) = re.findall(r"```sql\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    """Return the leads that the documentation's own SQL leaves."""
+    (sql,) = re.findall(
+        r"```sql\n(.*?)```", (ROOT / "docs" / "incremental.md").read_text("utf-8"), re.DOTALL
+    )
     database = sqlite3.connect(":memory:")
     try:
         database.execute('create table leads (id text, "Modified_Time" text)')

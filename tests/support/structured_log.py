@@ -1,4 +1,4 @@
-"""A run's structured log, had as README says."""
+"""A run's structured log, configured as the documentation says."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ NAME = "run.log"
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """The environment in which the tap writes `run.log` in a folder.
+    """Return the environment in which the tap writes `run.log` in a folder.
 
     Args:
-        folder: Where README's `logging.yaml` is written, too.
+        folder: Where the documentation's `logging.yaml` is written, too.
     """
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    config = readme.partition("```yaml\nversion: 1\n")[2].partition("```")[0]
+    page = (ROOT / "docs" / "watch.md").read_text(encoding="utf-8")
+    config = page.partition("```yaml\nversion: 1\n")[2].partition("```")[0]
     assert config.count(f"filename: {NAME},") == 1
     file = folder / "logging.yaml"
     place = f"filename: {folder / NAME},"
