@@ -20,7 +20,7 @@ class ZohoUnavailableError(TapZohoBulkError):
     """A request failed as often as `max_retries` allows, for reasons that may pass."""
 
 
-class OddAnswerError(ZohoUnavailableError):
+class UnexpectedResponseError(ZohoUnavailableError):
     """Zoho answers, as often as it is asked, with something that holds not what was asked for."""
 
 

@@ -16,14 +16,13 @@ from singer_sdk import typing as th
 from singer_sdk.helpers.capabilities import EMIT_ACTIVATE_VERSION_CONFIG
 
 from tap_zoho_bulk.crm.criteria import structure_problem
+from tap_zoho_bulk.crm.data_centers import API_SUBDOMAINS, DATA_CENTERS
 from tap_zoho_bulk.crm.timestamps import parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-DATA_CENTERS = ("us", "eu", "in", "au", "jp", "ca", "cn", "sa")
-ENVIRONMENTS = ("production", "sandbox", "developer")
 _TEN_YEARS = 10 * 366 * 86400
 API_VERSIONS = ("v2", "v3", "v4", "v5", "v6", "v7", "v8")
 
@@ -88,7 +87,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         "environment",
         th.StringType,
         default="production",
-        allowed_values=[*ENVIRONMENTS],
+        allowed_values=[*API_SUBDOMAINS],
         title="Environment",
         description="Which of the account's environments to read.",
     ),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tap_zoho_bulk.api.transport import RateLimit, TransientError, json_object, retry_after_seconds
+from tap_zoho_bulk.crm.data_centers import API_SUBDOMAINS, DATA_CENTERS
 from tap_zoho_bulk.exceptions import SignInError
 
 if TYPE_CHECKING:
@@ -29,28 +30,6 @@ HTTP_REDIRECT = 300
 HTTP_CLIENT_ERROR = 400
 HTTP_SERVER_ERROR = 500
 HTTP_TOO_MANY_REQUESTS = 429
-
-_API_DOMAINS = {
-    "us": "zohoapis.com",
-    "eu": "zohoapis.eu",
-    "in": "zohoapis.in",
-    "au": "zohoapis.com.au",
-    "jp": "zohoapis.jp",
-    "ca": "zohoapis.ca",
-    "cn": "zohoapis.com.cn",
-    "sa": "zohoapis.sa",
-}
-ACCOUNTS_HOSTS = {
-    "us": "accounts.zoho.com",
-    "eu": "accounts.zoho.eu",
-    "in": "accounts.zoho.in",
-    "au": "accounts.zoho.com.au",
-    "jp": "accounts.zoho.jp",
-    "ca": "accounts.zohocloud.ca",
-    "cn": "accounts.zoho.com.cn",
-    "sa": "accounts.zoho.sa",
-}
-_ENVIRONMENT_HOSTS = {"production": "www", "sandbox": "sandbox", "developer": "developer"}
 
 _RENEW_BEFORE_SECONDS = 300.0
 _TOKENS_PER_SPAN, _TOKEN_SPAN_SECONDS = 10, 600.0
@@ -167,7 +146,7 @@ class ZohoAuthenticator:
         """
         if self._settings.api_url:
             return self._settings.api_url.rstrip("/")
-        domain = _API_DOMAINS[self._settings.data_center]
+        domain = DATA_CENTERS[self._settings.data_center].api_domain
         if isinstance(api_domain, str) and api_domain:
             named = _zoho_domain(api_domain)
             if named is None:
@@ -176,7 +155,7 @@ class ZohoAuthenticator:
                 )
             else:
                 domain = named
-        return f"https://{_ENVIRONMENT_HOSTS[self._settings.environment]}.{domain}"
+        return f"https://{API_SUBDOMAINS[self._settings.environment]}.{domain}"
 
 
 def accounts_url(data_center: str, override: str | None) -> str:
@@ -186,7 +165,7 @@ def accounts_url(data_center: str, override: str | None) -> str:
         data_center: Such as `eu`.
         override: The setting `accounts_url`, which wins.
     """
-    return (override or f"https://{ACCOUNTS_HOSTS[data_center]}").rstrip("/")
+    return (override or DATA_CENTERS[data_center].accounts_url).rstrip("/")
 
 
 def request_tokens(
@@ -268,8 +247,8 @@ def _zoho_domain(url: str) -> str | None:
     is_zoho = (
         parts.scheme == "https"
         and port in {None, 443}
-        and prefix in _ENVIRONMENT_HOSTS.values()
-        and domain in _API_DOMAINS.values()
+        and prefix in API_SUBDOMAINS.values()
+        and domain in {each.api_domain for each in DATA_CENTERS.values()}
     )
     return domain if is_zoho else None
 

@@ -15,9 +15,10 @@ from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from tap_zoho_bulk.api.auth import ACCOUNTS_HOSTS, ZohoAuthenticator
+from tap_zoho_bulk.api.auth import ZohoAuthenticator
 from tap_zoho_bulk.api.responses import NO_ADVICE, TokenRejectedError, raise_for_problem
 from tap_zoho_bulk.api.transport import RateLimit, TransientError, Transport, json_object
+from tap_zoho_bulk.crm.data_centers import DATA_CENTERS
 from tap_zoho_bulk.exceptions import CreditLimitReachedError, SignInError, ZohoRefusedError
 from tap_zoho_bulk.reporting.spending import Spending
 
@@ -103,7 +104,7 @@ class ZohoClient:
                 answer = self._json(response, request)
             expects = request.expects
             if answer is not None and expects and not isinstance(answer.get(expects), list):
-                raise TransientError(f"the answer has no list of `{expects}`", odd=True)
+                raise TransientError(f"the answer has no list of `{expects}`", unexpected=True)
             return answer
 
         return self._authorised(request, send)
@@ -135,7 +136,7 @@ class ZohoClient:
                 ) as response:
                     answer = self._json(response, request)
             except TransientError as error:
-                if error.undone:
+                if error.not_processed:
                     self._release_job(spending)
                 raise  # Else Zoho may have made the job, and taken its credits.
             except (ZohoRefusedError, TokenRejectedError):
@@ -299,6 +300,5 @@ def download_host(url: str, settings: Settings) -> str | None:
     Returns:
         The host's URL; None if the result is on the API host.
     """
-    domain = ACCOUNTS_HOSTS[settings.data_center].removeprefix("accounts.")
-    host = f"https://download-accl.{domain}"
+    host = DATA_CENTERS[settings.data_center].downloads_url
     return host if settings.api_url is None and url.startswith(f"{host}/") else None

@@ -65,7 +65,7 @@ def raise_for_problem(
         raise TransientError(
             f"{code} (HTTP {status})",
             retry_after=retry_after_seconds(headers),
-            undone=not server_error and code != f"HTTP_{HTTPStatus.REQUEST_TIMEOUT.value}",
+            not_processed=not server_error and code != f"HTTP_{HTTPStatus.REQUEST_TIMEOUT.value}",
         )
     if status == HTTPStatus.UNAUTHORIZED:
         if code != "OAUTH_SCOPE_MISMATCH":

@@ -23,7 +23,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from tap_zoho_bulk.exceptions import OddAnswerError, StoppedError, ZohoUnavailableError
+from tap_zoho_bulk.exceptions import StoppedError, UnexpectedResponseError, ZohoUnavailableError
 from tap_zoho_bulk.reporting.events import event
 
 if TYPE_CHECKING:
@@ -46,13 +46,13 @@ logger = logging.getLogger("tap-zoho-bulk.http")
 
 
 class TransientError(Exception):
-    """An attempt failed in a way that may pass; `Transport.attempt` repeats it.
+    """An attempt failed, and another may succeed: `Transport.attempt` retries.
 
     Args:
         reason: What happened, in words, without secrets.
         retry_after: Seconds that the server asks to wait, or None.
-        undone: Whether the server surely did not do what it was asked for.
-        odd: Whether the answer is whole, but not what was asked for.
+        not_processed: Whether the server certainly did not process the request.
+        unexpected: Whether the response is complete, but lacks the requested data.
     """
 
     def __init__(
@@ -60,13 +60,13 @@ class TransientError(Exception):
         reason: str,
         *,
         retry_after: float | None = None,
-        undone: bool = False,
-        odd: bool = False,
+        not_processed: bool = False,
+        unexpected: bool = False,
     ) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
-        self.undone = undone
-        self.odd = odd
+        self.not_processed = not_processed
+        self.unexpected = unexpected
 
 
 class RateLimit:
@@ -176,7 +176,7 @@ class Transport:
                         "later run goes on from here."
                     ) from error
                 if tries == self._max_tries:
-                    kind = OddAnswerError if error.odd else ZohoUnavailableError
+                    kind = UnexpectedResponseError if error.unexpected else ZohoUnavailableError
                     raise kind(
                         f"Could not {what}, tried {tries} times: {error}. If Zoho's status page "
                         "shows no trouble, check the network and the settings "

@@ -18,7 +18,7 @@ from tap_zoho_bulk.api.request import ApiRequest
 from tap_zoho_bulk.crm.criteria import type_problems
 from tap_zoho_bulk.crm.field_types import NOT_EXPORTABLE, json_schema, type_note
 from tap_zoho_bulk.crm.related_fields import ParentNames, note, parent_module, property_name
-from tap_zoho_bulk.exceptions import MissingScopeError, OddAnswerError, ZohoRefusedError
+from tap_zoho_bulk.exceptions import MissingScopeError, UnexpectedResponseError, ZohoRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -173,7 +173,7 @@ def _fields(client: ZohoClient, settings: Settings, module: str) -> Fields | Non
     except ZohoRefusedError as error:
         _skip(module, f"Zoho answered {error.code} (HTTP {error.status}) for its fields")
         return None
-    except OddAnswerError:
+    except UnexpectedResponseError:
         _skip(module, "Zoho's answer holds no list of fields")
         return None
     fields = {

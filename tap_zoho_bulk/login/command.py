@@ -16,18 +16,14 @@ import click
 from jsonschema import Draft202012Validator
 
 from tap_zoho_bulk.api.auth import accounts_url
+from tap_zoho_bulk.crm.data_centers import API_SUBDOMAINS, DATA_CENTERS
 from tap_zoho_bulk.crm.scopes import SCOPE_TEXT
 from tap_zoho_bulk.exceptions import SignInError, TapZohoBulkError
 from tap_zoho_bulk.login.answers import Answers, redirect_uri
 from tap_zoho_bulk.login.config_file import ConfigFile, EnvFormat, JsonFormat
 from tap_zoho_bulk.login.consent import Consent, Grant, NoAnswerError, only_code
 from tap_zoho_bulk.login.exchange import exchange, missing_scopes
-from tap_zoho_bulk.settings import (
-    CONFIG_JSONSCHEMA,
-    DATA_CENTERS,
-    ENVIRONMENTS,
-    config_problems,
-)
+from tap_zoho_bulk.settings import CONFIG_JSONSCHEMA, config_problems
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,7 +50,7 @@ def _setting(name: str, **attributes: Any) -> Callable[[Any], Any]:
 @click.command(name="tap-zoho-bulk-login")
 @_setting("client_id")
 @_setting("data_center", type=click.Choice(DATA_CENTERS))
-@_setting("environment", type=click.Choice(ENVIRONMENTS))
+@_setting("environment", type=click.Choice(API_SUBDOMAINS))
 @_setting("accounts_url", metavar="URL")
 @_setting("api_url", metavar="URL")
 @click.option(

@@ -13,7 +13,7 @@ import secrets
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from tap_zoho_bulk.api.auth import ACCOUNTS_HOSTS
+from tap_zoho_bulk.crm.data_centers import DATA_CENTERS
 from tap_zoho_bulk.crm.scopes import SCOPE_TEXT
 from tap_zoho_bulk.exceptions import SignInError
 
@@ -38,11 +38,11 @@ class Grant:
     def data_center(self) -> str | None:
         """The account's data center; None where the answer names none that is known."""
         location = (self.location or "").lower()
-        if location in ACCOUNTS_HOSTS:
+        if location in DATA_CENTERS:
             return location
-        for data_center, host in ACCOUNTS_HOSTS.items():
-            if (self.accounts_server or "").rstrip("/") == f"https://{host}":
-                return data_center
+        for name, data_center in DATA_CENTERS.items():
+            if (self.accounts_server or "").rstrip("/") == data_center.accounts_url:
+                return name
         return None
 
 
