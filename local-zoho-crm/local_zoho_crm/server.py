@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from local_zoho_crm.access import Access
+from local_zoho_crm.admin import Admin
 from local_zoho_crm.bulk import BulkApi
 from local_zoho_crm.consent import ConsentPages
 from local_zoho_crm.errors import ZohoError
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from starlette.requests import Request
+    from starlette.types import ASGIApp
     from typing_extensions import Self
 
     from local_zoho_crm.jobs import Job
@@ -43,6 +45,8 @@ _SECRET_PARAMETERS = frozenset(
 )
 
 _ROUNDS = 1000
+# For a client's setting that must be a number though the server has no limit
+_MANY_DOWNLOADS_PER_MINUTE = 6000
 
 
 class ZohoServer:
@@ -66,6 +70,7 @@ class ZohoServer:
         accounts_server: The accounts host that they name; default this server.
         page_tokens: Whether pages are asked for by token; default from v7 on.
         api_domain: What token answers say; default this server.
+        admin: Whether the admin page and API below `/_local/` are served.
     """
 
     def __init__(  # noqa: PLR0913 - all settings
@@ -88,6 +93,7 @@ class ZohoServer:
         accounts_server: str | None = None,
         page_tokens: bool | None = None,
         api_domain: str | None = None,
+        admin: bool = False,
     ) -> None:
         self.organisation = organisation
         self.faults = Faults()
@@ -143,13 +149,23 @@ class ZohoServer:
             concurrent_requests=concurrent_requests,
             latency=latency,
         )
+        served: ASGIApp = self._gateway
+        if admin:
+            served = Admin(
+                organisation,
+                self.desk,
+                config=self.tap_config_by_hand,
+                requests=lambda: self.requests,
+                zoho=self._gateway,
+            ).app()
+        self._downloads_per_minute = downloads_per_minute
         self._api_domain = api_domain
         self._port = port
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._uvicorn = _Server(
             uvicorn.Config(
-                self._gateway,
+                served,
                 http=connections.protocol(),
                 ws="none",
                 loop="asyncio",
@@ -167,7 +183,12 @@ class ZohoServer:
         # The protocol is named, else asyncio leaves Nagle's algorithm on: 40 ms an answer.
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind(("127.0.0.1", self._port))
+        try:
+            self._socket.bind(("127.0.0.1", self._port))
+        except OSError:
+            self._socket.close()
+            self._board.close()
+            raise
         self._socket.listen(256)
         self._port = self._socket.getsockname()[1]
         self._thread = threading.Thread(
@@ -209,6 +230,11 @@ class ZohoServer:
             "api_url": self.url,
             **overrides,
         }
+
+    def tap_config_by_hand(self) -> dict[str, Any]:
+        """Return `tap_config` with the tap's own limit on downloads set to this server's."""
+        limit = self._downloads_per_minute or _MANY_DOWNLOADS_PER_MINUTE
+        return self.tap_config(downloads_per_minute=limit)
 
     @property
     def secrets(self) -> list[str]:

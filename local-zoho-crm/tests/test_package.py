@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -39,3 +41,12 @@ def test_files_import_only_what_the_package_declares() -> None:
 
 def test_it_is_typed() -> None:
     assert (FOLDER / "local_zoho_crm" / "py.typed").is_file()
+
+
+def test_the_readmes_example_runs() -> None:
+    readme = (FOLDER / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
+
+    output = subprocess.check_output([sys.executable, "-c", example], text=True)
+
+    assert "'Last_Name': 'Smith'" in output
