@@ -53,7 +53,7 @@ class BatchFiles:
             )
         if encoding.format == "parquet" and find_spec("pyarrow") is None:
             raise BatchConfigError(
-                "Parquet needs more: pip install 'tap-zoho-bulk[parquet]', or set "
+                f"Parquet needs an extra of the tap: {_install('parquet')} Or set "
                 "`batch_config.encoding.format` to jsonl."
             )
         self._ending, self._write = known
@@ -69,8 +69,8 @@ class BatchFiles:
             self._filesystem = self._root.fs
         except (ImportError, ValueError) as error:
             raise BatchConfigError(
-                f"`batch_config.storage.root` cannot be written to: {error}. S3 needs more: "
-                "pip install 'tap-zoho-bulk[s3]'."
+                f"`batch_config.storage.root` cannot be written to: {error}. S3 needs an extra of "
+                f"the tap: {_install('s3')}"
             ) from error
 
     @property
@@ -106,6 +106,11 @@ class BatchFiles:
         self._root.mkdir(parents=True, exist_ok=True)
         with self._filesystem.transaction, self._filesystem.open(path, "wb") as file:
             yield file
+
+
+def _install(extra: str) -> str:
+    """Return how to install an extra from a checkout: the tap has no name at a package index."""
+    return f"`pip install '/path/to/tap-zoho-bulk[{extra}]'`, with the path of your checkout."
 
 
 def _by_file(chunks: Iterator[Chunk], size: int) -> Iterator[tuple[int, Chunk]]:

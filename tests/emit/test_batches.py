@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
+import sys
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -14,8 +16,11 @@ from urllib.request import url2pathname
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from singer_sdk.helpers._batch import BatchConfig
 
 from local_zoho_crm import Fault, Organisation
+from tap_zoho_bulk.emit.batch_files import BatchFiles
+from tap_zoho_bulk.exceptions import BatchConfigError
 from tests.support.singer import entry, parse, select
 
 if TYPE_CHECKING:
