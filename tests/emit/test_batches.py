@@ -276,6 +276,27 @@ def test_a_wrong_setting_is_named_before_any_job(
     assert not server.jobs
 
 
+@pytest.mark.parametrize(
+    ("extra", "package", "root"),
+    [("parquet", "pyarrow", "file:///tmp/files"), ("s3", "s3fs", "s3://bucket/files")],
+)
+def test_a_missing_extra_is_installed_from_the_checkout(
+    monkeypatch: pytest.MonkeyPatch, extra: str, package: str, root: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)  # As if it were not installed.
+    file_format = "parquet" if extra == "parquet" else "jsonl"
+    encoding = {"format": file_format, "compression": "none"}
+    batch_config = BatchConfig.from_dict({"encoding": encoding, "storage": {"root": root}})
+
+    with pytest.raises(BatchConfigError) as raised:
+        BatchFiles("Leads", {"type": "object"}, batch_config)
+
+    # A name without a path would be somebody else's package at an index.
+    assert re.findall(r"pip install '(.*?)'", str(raised.value)) == [
+        f"/path/to/tap-zoho-bulk[{extra}]"
+    ]
+
+
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
     """A local S3 server; its URL."""
