@@ -105,6 +105,10 @@ class InvalidValueError(TapZohoBulkError):
     """A cell does not parse as its field's type, and `on_invalid_value` is `error`."""
 
 
+class RepeatedPageError(TapZohoBulkError):
+    """A list repeats a page, so it would never end."""
+
+
 class CreditLimitReachedError(TapZohoBulkError):
     """The next job would take the run past `api_credit_limit`; a later run goes on from here."""
 

@@ -7,10 +7,13 @@ Source: https://www.zoho.com/crm/developer/docs/api/v8/custom-view-meta.html
 
 from __future__ import annotations
 
+from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from tap_zoho_bulk.api.lists import list_pages
 from tap_zoho_bulk.api.request import ApiRequest
-from tap_zoho_bulk.exceptions import UnreadableStreamError, ZohoRefusedError
+from tap_zoho_bulk.exceptions import RepeatedPageError, UnreadableStreamError, ZohoRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
 _SCOPE = "ZohoCRM.settings.custom_views.READ"
 _NAMES = ("name", "system_name", "display_value")
-_MOST_PAGES = 100
+_MAX_PAGES = 100
 _MOST_TOLD = 50
 
 
@@ -67,30 +70,32 @@ def find_custom_view(
 def _views(
     client: ZohoClient, settings: Settings, module: str, spending: Spending
 ) -> Iterator[dict[str, Any]]:
-    """Give the views that have an id, page by page, each once."""
+    """Yield the views that have an id, page by page, each once."""
+    pages = list_pages(
+        client,
+        ApiRequest(
+            f"/crm/{settings.api_version}/settings/custom_views",
+            params={"module": module},
+            what=f"list the custom views of {module}",
+            scope=_SCOPE,
+            expects="custom_views",
+        ),
+        spending=spending,
+    )
     seen: set[str] = set()
-    for page in range(1, _MOST_PAGES + 1):
-        answer = client.get(
-            ApiRequest(
-                f"/crm/{settings.api_version}/settings/custom_views",
-                params={"module": module} if page == 1 else {"module": module, "page": page},
-                what=f"list the custom views of {module}",
-                scope=_SCOPE,
-                expects="custom_views",
-            ),
-            spending=spending,
-        )
-        listed = (answer or {}).get("custom_views", [])
-        new = [
-            view
-            for view in listed
-            if isinstance(view, dict) and isinstance(view.get("id"), str) and view["id"] not in seen
-        ]
-        yield from new
-        seen.update(view["id"] for view in new)
-        info = (answer or {}).get("info")
-        if not new or not isinstance(info, dict) or not info.get("more_records"):
-            return
+    with suppress(RepeatedPageError):  # It has no more views.
+        for page in islice(pages, _MAX_PAGES):
+            new = [
+                view
+                for view in page
+                if isinstance(view, dict)
+                and isinstance(view.get("id"), str)
+                and view["id"] not in seen
+            ]
+            if not new:
+                return
+            yield from new
+            seen.update(view["id"] for view in new)
 
 
 def _told(views: Iterable[dict[str, Any]]) -> str:

@@ -8,13 +8,14 @@ Source: https://www.zoho.com/crm/developer/docs/api/v8/get-deleted-records.html
 from __future__ import annotations
 
 from datetime import timedelta
-from itertools import count
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from typing_extensions import override
 
+from tap_zoho_bulk.api.lists import list_pages
 from tap_zoho_bulk.api.request import ApiRequest
 from tap_zoho_bulk.crm.timestamps import parse_instant, to_utc
 from tap_zoho_bulk.exceptions import InvalidValueError, ZohoRefusedError
@@ -126,39 +127,17 @@ class DeletedRecordsStream(ZohoStream):
             self.state_changed()
 
     def _pages(self, module: str, bookmark: str | None) -> Iterator[list[dict[str, Any]]]:
-        """Give the list's pages; none where Zoho keeps no list."""
-        before: list[dict[str, Any]] = []
-        for number in count(1):
-            try:
-                records, more = self._page(module, bookmark, number)
-            except ZohoRefusedError as error:
-                if number > 1 or error.status not in _NO_LIST or error.code in _OTHER_REASONS:
-                    raise
-                self.logger.info("Zoho keeps no deleted records of %s (%s).", module, error.code)
-                return
-            if records and records == before:
-                raise InvalidValueError(
-                    f"{NAME}: page {number} of the deleted records of {module} is the same as the "
-                    "page before it, so the list has no end. Report it to Zoho's support."
-                )
-            before = records
-            yield records
-            if not more:
-                return
-
-    def _page(
-        self, module: str, bookmark: str | None, number: int
-    ) -> tuple[list[dict[str, Any]], bool]:
-        """Ask for a page; give its records, and whether there is one after it."""
+        """Yield the list's pages; none if Zoho keeps no list."""
         run = self.run
         headers = {}
         if bookmark and self.replication_method == REPLICATION_INCREMENTAL:
             since = parse_instant(bookmark) - _OVERLAP
             headers["If-Modified-Since"] = since.replace(microsecond=0).isoformat()
-        answer = run.client.get(
+        pages = list_pages(
+            run.client,
             ApiRequest(
                 f"/crm/{run.settings.api_version}/{module}/deleted",
-                params={"type": "all", "page": number, "per_page": _PER_PAGE},
+                params={"type": "all", "page": 1, "per_page": _PER_PAGE},
                 headers=headers,
                 what=f"list the deleted records of {module}",
                 scope=f"ZohoCRM.modules.ALL (or ZohoCRM.modules.{module}.READ)",
@@ -167,12 +146,15 @@ class DeletedRecordsStream(ZohoStream):
             ),
             spending=self.spending,
         )
-        if answer is None:
-            return [], False
-        records = [_record(module, row) for row in answer["data"]]
-        info = answer.get("info")
-        more = isinstance(info, dict) and bool(info.get("more_records"))
-        return records, more and bool(records)
+        try:
+            first = next(pages)
+        except ZohoRefusedError as error:
+            if error.status not in _NO_LIST or error.code in _OTHER_REASONS:
+                raise
+            self.logger.info("Zoho keeps no deleted records of %s (%s).", module, error.code)
+            return
+        for page in chain([first], pages):
+            yield [_record(module, row) for row in page]
 
 
 def _record(module: str, row: Any) -> dict[str, Any]:

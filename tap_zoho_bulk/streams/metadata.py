@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count, islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
+from tap_zoho_bulk.api.lists import list_pages
 from tap_zoho_bulk.api.request import ApiRequest
 from tap_zoho_bulk.catalog.discovery import list_modules
 from tap_zoho_bulk.exceptions import InvalidValueError, MissingScopeError, ZohoRefusedError
@@ -131,48 +132,29 @@ class MetadataStream(FullTableStream):
         return rows
 
     def _list(self, module: str | None = None) -> Iterator[Row]:
-        """Give the rows of a list, of a module where it is one's."""
+        """Yield the rows of a list; of one module's list if a module is given."""
+        source = self._source
         of_module = f" of {module}" if module else ""
-        before: list[Any] = []
-        for number in count(1):
-            rows, more = self._page(module, number)
-            if rows and rows == before:
-                raise InvalidValueError(
-                    f"{self.name}: page {number} of the {self._source.what}{of_module} is the same "
-                    "as the page before it, so the list has no end. Report it to Zoho's support."
-                )
-            for row in rows:
-                if not isinstance(row, dict):
-                    raise InvalidValueError(
-                        f"{self.name}: among the {self._source.what}{of_module} is one that is no "
-                        "object. Report it to Zoho's support."
-                    )
-                yield row
-            if not more:
-                return
-            before = rows
-
-    def _page(self, module: str | None, number: int) -> tuple[list[Any], bool]:
-        """Ask for a page; give its rows, and whether there is one after it."""
-        run, source = self.run, self._source
         params: dict[str, str | int] = {**source.params}
         if module is not None:
             params["module"] = module
         if source.paged:
-            params |= {"page": number, "per_page": _PER_PAGE}
-        answer = run.client.get(
+            params |= {"page": 1, "per_page": _PER_PAGE}
+        pages = list_pages(
+            self.run.client,
             ApiRequest(
-                f"/crm/{run.settings.api_version}/{source.path}",
+                f"/crm/{self.run.settings.api_version}/{source.path}",
                 params=params,
-                what=f"list the {source.what}" + (f" of {module}" if module else ""),
+                what=f"list the {source.what}{of_module}",
                 scope=source.scope,
                 expects=source.name,
             ),
             spending=self.spending,
         )
-        if answer is None:
-            return [], False
-        info = answer.get("info")
-        more = source.paged and isinstance(info, dict) and bool(info.get("more_records"))
-        rows = answer[source.name]
-        return rows, more and bool(rows)
+        for row in chain.from_iterable(pages if source.paged else islice(pages, 1)):
+            if not isinstance(row, dict):
+                raise InvalidValueError(
+                    f"{self.name}: among the {source.what}{of_module} is one that is no "
+                    "object. Report it to Zoho's support."
+                )
+            yield row

@@ -170,7 +170,7 @@ def test_a_list_without_end_fails_its_stream(tap: TapCommand, serve: Serve) -> N
     run = sync(tap, server, "users")
 
     assert run.exit_code == 1
-    assert "users: page 2 of the users is the same as the page before it" in run.stderr
+    assert "Could not list the users: page 2 is the same as the page before it" in run.stderr
 
 
 def test_none_is_selected_unless_asked_for(tap: TapCommand, serve: Serve) -> None:

@@ -1,0 +1,55 @@
+"""Lists that come in pages, such as users or deleted records.
+
+Invariant: a list ends when Zoho reports no more records; one that repeats a page is an error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from tap_zoho_bulk.exceptions import RepeatedPageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tap_zoho_bulk.api.client import ZohoClient
+    from tap_zoho_bulk.api.request import ApiRequest
+    from tap_zoho_bulk.reporting.spending import Spending
+
+
+def list_pages(
+    client: ZohoClient, request: ApiRequest, *, spending: Spending | None = None
+) -> Iterator[list[Any]]:
+    """Yield the pages of a list, at least one; a page is requested when it is needed.
+
+    Args:
+        client: Zoho's API.
+        request: Of the first page. It expects the list; its `page` is counted up.
+        spending: Also counts the cost, besides the run's own.
+
+    Raises:
+        RepeatedPageError: When a page is the same as the page before it.
+        TapZohoBulkError: As `ZohoClient.get` does.
+    """
+    before: list[Any] = []
+    for number in count(1):
+        if number > 1:
+            request = replace(request, params={**(request.params or {}), "page": number})
+        response = client.get(request, spending=spending)
+        rows = response[request.expects] if response and request.expects else []
+        if rows and rows == before:
+            raise RepeatedPageError(
+                f"Could not {request.what}: page {number} is the same as the page before it, so "
+                "the list has no end. Report it to Zoho's support."
+            )
+        yield rows
+        if not rows or not _has_more(response):
+            return
+        before = rows
+
+
+def _has_more(response: dict[str, Any] | None) -> bool:
+    info = (response or {}).get("info")
+    return isinstance(info, dict) and bool(info.get("more_records"))
