@@ -5,6 +5,7 @@ Invariant: a message names what failed, why, and what to do next, and never hold
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -24,57 +25,63 @@ class UnexpectedResponseError(ZohoUnavailableError):
     """Zoho answers, as often as it is asked, with something that holds not what was asked for."""
 
 
+@dataclass(frozen=True)
+class Problem:
+    """What Zoho reports about a request that it refuses.
+
+    Args:
+        status: HTTP status.
+        code: Zoho's code, such as `INVALID_MODULE`; `HTTP_404` and the like if it sent none.
+        message: Zoho's message.
+        details: Zoho's details; `api_name` in them names a rejected field.
+    """
+
+    status: int
+    code: str
+    message: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        text = f"{self.code} (HTTP {self.status})"
+        if self.message:
+            text += f': "{self.message}"'
+        if self.details:
+            text += f" {self.details}"
+        return text
+
+
 class ZohoRefusedError(TapZohoBulkError):
     """Zoho understood a request and refused it; the same request would be refused again.
 
     Args:
         what: The request in words, such as "create a bulk read job for Leads".
-        status: HTTP status.
-        code: Zoho's code, such as `INVALID_MODULE`; `HTTP_404` and the like where it sent none.
-        message: Zoho's message.
-        details: Zoho's details; `api_name` in them names a rejected field.
+        problem: What Zoho reports.
         advice: What the user can do.
     """
 
-    def __init__(  # noqa: PLR0913
-        self,
-        what: str,
-        *,
-        status: int,
-        code: str,
-        message: str = "",
-        details: dict[str, Any] | None = None,
-        advice: str = "",
-    ) -> None:
+    def __init__(self, what: str, problem: Problem, *, advice: str = "") -> None:
         self.what = what
-        self.status = status
-        self.code = code
-        self.message = message
-        self.details = details or {}
-        parts = [f"Zoho refused to {what}: {code} (HTTP {status})"]
-        if message:
-            parts.append(f': "{message}"')
-        if self.details:
-            parts.append(f" {self.details}")
-        parts.append(".")
-        if advice:
-            parts.append(f" {advice}")
-        super().__init__("".join(parts))
+        self.problem = problem
+        text = f"Zoho refused to {what}: {problem}."
+        super().__init__(f"{text} {advice}" if advice else text)
+
+    @property
+    def status(self) -> int:
+        """HTTP status."""
+        return self.problem.status
+
+    @property
+    def code(self) -> str:
+        """Zoho's code."""
+        return self.problem.code
 
     def with_advice(self, advice: str) -> ZohoRefusedError:
-        """Give the same refusal with other advice.
+        """Return the same refusal with other advice.
 
         Args:
             advice: What the user can do.
         """
-        return ZohoRefusedError(
-            self.what,
-            status=self.status,
-            code=self.code,
-            message=self.message,
-            details=self.details,
-            advice=advice,
-        )
+        return ZohoRefusedError(self.what, self.problem, advice=advice)
 
 
 class MissingScopeError(ZohoRefusedError):

@@ -13,23 +13,22 @@ import re
 import threading
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tap_zoho_bulk.api.transport import RateLimit, TransientError, json_object, retry_after_seconds
+import requests
+
+from tap_zoho_bulk.api.rate_limit import RateLimit
+from tap_zoho_bulk.api.transport import TransientError, json_object, retry_after_seconds
 from tap_zoho_bulk.crm.data_centers import API_SUBDOMAINS, DATA_CENTERS
 from tap_zoho_bulk.exceptions import SignInError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from tap_zoho_bulk.api.transport import Transport
     from tap_zoho_bulk.settings import Settings
-
-HTTP_REDIRECT = 300
-HTTP_CLIENT_ERROR = 400
-HTTP_SERVER_ERROR = 500
-HTTP_TOO_MANY_REQUESTS = 429
 
 _RENEW_BEFORE_SECONDS = 300.0
 _TOKENS_PER_SPAN, _TOKEN_SPAN_SECONDS = 10, 600.0
@@ -74,13 +73,21 @@ class ZohoAuthenticator:
     Args:
         settings: The run's settings.
         transport: Sends the token requests.
+        clock: Returns the time in seconds; it never goes back.
     """
 
-    def __init__(self, settings: Settings, transport: Transport) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        transport: Transport,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._settings = settings
         self._transport = transport
+        self._clock = clock
         self._accounts_url = accounts_url(settings.data_center, settings.accounts_url)
-        self._limit = RateLimit(_TOKENS_PER_SPAN, _TOKEN_SPAN_SECONDS, "access tokens")
+        self._limit = RateLimit(_TOKENS_PER_SPAN, _TOKEN_SPAN_SECONDS, "access tokens", clock=clock)
         self._lock = threading.Lock()
         self._token: _AccessToken | None = None
 
@@ -100,7 +107,7 @@ class ZohoAuthenticator:
         """
         with self._lock:
             token = self._token
-            if token is None or token.value == rejected or time.monotonic() >= token.renew_at:
+            if token is None or token.value == rejected or self._clock() >= token.renew_at:
                 token = self._token = self._transport.attempt("sign in to Zoho", self._renew)
             return token.value, token.api_url
 
@@ -117,8 +124,8 @@ class ZohoAuthenticator:
         return hide(text, secrets)
 
     def _renew(self) -> _AccessToken:
-        with self._limit.place(self._transport.stop):
-            asked_at = time.monotonic()
+        with self._limit.slot(self._transport.stop):
+            asked_at = self._clock()
             answer = request_tokens(
                 self._transport,
                 self._accounts_url,
@@ -194,7 +201,7 @@ def request_tokens(
         TransientError: When the accounts host fails in a way that may pass.
         ZohoUnavailableError: When the request never can succeed.
     """
-    with transport.send("POST", f"{url}/oauth/v2/token", form=form) as response:
+    with transport.send(requests.Request("POST", f"{url}/oauth/v2/token", data=form)) as response:
         body = transport.read_text(response)
         status, headers = response.status_code, response.headers
     answer = json_object(body)
@@ -203,11 +210,11 @@ def request_tokens(
     hidden = [value for name, value in form.items() if name != "grant_type"]
     code = hide(told, [*hidden, *secrets])[:100]
     told = f"HTTP {status}" if code == "None" else f"{code}, HTTP {status}"
-    if status >= HTTP_SERVER_ERROR or status == HTTP_TOO_MANY_REQUESTS:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
         raise TransientError(
             f"the accounts host answered {told}", retry_after=retry_after_seconds(headers)
         )
-    if HTTP_REDIRECT <= status < HTTP_CLIENT_ERROR:
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         raise SignInError(
             f"The accounts host redirects (HTTP_{status}), which the tap does not follow: "
             "secrets go to one host only. Check `accounts_url` and `data_center`."

@@ -11,15 +11,19 @@ import re
 import threading
 import time
 from contextlib import ExitStack
+from functools import partial
 from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from requests import Request
+
 from tap_zoho_bulk.api.auth import ZohoAuthenticator
+from tap_zoho_bulk.api.rate_limit import RateLimit
 from tap_zoho_bulk.api.responses import NO_ADVICE, TokenRejectedError, raise_for_problem
-from tap_zoho_bulk.api.transport import RateLimit, TransientError, Transport, json_object
+from tap_zoho_bulk.api.transport import TransientError, Transport, json_object
 from tap_zoho_bulk.crm.data_centers import DATA_CENTERS
-from tap_zoho_bulk.exceptions import CreditLimitReachedError, SignInError, ZohoRefusedError
+from tap_zoho_bulk.exceptions import CreditLimitReachedError, Problem, SignInError, ZohoRefusedError
 from tap_zoho_bulk.reporting.spending import Spending
 
 if TYPE_CHECKING:
@@ -97,8 +101,9 @@ class ZohoClient:
         """
 
         def send(headers: Mapping[str, str], api_url: str) -> dict[str, Any] | None:
+            url = api_url + request.path
             with self._transport.send(
-                "GET", api_url + request.path, headers=headers, params=request.params
+                Request("GET", url, headers=headers, params=request.params)
             ) as response:
                 self._spend(spending, credits=request.credits)
                 answer = self._json(response, request)
@@ -132,7 +137,7 @@ class ZohoClient:
             self._reserve_job(spending)
             try:
                 with self._transport.send(
-                    "POST", api_url + request.path, headers=headers, json=body
+                    Request("POST", api_url + request.path, headers=headers, json=body)
                 ) as response:
                     answer = self._json(response, request)
             except TransientError as error:
@@ -195,17 +200,17 @@ class ZohoClient:
             parts = urlsplit(request.path)
         except ValueError as error:
             raise ZohoRefusedError(
-                request.what, status=HTTPStatus.OK, code="INVALID_DOWNLOAD_URL", advice=NO_ADVICE
+                request.what, Problem(HTTPStatus.OK, "INVALID_DOWNLOAD_URL"), advice=NO_ADVICE
             ) from error
         path = f"/{parts.path.lstrip('/')}" + (f"?{parts.query}" if parts.query else "")
         own_host = download_host(request.path, self._settings)
 
         def send(headers: Mapping[str, str], api_url: str) -> int:
-            with ExitStack() as place:
-                place.enter_context(self._downloads.place(self.stop))
+            with ExitStack() as slot:
+                slot.enter_context(self._downloads.slot(self.stop))
                 host = own_host or api_url
-                with self._transport.send("GET", host + path, headers=headers) as response:
-                    place.close()  # The response is here; its body may take long.
+                with self._transport.send(Request("GET", host + path, headers=headers)) as response:
+                    slot.close()  # The response is here; its body may take long.
                     self._spend(spending, credits=request.credits)
                     size = self._save(response, file, request, received)
             self._spend(spending, bytes=size)
@@ -240,8 +245,7 @@ class ZohoClient:
             if size > MAX_DOWNLOAD_BYTES:
                 raise ZohoRefusedError(
                     request.what,
-                    status=response.status_code,
-                    code="TOO_LONG",
+                    Problem(response.status_code, "TOO_LONG"),
                     advice=f"A result of more than {MAX_DOWNLOAD_BYTES} bytes is not read.",
                 )
         return size
@@ -253,10 +257,7 @@ class ZohoClient:
             token, api_url = self._authenticator.access(rejected=rejected)
             headers = {**(request.headers or {}), "Authorization": f"Zoho-oauthtoken {token}"}
             try:
-                return self._transport.attempt(
-                    request.what,
-                    lambda: send(headers, api_url),  # noqa: B023
-                )
+                return self._transport.attempt(request.what, partial(send, headers, api_url))
             except TokenRejectedError:
                 logger.info("Zoho does not accept the access token any more; renewing it.")
                 rejected = token
@@ -277,17 +278,11 @@ class ZohoClient:
             raise TransientError(f"the answer is not a JSON object (HTTP {status})")
         return answer
 
-    def _spend(
-        self,
-        spending: Spending | None,
-        *,
-        credits: int = 0,  # noqa: A002
-        jobs: int = 0,
-        bytes: int = 0,  # noqa: A002
-    ) -> None:
+    def _spend(self, spending: Spending | None, **cost: int) -> None:
+        """Count a cost, in amounts that `Spending.add` takes, for the run and for a stream."""
         for counted in (self.spending, spending):
             if counted is not None:
-                counted.add(credits=credits, jobs=jobs, bytes=bytes)
+                counted.add(**cost)
 
 
 def download_host(url: str, settings: Settings) -> str | None:

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from tap_zoho_bulk.api.transport import TransientError, retry_after_seconds
-from tap_zoho_bulk.exceptions import MissingScopeError, ZohoRefusedError
+from tap_zoho_bulk.exceptions import MissingScopeError, Problem, ZohoRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,8 +58,8 @@ def raise_for_problem(
         TransientError: When another attempt may succeed.
         ZohoRefusedError: When Zoho refuses the request.
     """
-    problem = _problem(answer)
-    code = redact(str(problem.get("code") or f"HTTP_{status}"))[:_MAX_CODE_CHARACTERS]
+    error = _error(answer)
+    code = redact(str(error.get("code") or f"HTTP_{status}"))[:_MAX_CODE_CHARACTERS]
     server_error = status >= HTTPStatus.INTERNAL_SERVER_ERROR
     if status in _TRANSIENT_STATUSES or server_error or code in _TRANSIENT_CODES:
         raise TransientError(
@@ -72,29 +72,25 @@ def raise_for_problem(
             raise TokenRejectedError
         raise MissingScopeError(
             request.what,
-            status=status,
-            code=code,
+            Problem(status, code),
             advice=f"Make a new refresh token whose scopes include {request.scope}.",
         )
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         raise ZohoRefusedError(
             request.what,
-            status=status,
-            code=code,
+            Problem(status, code),
             advice="Redirects are not followed. Check `api_url` and the proxy, if one is set.",
         )
-    if problem or status >= HTTPStatus.MULTIPLE_CHOICES:
+    if error or status >= HTTPStatus.MULTIPLE_CHOICES:
+        message = redact(str(error.get("message") or ""))[:_MAX_MESSAGE_CHARACTERS]
         raise ZohoRefusedError(
             request.what,
-            status=status,
-            code=code,
-            message=redact(str(problem.get("message") or ""))[:_MAX_MESSAGE_CHARACTERS],
-            details=_details(problem, redact),
+            Problem(status, code, message, _details(error, redact)),
             advice=_ADVICE.get(code, NO_ADVICE),
         )
 
 
-def _problem(answer: dict[str, Any]) -> dict[str, Any]:
+def _error(answer: dict[str, Any]) -> dict[str, Any]:
     """Find Zoho's error object, at the top or as the first of `data`; {} if there is none."""
     data = answer.get("data")
     first = data[0] if isinstance(data, list) and data else None
@@ -107,8 +103,8 @@ def _problem(answer: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _details(problem: dict[str, Any], redact: Callable[[str], str]) -> dict[str, Any]:
+def _details(error: dict[str, Any], redact: Callable[[str], str]) -> dict[str, Any]:
     """Return an error's details without secrets; {} if they are too long."""
-    text = json.dumps(problem.get("details"))
+    text = json.dumps(error.get("details"))
     details = json.loads(redact(text)) if len(text) < _MAX_DETAILS_CHARACTERS else None
     return details if isinstance(details, dict) else {}

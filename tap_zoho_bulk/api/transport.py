@@ -7,13 +7,11 @@ body is read past its limit.
 from __future__ import annotations
 
 import email.utils
-import json as jsonlib
+import json
 import logging
-import math
-import queue
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -38,9 +36,6 @@ MAX_WAIT_SECONDS = 60.0
 """Longest wait before an attempt is repeated, unless the server asks for more."""
 MAX_RETRY_AFTER_SECONDS = 600.0
 """Longest wait that a server may ask for."""
-_WORTH_TELLING_SECONDS = 1.0
-
-_TICK_SECONDS = 0.5
 
 logger = logging.getLogger("tap-zoho-bulk.http")
 
@@ -67,62 +62,6 @@ class TransientError(Exception):
         self.retry_after = retry_after
         self.not_processed = not_processed
         self.unexpected = unexpected
-
-
-class RateLimit:
-    """Lets at most `count` requests reach a server in any span of `seconds`, of all threads.
-
-    A request takes a place from before it is sent until `seconds` after it was answered, as
-    nobody but the server knows when it counted it.
-
-    Args:
-        count: Requests in a span.
-        seconds: The span.
-        what: The requests in words, such as "downloads"; for the log.
-    """
-
-    def __init__(self, count: int, seconds: float, what: str) -> None:
-        self._count = count
-        self._seconds = seconds
-        self._what = what
-        self._free_from: queue.SimpleQueue[float] = queue.SimpleQueue()
-        for _ in range(count):
-            self._free_from.put(-math.inf)
-
-    @contextmanager
-    def place(self, stop: threading.Event) -> Iterator[None]:
-        """Wait for a place and hold it.
-
-        Args:
-            stop: Set when the run is ending.
-
-        Raises:
-            StoppedError: When it is.
-        """
-        free_from = self._take(stop)
-        try:
-            wait = free_from - time.monotonic()
-            if wait >= _WORTH_TELLING_SECONDS:
-                logger.info(
-                    "Waiting %.0f s: no more than %d %s in %.0f s.",
-                    wait,
-                    self._count,
-                    self._what,
-                    self._seconds,
-                    extra=event("limit_waited_for", limit=self._what, seconds=round(wait, 3)),
-                )
-            if stop.is_set() or (wait > 0 and stop.wait(wait)):
-                raise StoppedError
-            free_from = math.inf
-            yield
-        finally:
-            self._free_from.put(min(free_from, time.monotonic() + self._seconds))
-
-    def _take(self, stop: threading.Event) -> float:
-        while not stop.is_set():
-            with suppress(queue.Empty):
-                return self._free_from.get(timeout=_TICK_SECONDS)
-        raise StoppedError
 
 
 class Transport:
@@ -196,25 +135,11 @@ class Transport:
                 raise StoppedError
 
     @contextmanager
-    def send(  # noqa: PLR0913
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        params: Mapping[str, str | int] | None = None,
-        form: Mapping[str, str] | None = None,
-        json: Any = None,
-    ) -> Iterator[requests.Response]:
-        """Send one request; the body is still to be read, by `read_text` or `chunks`.
+    def send(self, request: requests.Request) -> Iterator[requests.Response]:
+        """Send a request; the body is still to be read, by `read_text` or `chunks`.
 
         Args:
-            method: HTTP method.
-            url: Where to, without secrets.
-            headers: Further headers.
-            params: Query of the URL, without secrets.
-            form: Body as a form.
-            json: Body as JSON.
+            request: With a URL without secrets.
 
         Raises:
             StoppedError: When the run is ending.
@@ -223,15 +148,16 @@ class Transport:
         """
         if self.stop.is_set():
             raise StoppedError
+        origin = _origin(request.url)
         with self._slots:
             try:
                 with self._session.request(
-                    method,
-                    url,
-                    headers=headers,
-                    params=params,
-                    data=form,
-                    json=json,
+                    request.method,
+                    request.url,
+                    headers=request.headers,
+                    params=request.params,
+                    data=request.data,
+                    json=request.json,
                     auth=_as_is,
                     timeout=(self._timeout, self._timeout),
                     allow_redirects=False,
@@ -245,14 +171,14 @@ class Transport:
             ) as error:
                 if "CERTIFICATE_VERIFY_FAILED" in str(error):
                     raise ZohoUnavailableError(
-                        f"The certificate of {_origin(url)} is not trusted, so nothing was sent. "
+                        f"The certificate of {origin} is not trusted, so nothing was sent. "
                         "Check the host; behind a proxy that re-encrypts, let REQUESTS_CA_BUNDLE "
                         "name its certificate."
                     ) from error
                 raise TransientError(_reason(error)) from error
             except requests.RequestException as error:
                 raise ZohoUnavailableError(
-                    f"No request can be sent to {_origin(url)} ({type(error).__name__}). Check "
+                    f"No request can be sent to {origin} ({type(error).__name__}). Check "
                     "the settings `accounts_url` and `api_url`, and the proxy in the environment."
                 ) from error
 
@@ -311,11 +237,9 @@ def json_object(body: bytes) -> dict[str, Any]:
         name and UTF-8 cannot hold, are question marks.
     """
     try:
-        answer = jsonlib.loads(body)
+        answer = json.loads(body)
         if b"\\ud" in body.lower():
-            answer = jsonlib.loads(
-                jsonlib.dumps(answer, ensure_ascii=False).encode("utf-8", "replace")
-            )
+            answer = json.loads(json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return {}
     return answer if isinstance(answer, dict) else {}

@@ -189,7 +189,9 @@ class Chain:
     def _after_refusal(self, position: Position, error: ZohoRefusedError) -> Position:
         """Return a position to continue from after Zoho refused a job; raise if there is none."""
         if error.code in _REJECTED_FIELD:
-            rejected = self.query.rejecting(str(error.details.get("api_name")), position.rejected)
+            rejected = self.query.rejecting(
+                str(error.problem.details.get("api_name")), position.rejected
+            )
             if rejected != position.rejected:
                 return self._leave_out(position, rejected, error.code)
         if error.code == _TOO_MANY_JOINS:
@@ -208,7 +210,7 @@ class Chain:
             rejected = (*position.rejected, *(name for name in query.related if name in spare))
             return self._leave_out(position, rejected, error.code)
         lookups = dict.fromkeys(name.partition(".")[0] for name in query.related)
-        limit = error.details.get("max_limit")
+        limit = error.problem.details.get("max_limit")
         raise error.with_advice(
             f"Of the fields of parent records, some are to be left out: {_listed(query.related)}. "
             f"They are reached through {len(lookups)} lookups ({_listed(lookups)})"

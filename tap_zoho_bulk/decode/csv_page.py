@@ -30,6 +30,7 @@ ID_COLUMNS = ("Id", "id")
 
 _READ_BYTES = 1 << 16
 _MAX_EMPTY_LINES = 1000
+_MAX_LISTED_NAMES = 5
 
 _search_not_utf8 = re.compile(r"[\udc80-\udcff]").search  # as the codec `surrogateescape` marks it
 
@@ -185,12 +186,12 @@ class CsvDecoder:
             missing.insert(0, "id")
         if id_column is None or missing:
             raise PageDamagedError(
-                f"{page}: the CSV lacks {_some(missing)}. If it stays so, discover the catalog "
+                f"{page}: the CSV lacks {_listed(missing)}. If it stays so, discover the catalog "
                 "again or deselect what is missing."
             )
         twice = {name for name in (id_column, *self._columns.values()) if header.count(name) > 1}
         if twice:
-            raise PageDamagedError(f"{page}: the CSV has {_some(twice)} twice.")
+            raise PageDamagedError(f"{page}: the CSV has {_listed(twice)} twice.")
         return [indexes[column] for column in (id_column, *self._columns.values())]
 
 
@@ -220,7 +221,9 @@ def _utf8(cells: Sequence[str]) -> list[Any]:
     return list(cells)
 
 
-def _some(names: Iterable[str]) -> str:
-    listed = sorted(names)
-    shown = ", ".join(f"`{name}`" for name in listed[:5])
-    return shown + (f" and {len(listed) - 5} more" if len(listed) > 5 else "")  # noqa: PLR2004
+def _listed(names: Iterable[str]) -> str:
+    """Return the first names, for messages."""
+    in_order = sorted(names)
+    shown = ", ".join(f"`{name}`" for name in in_order[:_MAX_LISTED_NAMES])
+    more = len(in_order) - _MAX_LISTED_NAMES
+    return shown + (f" and {more} more" if more > 0 else "")

@@ -12,6 +12,7 @@ import queue
 import sys
 import threading
 from contextlib import contextmanager
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from typing import TYPE_CHECKING
@@ -161,18 +162,22 @@ class _RedirectHandler(BaseHTTPRequestHandler):
         """Take Zoho's redirect."""
         parts = urlsplit(self.path)
         if parts.path != PATH:
-            self._tell(404, "Nothing is here", "Zoho's answer goes to another address.")
+            self._respond(
+                HTTPStatus.NOT_FOUND, "Nothing is here", "Zoho's answer goes to another address."
+            )
             return
         try:
             answer = _understood(self.server.consent.read, parts.query)
         except NoAnswerError as error:
-            self._tell(400, "Not the answer that is waited for", str(error))
+            self._respond(HTTPStatus.BAD_REQUEST, "Not the answer that is waited for", str(error))
             return
         told = "Zoho's answer has arrived." if isinstance(answer, Grant) else str(answer)
-        self._tell(200, "You can close this page", f"{told} The terminal shows how it goes on.")
+        self._respond(
+            HTTPStatus.OK, "You can close this page", f"{told} The terminal shows how it goes on."
+        )
         self.server.answers.put(answer)  # Last, as the process may end then.
 
-    def _tell(self, status: int, title: str, text: str) -> None:
+    def _respond(self, status: HTTPStatus, title: str, text: str) -> None:
         page = _PAGE.format(title=html.escape(title), text=html.escape(text)).encode()
         self.send_response(status)
         for name, value in (

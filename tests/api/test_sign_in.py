@@ -14,7 +14,6 @@ import requests
 import urllib3
 
 from local_zoho_crm import Fault, Organisation, invalid_token
-from tap_zoho_bulk.api import auth
 from tap_zoho_bulk.api.auth import ZohoAuthenticator
 from tap_zoho_bulk.api.client import ZohoClient
 from tap_zoho_bulk.api.transport import Transport
@@ -48,12 +47,12 @@ class AccountsHost(Transport):
     def __init__(self, **answer: Any) -> None:
         super().__init__(timeout=1, max_retries=0, max_concurrent_requests=1)
         self.answer: Json = {"access_token": "1000.acc3ss", "expires_in": 3600, **answer}
-        self.asked: list[tuple[str, str, Any]] = []
+        self.asked: list[tuple[Any, Any, Any]] = []
 
     @contextmanager
-    def send(self, method: str, url: str, **options: Any) -> Iterator[requests.Response]:
+    def send(self, request: requests.Request) -> Iterator[requests.Response]:
         """Answer every request with the answer."""
-        self.asked.append((method, url, options.get("form")))
+        self.asked.append((request.method, request.url, request.data))
         response = requests.Response()
         response.status_code = 200
         response.raw = urllib3.HTTPResponse(
@@ -144,12 +143,11 @@ class Clock:
     ],
 )
 def test_a_token_is_renewed_before_it_expires(
-    monkeypatch: pytest.MonkeyPatch, expires_in: Any, good_for: int, stale_after: int
+    expires_in: Any, good_for: int, stale_after: int
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(auth, "time", clock)
     host = AccountsHost(expires_in=expires_in)
-    authenticator = ZohoAuthenticator(Settings.from_config(SECRETS), host)
+    authenticator = ZohoAuthenticator(Settings.from_config(SECRETS), host, clock=clock.monotonic)
     authenticator.access()
 
     clock.now = 1000.0 + good_for

@@ -13,7 +13,7 @@ from tap_zoho_bulk.bulk_read.job import BulkReadJobs
 from tap_zoho_bulk.bulk_read.page import JobRef, JobResult
 from tap_zoho_bulk.bulk_read.position import Position
 from tap_zoho_bulk.bulk_read.query import BulkReadQuery
-from tap_zoho_bulk.exceptions import JobFailedError, StoppedError, ZohoRefusedError
+from tap_zoho_bulk.exceptions import JobFailedError, Problem, StoppedError, ZohoRefusedError
 from tap_zoho_bulk.reporting.spending import Spending
 from tap_zoho_bulk.settings import Settings
 
@@ -220,14 +220,14 @@ def test_a_failure_without_words_is_one_too(time: Time, result: Any) -> None:
 
 
 def test_a_job_that_zoho_does_not_know_has_failed(time: Time) -> None:
-    gone = ZohoRefusedError("look at it", status=404, code="RESOURCE_NOT_FOUND")
+    gone = ZohoRefusedError("look at it", Problem(status=404, code="RESOURCE_NOT_FOUND"))
 
     with pytest.raises(JobFailedError, match="42"):
         wait(Zoho(time, gone))
 
 
 def test_another_refusal_is_not_taken_for_a_failed_job(time: Time) -> None:
-    refusal = ZohoRefusedError("look at it", status=403, code="NO_PERMISSION")
+    refusal = ZohoRefusedError("look at it", Problem(status=403, code="NO_PERMISSION"))
 
     with pytest.raises(ZohoRefusedError, match="NO_PERMISSION"):
         wait(Zoho(time, refusal))

@@ -35,6 +35,8 @@ from tests.resilience.organisations import catalog, small_organisation
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from requests import Request
+
 CONFIG = {
     "client_id": "1000.CLIENT",
     "client_secret": "the-client-secret",
@@ -75,7 +77,8 @@ def client_that_gets(answer_to: Callable[[str], Answer]) -> ZohoClient:
     client = ZohoClient(Settings.from_config(CONFIG))
 
     @contextmanager
-    def send(_: str, url: str, **__: Any) -> Iterator[Answer]:
+    def send(request: Request) -> Iterator[Answer]:
+        url = str(request.url)
         yield Answer(json.dumps(TOKEN).encode()) if "/oauth/" in url else answer_to(url)
 
     client._transport.send = send  # type: ignore[assignment,method-assign]  # noqa: SLF001
@@ -228,11 +231,12 @@ def test_a_token(token: Callable[[], Answer]) -> None:
     client = ZohoClient(Settings.from_config(CONFIG))
 
     @contextmanager
-    def send(_: str, url: str, **sent: Any) -> Iterator[Answer]:
+    def send(request: Request) -> Iterator[Answer]:
+        url = str(request.url)
         if "/oauth/" not in url:
             # A token must be one that can stand in a header.
-            sent["headers"]["Authorization"].encode("ascii")
-            assert sent["headers"]["Authorization"].isprintable()
+            request.headers["Authorization"].encode("ascii")
+            assert request.headers["Authorization"].isprintable()
         yield token() if "/oauth/" in url else Answer(b'{"org": []}')
 
     client._transport.send = send  # type: ignore[assignment,method-assign]  # noqa: SLF001

@@ -33,10 +33,10 @@ def _coordinate(place: int) -> Callable[[Event], Any]:
         value = event.value("GEO")
         if value is None:
             return None
-        parts = value.split(";")
-        if len(parts) != 2 or not all(parts):  # noqa: PLR2004 - latitude and longitude
+        latitude, _, longitude = value.partition(";")
+        if not latitude or not longitude or ";" in longitude:
             raise ValueError("no latitude and longitude")
-        return _to_number([parts[place]])[0]
+        return _to_number([(latitude, longitude)[place]])[0]
 
     return read
 
