@@ -34,9 +34,8 @@ _FIRST_TOKEN_VERSION = 7
 class BulkApi:
     """Answers the bulk calls."""
 
-    def __init__(  # noqa: PLR0913 - what it is made of
+    def __init__(
         self,
-        organisation: Organisation,
         access: Access,
         board: JobBoard,
         faults: Faults,
@@ -44,12 +43,12 @@ class BulkApi:
         downloads_per_minute: int | None,
         page_tokens: bool | None,
     ) -> None:
-        self._organisation = organisation
+        self._organisation = board.organisation
         self._access = access
         self._board = board
         self._faults = faults
         self._page_tokens = page_tokens
-        self._throttle = _DownloadThrottle(organisation, downloads_per_minute)
+        self._throttle = _DownloadThrottle(board.organisation, downloads_per_minute)
 
     def routes(self) -> list[Route]:
         """Where the calls are."""

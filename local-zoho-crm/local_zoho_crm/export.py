@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from local_zoho_crm.organisation import Organisation
     from local_zoho_crm.schema import Path, Record
 
+    Column = tuple[str, Callable[[Record], str]]
+
 _NEEDS_QUOTES = re.compile(r'[",\r\n]')
 _ROWS_AT_ONCE = 500
 
@@ -60,17 +62,12 @@ class Damage:
     ragged_row: int | None = None
 
 
-def write_csv(  # noqa: PLR0913 - all that a file depends on
-    target: FilePath,
-    rows: Iterable[Record],
-    paths: Sequence[Path],
-    *,
-    organisation: Organisation,
-    style: CsvStyle,
-    damage: Damage,
+def write_csv(
+    target: FilePath, rows: Iterable[Record], columns: list[Column], style: CsvStyle, damage: Damage
 ) -> None:
-    """Write rows as the ZIP of a CSV; the CSV has the ZIP's name."""
-    columns = _columns(paths, organisation, style, target.stem)
+    """Write rows as the ZIP of a CSV that has the ZIP's name."""
+    if style.shuffled:
+        columns = random.Random(target.stem).sample(columns, len(columns))
     if damage.drop_column is not None:
         dropped = damage.drop_column or columns[-1][0]
         columns = [(name, cell) for name, cell in columns if name != dropped]
@@ -124,16 +121,11 @@ def _quote_all(cell: str) -> str:
     return '"' + cell.replace('"', '""') + '"'
 
 
-def _columns(
-    paths: Sequence[Path], organisation: Organisation, style: CsvStyle, seed: str
-) -> list[tuple[str, Callable[[Record], str]]]:
-    columns: list[tuple[str, Callable[[Record], str]]] = [
-        (style.id_column, lambda record: str(record["id"]))
-    ]
+def csv_columns(paths: Sequence[Path], organisation: Organisation, style: CsvStyle) -> list[Column]:
+    """Return the columns of a query's fields: each one's name, and what formats its cells."""
+    columns: list[Column] = [(style.id_column, lambda record: str(record["id"]))]
     columns += [(path.name, _cell(path, organisation, style)) for path in paths]
     columns += [(name, lambda _: "surplus") for name in style.surplus_columns]
-    if style.shuffled:
-        random.Random(seed).shuffle(columns)
     return columns
 
 

@@ -28,23 +28,22 @@ if TYPE_CHECKING:
 class Gateway:
     """Stands before the API. Its log, counts and faults are what tests see."""
 
-    def __init__(  # noqa: PLR0913 - what it is made of
+    def __init__(
         self,
         app: ASGIApp,
         faults: Faults,
-        connections: Connections,
         *,
         clock: Callable[[], datetime],
         concurrent_requests: int | None,
         latency: float,
     ) -> None:
+        self.connections = Connections()
         self.requests: list[LoggedRequest] = []
         self.peak_concurrency = 0
         self.on_request: Callable[[LoggedRequest], None] | None = None
         self.on_response: Callable[[LoggedRequest], None] | None = None
         self._app = app
         self._faults = faults
-        self._connections = connections
         self._clock = clock
         self._limit = concurrent_requests
         self._latency = latency
@@ -99,10 +98,10 @@ class Gateway:
                     await asyncio.sleep(fault.seconds)
                     continue
                 case "reset":
-                    self._connections.abort(scope)
+                    self.connections.abort(scope)
                 case "lost":
                     await self._app(scope, receive, _nowhere)
-                    self._connections.abort(scope)
+                    self.connections.abort(scope)
                 case "truncate":
                     await self._app(scope, receive, _Truncated(send))
                 case "corrupt":

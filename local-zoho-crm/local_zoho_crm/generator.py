@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from itertools import count, islice
@@ -32,10 +33,23 @@ _MOVED_SHARE = 0.5
 _RECURRING_SHARE = 0.6
 
 
-def fill(
-    organisation: Organisation, sizes: Mapping[str, int], *, awkward: float, empty: float
-) -> None:
-    """Give every module its records. Lookups point to records that exist."""
+@dataclass(frozen=True)
+class Mix:
+    """What kinds of values are generated.
+
+    Attributes:
+        awkward: The share of values that are hard to carry.
+        empty: The share of values that are empty, except in mandatory fields.
+        pool: How many different values a field has.
+    """
+
+    awkward: float
+    empty: float
+    pool: int = _POOL
+
+
+def fill(organisation: Organisation, sizes: Mapping[str, int], mix: Mix) -> None:
+    """Generate the records of every module, with lookups to records that exist."""
     ids = {
         name: [organisation.new_id() for _ in range(sizes.get(name, 0))]
         for name in organisation.modules
@@ -43,9 +57,9 @@ def fill(
     for name, module in organisation.modules.items():
         # One generator a module: the size of one changes nothing in another.
         rng = random.Random(f"{organisation.seed}:{name}")
-        row = _RowMaker(organisation, module, rng, ids, awkward=awkward, empty=empty)
+        row = _RowMaker(organisation, module, rng, ids, mix)
         module.records = {record_id: row.make(record_id) for record_id in ids[name]}
-        if awkward and ids[name]:
+        if mix.awkward and ids[name]:
             _make_huge(module, ids[name][0])
 
 
@@ -55,9 +69,8 @@ def new_records(organisation: Organisation, module: Module, number: int) -> list
     modules = organisation.modules.items()
     ids = {name: list(islice(other.records, _POOL)) for name, other in modules}
     rng = random.Random(f"{organisation.seed}:{module.api_name}:{len(module.records)}")
-    row = _RowMaker(
-        organisation, module, rng, ids, awkward=0, empty=0.1, pool=min(number + 2, _POOL)
-    )
+    mix = Mix(awkward=0, empty=0.1, pool=min(number + 2, _POOL))
+    row = _RowMaker(organisation, module, rng, ids, mix)
     return [row.make(record_id) for record_id in record_ids]
 
 
@@ -71,26 +84,23 @@ def _make_huge(module: Module, record_id: str) -> None:
 class _RowMaker:
     """Makes one module's records. Values come from pools, since making each anew takes too long."""
 
-    def __init__(  # noqa: PLR0913 - what it is made of
+    def __init__(
         self,
         organisation: Organisation,
         module: Module,
         rng: random.Random,
         ids: Mapping[str, list[str]],
-        *,
-        awkward: float,
-        empty: float,
-        pool: int = _POOL,
+        mix: Mix,
     ) -> None:
         self._rng = rng
-        self._awkward = awkward
+        self._awkward = mix.awkward
         self._zone_changes = daylight_changes(organisation.zone)
         self._ids = ids
         self._users = list(organisation.users.records)
-        self._pool_size = pool
+        self._pool_size = mix.pool
         self._first_number = len(module.records) + len(module.deleted) + 1
         self._columns = [
-            (field.api_name, self._maker(field), 0.0 if field.mandatory else empty)
+            (field.api_name, self._maker(field), 0.0 if field.mandatory else mix.empty)
             for field in module.fields.values()
             if field.exportable and field.api_name not in _ARRANGED
         ]

@@ -14,7 +14,7 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
 from local_zoho_crm.errors import ZohoError
-from local_zoho_crm.export import Damage, write_csv, write_ics
+from local_zoho_crm.export import Damage, csv_columns, write_csv, write_ics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -266,14 +266,8 @@ class JobBoard:
         if query.file_type == "ics":
             write_ics(file, rows, organisation=self.organisation, damage=damage)
         else:
-            write_csv(
-                file,
-                rows,
-                query.paths,
-                organisation=self.organisation,
-                style=self.style,
-                damage=damage,
-            )
+            columns = csv_columns(query.paths, self.organisation, self.style)
+            write_csv(file, rows, columns, self.style, damage)
         more = len(ids) > end
         return Outcome(
             count=len(rows),

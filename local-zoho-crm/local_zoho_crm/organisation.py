@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from local_zoho_crm import catalog, people, truth
-from local_zoho_crm.generator import fill, new_records
+from local_zoho_crm.generator import Mix, fill, new_records
 from local_zoho_crm.meetings import Meeting
 from local_zoho_crm.schema import USERS, DeletedRecord, Path
 
@@ -83,7 +83,7 @@ class Organisation:
         chosen = {name: module for name, module in modules.items() if name in wanted}
         for module in chosen.values():
             organisation.add_module(module)
-        fill(organisation, {**catalog.SIZES, **(sizes or {})}, awkward=awkward, empty=empty)
+        fill(organisation, {**catalog.SIZES, **(sizes or {})}, Mix(awkward, empty))
         return organisation
 
     # The clock

@@ -8,6 +8,7 @@ import re
 import socket
 import threading
 import time
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -23,7 +24,7 @@ from local_zoho_crm.consent import ConsentPages
 from local_zoho_crm.errors import ZohoError
 from local_zoho_crm.export import CsvStyle
 from local_zoho_crm.faults import Faults
-from local_zoho_crm.gateway import Connections, Gateway
+from local_zoho_crm.gateway import Gateway
 from local_zoho_crm.jobs import JobBoard
 from local_zoho_crm.oauth import TokenDesk
 from local_zoho_crm.rest import RestApi
@@ -49,12 +50,13 @@ _ROUNDS = 1000
 _MANY_DOWNLOADS_PER_MINUTE = 6000
 
 
+@dataclass(eq=False)
 class ZohoServer:
     """Serves an organisation on 127.0.0.1 from `with` until the end of its block.
 
-    Args:
+    Attributes:
         organisation: What to serve.
-        port: The port; 0 takes a free one.
+        port: The port; 0 for a free one, which it is once the server runs.
         page_size: Records of a bulk read job (Zoho: 200,000).
         job_seconds: How long a job runs, by the organisation's clock.
         parallel_jobs: How many jobs run at once; None for any number.
@@ -73,60 +75,81 @@ class ZohoServer:
         admin: Whether the admin page and API below `/_local/` are served.
     """
 
-    def __init__(  # noqa: PLR0913 - all settings
-        self,
-        organisation: Organisation,
-        *,
-        port: int = 0,
-        page_size: int = 200_000,
-        job_seconds: float = 0.0,
-        parallel_jobs: int | None = None,
-        downloads_per_minute: int | None = None,
-        concurrent_requests: int | None = 10,
-        tokens_per_ten_minutes: int | None = 10,
-        latency: float = 0.0,
-        csv: CsvStyle | None = None,
-        scopes: Iterable[str] | None = None,
-        tell_scopes: bool = True,
-        redirect_uris: Iterable[str] = (),
-        location: str = "us",
-        accounts_server: str | None = None,
-        page_tokens: bool | None = None,
-        api_domain: str | None = None,
-        admin: bool = False,
-    ) -> None:
-        self.organisation = organisation
+    organisation: Organisation
+    _: KW_ONLY
+    port: int = 0
+    page_size: int = 200_000
+    job_seconds: float = 0.0
+    parallel_jobs: int | None = None
+    downloads_per_minute: int | None = None
+    concurrent_requests: int | None = 10
+    tokens_per_ten_minutes: int | None = 10
+    latency: float = 0.0
+    csv: CsvStyle = field(default_factory=CsvStyle)
+    scopes: Iterable[str] | None = None
+    tell_scopes: bool = True
+    redirect_uris: Iterable[str] = ()
+    location: str = "us"
+    accounts_server: str | None = None
+    page_tokens: bool | None = None
+    api_domain: str | None = None
+    admin: bool = False
+
+    def __post_init__(self) -> None:
         self.faults = Faults()
         self.desk = TokenDesk(
-            organisation,
-            requests_per_ten_minutes=tokens_per_ten_minutes,
-            scopes=scopes,
-            tell_scopes=tell_scopes,
-        )
-        consent = ConsentPages(
-            self.desk,
-            redirect_uris=redirect_uris,
-            location=location,
-            accounts_server=accounts_server,
+            self.organisation,
+            requests_per_ten_minutes=self.tokens_per_ten_minutes,
+            scopes=self.scopes,
+            tell_scopes=self.tell_scopes,
         )
         self._access = Access(self.desk)
         self._board = JobBoard(
-            organisation,
-            page_size=page_size,
-            job_seconds=job_seconds,
-            parallel_jobs=parallel_jobs,
-            style=csv or CsvStyle(),
+            self.organisation,
+            page_size=self.page_size,
+            job_seconds=self.job_seconds,
+            parallel_jobs=self.parallel_jobs,
+            style=self.csv,
+        )
+        self._gateway = Gateway(
+            self._zoho_app(),
+            self.faults,
+            clock=self.organisation.now,
+            concurrent_requests=self.concurrent_requests,
+            latency=self.latency,
+        )
+        self._socket: socket.socket | None = None
+        self._thread: threading.Thread | None = None
+        self._uvicorn = _Server(
+            uvicorn.Config(
+                self._with_admin() if self.admin else self._gateway,
+                http=self._gateway.connections.protocol(),
+                ws="none",
+                loop="asyncio",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                date_header=False,
+            )
+        )
+
+    def _zoho_app(self) -> Starlette:
+        """Create what answers as Zoho does."""
+        consent = ConsentPages(
+            self.desk,
+            redirect_uris=self.redirect_uris,
+            location=self.location,
+            accounts_server=self.accounts_server,
         )
         bulk = BulkApi(
-            organisation,
             self._access,
             self._board,
             self.faults,
-            downloads_per_minute=downloads_per_minute,
-            page_tokens=page_tokens,
+            downloads_per_minute=self.downloads_per_minute,
+            page_tokens=self.page_tokens,
         )
-        rest = RestApi(organisation, self._access)
-        connections = Connections()
+        rest = RestApi(self.organisation, self._access)
         app = Starlette(
             routes=[
                 Route("/oauth/v2/token", self._token, methods=["POST"]),
@@ -141,41 +164,17 @@ class ZohoServer:
             },
         )
         app.router.redirect_slashes = False
-        self._gateway = Gateway(
-            app,
-            self.faults,
-            connections,
-            clock=organisation.now,
-            concurrent_requests=concurrent_requests,
-            latency=latency,
-        )
-        served: ASGIApp = self._gateway
-        if admin:
-            served = Admin(
-                organisation,
-                self.desk,
-                config=self.tap_config_by_hand,
-                requests=lambda: self.requests,
-                zoho=self._gateway,
-            ).app()
-        self._downloads_per_minute = downloads_per_minute
-        self._api_domain = api_domain
-        self._port = port
-        self._socket: socket.socket | None = None
-        self._thread: threading.Thread | None = None
-        self._uvicorn = _Server(
-            uvicorn.Config(
-                served,
-                http=connections.protocol(),
-                ws="none",
-                loop="asyncio",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                date_header=False,
-            )
-        )
+        return app
+
+    def _with_admin(self) -> ASGIApp:
+        """Create what serves the admin requests, and passes all others to the gateway."""
+        return Admin(
+            self.organisation,
+            self.desk,
+            config=self.tap_config_by_hand,
+            requests=lambda: self.requests,
+            zoho=self._gateway,
+        ).app()
 
     def __enter__(self) -> Self:
         """Start serving."""
@@ -184,13 +183,13 @@ class ZohoServer:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            self._socket.bind(("127.0.0.1", self._port))
+            self._socket.bind(("127.0.0.1", self.port))
         except OSError:
             self._socket.close()
             self._board.close()
             raise
         self._socket.listen(256)
-        self._port = self._socket.getsockname()[1]
+        self.port = self._socket.getsockname()[1]
         self._thread = threading.Thread(
             target=self._uvicorn.run, kwargs={"sockets": [self._socket]}, daemon=True
         )
@@ -218,7 +217,7 @@ class ZohoServer:
     @property
     def url(self) -> str:
         """Where the server is, for signing in as for the API."""
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://127.0.0.1:{self.port}"
 
     def tap_config(self, **overrides: Any) -> dict[str, Any]:
         """A configuration with which the tap reaches this server."""
@@ -233,7 +232,7 @@ class ZohoServer:
 
     def tap_config_by_hand(self) -> dict[str, Any]:
         """Return `tap_config` with the tap's own limit on downloads set to this server's."""
-        limit = self._downloads_per_minute or _MANY_DOWNLOADS_PER_MINUTE
+        limit = self.downloads_per_minute or _MANY_DOWNLOADS_PER_MINUTE
         return self.tap_config(downloads_per_minute=limit)
 
     @property
@@ -300,7 +299,7 @@ class ZohoServer:
             return Response("Secrets belong in the body.", 400)
         body = (await request.body()).decode(errors="replace")
         form = dict(parse_qsl(body, keep_blank_values=True))
-        return self.desk.answer(form, api_domain=self._api_domain or self.url)
+        return self.desk.answer(form, api_domain=self.api_domain or self.url)
 
 
 class _Server(uvicorn.Server):

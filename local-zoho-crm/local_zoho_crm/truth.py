@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from local_zoho_crm.schema import Path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
 
     from local_zoho_crm.organisation import Organisation
     from local_zoho_crm.schema import Module
@@ -52,26 +53,26 @@ def _paths(organisation: Organisation, module: Module, fields: Iterable[str] | N
     return paths
 
 
-def _value(  # noqa: PLR0911 - one a kind
-    path: Path, value: Any, *, as_lists: bool, separator: str
-) -> Any:
+def _value(path: Path, value: Any, *, as_lists: bool, separator: str) -> Any:
     if value is None:
         return None
     field = path.field
-    match field.kind:
-        case "boolean":
-            return bool(value)
-        case "integer":
-            return int(value)
-        case "number":
-            return Decimal(value)
-        case "date":
-            return f"{value:%Y-%m-%d}"
-        case "datetime":
-            return f"{value.astimezone(timezone.utc):%Y-%m-%dT%H:%M:%S}+00:00"
-        case "list" if field.is_tag:
-            return ",".join(value)
-        case "list":
-            return list(value) if as_lists else separator.join(value)
-        case _:
-            return str(value)
+    if field.is_tag:
+        return ",".join(value)
+    if field.kind == "list":
+        return list(value) if as_lists else separator.join(value)
+    return _JSON.get(field.kind, str)(value)
+
+
+def _utc(value: datetime) -> str:
+    return f"{value.astimezone(timezone.utc):%Y-%m-%dT%H:%M:%S}+00:00"
+
+
+# How the JSON of a value is made, by the field's kind; otherwise as text
+_JSON: dict[str, Callable[[Any], Any]] = {
+    "boolean": bool,
+    "integer": int,
+    "number": Decimal,
+    "date": "{:%Y-%m-%d}".format,
+    "datetime": _utc,
+}

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from icalendar.timezone import tzp
 
-from local_zoho_crm.meetings import ZONES, Attendee, Zone, escaped, folded, writable
+from local_zoho_crm.calendar_parts import ZONES, Attendee, Zone, escaped, folded, writable
 from tap_zoho_bulk.decode.ics.columns import COLUMNS
 from tap_zoho_bulk.exceptions import InvalidValueError
 from tests.support.calendars import calendar, decode, decode_one, event
