@@ -1,4 +1,4 @@
-"""A local Zoho CRM, faithful to Zoho's documentation and strict: what tests and demos run on."""
+"""A local Zoho CRM server that follows Zoho's documentation strictly, for tests and demos."""
 
 from local_zoho_crm.bulk_write import BulkWriteJob
 from local_zoho_crm.export import CsvStyle

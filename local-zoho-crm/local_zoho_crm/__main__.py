@@ -71,7 +71,7 @@ def _serve(options: argparse.Namespace) -> None:
             raise CommandError(f"The server cannot use port {options.port}: {error}") from error
         config = json.dumps(server.tap_config_by_hand(), indent=2)
         if options.write_config:
-            # The file is renamed into place: a program that waits for it never finds half of it.
+            # Rename a complete file into place, so that no reader sees an incomplete one.
             draft = options.write_config.with_name(options.write_config.name + ".draft")
             draft.write_text(config + "\n", encoding="utf-8")
             draft.replace(options.write_config)

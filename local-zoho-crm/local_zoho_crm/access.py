@@ -1,4 +1,4 @@
-"""Who may call what: host and version of the URL, token, scopes, and what a call costs."""
+"""Access to the API: version in the URL, token, scopes, and the cost of a call."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _VERSION = re.compile(r"v([2-8])")
 
 
 class Access:
-    """Admits requests and counts their API credits."""
+    """Authorizes requests and counts their API credits."""
 
     def __init__(self, desk: TokenDesk) -> None:
         self._desk = desk
@@ -25,10 +25,10 @@ class Access:
         self.credits = 0
 
     def admit(self, request: Request, *scopes: str, credits_: int = 1) -> Grant:
-        """Let a request in that has a token with all of these scopes.
+        """Return the grant of a request whose token has all of these scopes.
 
         Raises:
-            ZohoError: The request may not pass.
+            ZohoError: The request is not authorized.
         """
         self.version(request)
         grant = self._desk.check(request.headers.get("Authorization"), *scopes)
@@ -36,24 +36,24 @@ class Access:
         return grant
 
     def check(self, authorization: str | None, scope: str) -> None:
-        """Make sure of one more scope, which only the request's body told of.
+        """Check one more scope, which depends on the request's body.
 
         Raises:
-            ZohoError: It is not granted.
+            ZohoError: The scope is not granted.
         """
         self._desk.check(authorization, scope)
 
     def charge(self, credits_: int) -> None:
-        """Count credits."""
+        """Add API credits to the count."""
         with self._lock:
             self.credits += credits_
 
     @staticmethod
     def version(request: Request) -> int:
-        """The version in the URL: 2 to 8.
+        """Return the version in the URL: 2 to 8.
 
         Raises:
-            ZohoError: There is no such version.
+            ZohoError: This version does not exist.
         """
         match = _VERSION.fullmatch(request.path_params["version"])
         if match is None:

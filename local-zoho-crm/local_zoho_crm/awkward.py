@@ -1,4 +1,4 @@
-"""Values that are legal and that careless code damages."""
+"""Valid values that careless code damages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 HUGE_TEXT = '0123456789 Umläute, "quotes" and\nlines 🙂 ' * 4_800
-"""More than 200,000 characters; Python's csv module takes 131,072 unless told otherwise."""
+"""More than 200,000 characters; the default limit of Python's csv module is 131,072."""
 
 AWKWARD_TEXTS = [
     "Smith, John",
@@ -44,7 +44,7 @@ AWKWARD_TEXTS = [
     "no\u00a0break",
     "line\u2028separator",
     "next\u0085line",
-    "\U0001d518\U0001d52b",  # outside the basic plane
+    "\U0001d518\U0001d52b",  # outside the Basic Multilingual Plane
     "<script>alert('x')</script>",
     "%s {0} ${EMPTY}",
     "2024-03-10",
@@ -67,7 +67,7 @@ AWKWARD_TEXTAREAS = [
 
 @cache
 def daylight_changes(zone: ZoneInfo) -> list[datetime]:
-    """Instants at and around each change of the zone's offset in 2024, and two far ones."""
+    """Return instants around each change of the zone's offset in 2024, and two distant ones."""
     found = [
         datetime(1970, 1, 1, tzinfo=timezone.utc),
         datetime(2099, 12, 31, 23, 59, 59, tzinfo=timezone.utc),

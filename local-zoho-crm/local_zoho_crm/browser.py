@@ -1,4 +1,4 @@
-"""A browser for tests: it answers the server's consent page. Needs the extra `browser`."""
+"""A browser for tests, which submits the server's consent page. Needs the extra `browser`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ SECONDS = 10
 
 
 def decide(url: str, decision: str = "accept", *, follow: bool = True) -> requests.Response:
-    """Open the consent page, press a button, and follow Zoho's redirect where that is wished.
+    """Open the consent page, press a button, and follow the redirect if `follow` is set.
 
     Args:
-        url: Of the consent page.
-        decision: The button: accept or reject.
-        follow: Whether the browser can open where the redirect leads.
+        url: The consent page's URL.
+        decision: The button to press: accept or reject.
+        follow: Whether to follow the redirect.
 
     Returns:
-        The page that the browser shows at last; without `follow`, the redirect.
+        The last response; without `follow`, the redirect.
     """
     with requests.Session() as session:
         session.trust_env = False

@@ -1,4 +1,4 @@
-"""The bulk calls: jobs that export records, their state and their files."""
+"""The bulk calls: jobs that export records, their state and their result files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FIRST_TOKEN_VERSION = 7
 
 
 class BulkApi:
-    """Answers the bulk calls."""
+    """Handles the bulk calls."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class BulkApi:
         self._throttle = _DownloadThrottle(board.organisation, downloads_per_minute)
 
     def routes(self) -> list[Route]:
-        """Where the calls are."""
+        """Return the routes of the calls."""
         base = "/crm/bulk/{version}"
         return [
             Route(f"{base}/read", self.create, methods=["POST"]),
@@ -62,25 +62,25 @@ class BulkApi:
         ]
 
     async def create(self, request: Request) -> Response:
-        """Start a job."""
+        """Create a job."""
         grant = self._access.admit(request, "ZohoCRM.bulk.READ", credits_=0)
         media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if media_type != "application/json":
             raise ZohoError("MEDIA_TYPE_NOT_SUPPORTED")
         version = self._access.version(request)
-        asked = read_request(
+        bulk_request = read_request(
             await request.body(),
             self._organisation,
             version=version,
             page_tokens=self._has_tokens(version),
         )
-        if asked.query:
-            module = asked.query.module
+        if bulk_request.query:
+            module = bulk_request.query.module
             group = "custom" if module.generated_type == "custom" else module.api_name
             authorization = request.headers.get("Authorization")
             self._access.check(authorization, f"ZohoCRM.modules.{group}.READ")
         job = self._board.create(
-            asked,
+            bulk_request,
             user_id=grant.user_id,
             version=version,
             faults_of=lambda name: self._faults.for_job(request.url.path, name),
@@ -92,11 +92,11 @@ class BulkApi:
         return JSONResponse({"data": [success | success_details], "info": {}}, 201)
 
     def details(self, request: Request) -> Response:
-        """Tell a job's state."""
+        """Return a job's state."""
         self._access.admit(request, "ZohoCRM.bulk.READ")
         version = self._access.version(request)
         tokens = self._has_tokens(version)
-        job = self._board.look(request.path_params["job_id"], page_tokens=tokens)
+        job = self._board.poll(request.path_params["job_id"], page_tokens=tokens)
         content = {
             **self._origin(job),
             "operation": "read",
@@ -109,7 +109,7 @@ class BulkApi:
         return JSONResponse({"data": [content]})
 
     def result(self, request: Request) -> Response:
-        """Give a job's file."""
+        """Return a job's result file."""
         self._access.admit(request, "ZohoCRM.bulk.READ")
         self._throttle.admit()
         tokens = self._has_tokens(self._access.version(request))
@@ -117,7 +117,7 @@ class BulkApi:
         return _Download(file)
 
     def write_details(self, request: Request) -> Response:
-        """Tell a bulk write job's state."""
+        """Return a bulk write job's state."""
         self._access.admit(request, "ZohoCRM.bulk.CREATE")
         job = self._organisation.bulk_write_jobs.get(request.path_params["job_id"])
         if job is None:
@@ -125,7 +125,7 @@ class BulkApi:
         return JSONResponse(job.details(self._organisation, str(request.base_url).rstrip("/")))
 
     def write_result(self, request: Request) -> Response:
-        """Give the result of a bulk write job."""
+        """Return the result file of a bulk write job."""
         self._access.admit(request, "ZohoCRM.bulk.CREATE")
         self._throttle.admit()
         job = self._organisation.bulk_write_jobs.get(request.path_params["job_id"])
@@ -166,7 +166,7 @@ class BulkApi:
 
 
 class _DownloadThrottle:
-    """So many downloads a minute; who asks for more waits for a minute."""
+    """A maximum of downloads per minute. One download too many blocks all for a minute."""
 
     def __init__(self, organisation: Organisation, limit: int | None) -> None:
         self._organisation = organisation
@@ -179,7 +179,7 @@ class _DownloadThrottle:
         """Count a download.
 
         Raises:
-            ZohoError: It is one too many.
+            ZohoError: The limit is exceeded.
         """
         if self._limit is None:
             return
@@ -196,7 +196,7 @@ class _DownloadThrottle:
 
 
 class _Download(Response):
-    """Sends a file piece by piece, whole: ranges are not supported."""
+    """Streams a complete file; ranges are not supported."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -218,7 +218,7 @@ class _Download(Response):
 
 
 def _download_headers(name: str, media_type: str = "application/x-download") -> dict[str, str]:
-    # Zoho's samples and SDKs find the name between '' or "", and none without them.
+    # Zoho's samples and SDKs find the name only between '' or "".
     return {
         "Content-Type": media_type,
         "Content-Disposition": f"attachment;filename*=UTF-8''{name}",

@@ -1,4 +1,4 @@
-"""Bulk write jobs that somebody ran: their state, and the result that tells of each row."""
+"""Bulk write jobs that a user ran: their state, and a result with one line per row."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class BulkWriteJob:
 
     Attributes:
         columns: The first three mapped columns of the uploaded file.
-        rows: A row: the values of those columns, STATUS, RECORD_ID, ERRORS.
-        absolute_url: Give `download_url` with a host, as Zoho does for some.
-        looks: How many looks at the job find it still running.
-        children: Files of subforms, imported together with this one.
+        rows: For each row, the values of those columns, STATUS, RECORD_ID and ERRORS.
+        absolute_url: Whether `download_url` has a host, as it sometimes does at Zoho.
+        polls: Number of status checks that find the job still running.
+        children: Files of subforms, imported with this one.
     """
 
     module: str
@@ -33,16 +33,16 @@ class BulkWriteJob:
     operation: str = "insert"
     status: str = "COMPLETED"
     absolute_url: bool = True
-    looks: int = 0
+    polls: int = 0
     children: Sequence[BulkWriteJob] = ()
     id: str = ""
     created_time: datetime | None = None
     file_id: str = field(default="111111000000052009")
 
     def details(self, organisation: Organisation, host: str) -> dict[str, Any]:
-        """What the job details call answers, without the `data` of bulk read."""
-        status = self.status if self.looks <= 0 else "IN PROGRESS"
-        self.looks -= 1
+        """Return the response of the job details call, which has no `data` as bulk read has."""
+        status = self.status if self.polls <= 0 else "IN PROGRESS"
+        self.polls -= 1
         path = f"/crm/bulk/v8/write/{self.id}/result"
         done = status == "COMPLETED"
         assert self.created_time is not None
@@ -60,7 +60,7 @@ class BulkWriteJob:
         }
 
     def resource(self, status: str) -> dict[str, Any]:
-        """What the details tell of this file."""
+        """Return the entry of this file in the job's details."""
         statuses = [row[len(self.columns)] for row in self.rows]
         return {
             "status": status,
@@ -77,7 +77,7 @@ class BulkWriteJob:
         }
 
     def archive(self) -> bytes:
-        """The ZIP of the result."""
+        """Return the ZIP of the result."""
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
             for each in (self, *self.children):
@@ -85,7 +85,7 @@ class BulkWriteJob:
         return packed.getvalue()
 
     def csv(self) -> str:
-        """The result of this file."""
+        """Return the result of this file as CSV."""
         text = io.StringIO(newline="")
         writer = csv.writer(text)
         writer.writerow([*self.columns, "STATUS", "RECORD_ID", "ERRORS"])

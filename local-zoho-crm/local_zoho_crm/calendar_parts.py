@@ -1,4 +1,4 @@
-"""What calendar events consist of, as RFC 5545 writes it: zones, times, attendees, alarms, texts."""
+"""The parts of calendar events as RFC 5545 writes them: zones, times, people, alarms, text."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Zone:
-    """A time zone as a calendar names and defines it.
+    """A time zone with its name and definition in a calendar.
 
     Attributes:
-        tzid: Its name.
-        rules: What its clocks show.
-        definition: Lines of its VTIMEZONE.
+        tzid: The zone's name in the calendar.
+        rules: The zone's offsets from UTC.
+        definition: Lines of the zone's VTIMEZONE.
     """
 
     tzid: str
@@ -51,14 +51,14 @@ ZONES = (
         ("STANDARD", "20071104T020000", "-0700", "-0800", _AUTUMN),
         ("DAYLIGHT", "20070311T020000", "-0800", "-0700", _SPRING),
     ),
-    # The same with a name of its own, which only the file explains.
+    # A name that only the VTIMEZONE in the file explains
     _zone(
         "Zoho/Head Office",
         "America/New_York",
         ("STANDARD", "20071104T020000", "-0400", "-0500", _AUTUMN),
         ("DAYLIGHT", "20070311T020000", "-0500", "-0400", _SPRING),
     ),
-    # As Outlook writes it.
+    # As Outlook writes it
     _zone(
         "W. Europe Standard Time",
         "Europe/Berlin",
@@ -74,9 +74,9 @@ class When:
     """A date or a time.
 
     Attributes:
-        instant: In UTC; of a floating time and of a date, the one at which UTC's clocks show it.
-        form: How it is written.
-        zone: Of an instant that is written in a zone's local time.
+        instant: The time in UTC. A floating time or a date is stored as if it were in UTC.
+        form: How the value is written.
+        zone: The zone in whose local time an instant is written; None for UTC.
     """
 
     instant: datetime
@@ -85,7 +85,7 @@ class When:
 
     @classmethod
     def of(cls, instant: datetime, form: Any, zone: Zone | None) -> When:
-        """Make one; a local time that comes twice means the first, so the second is in UTC."""
+        """Create one. An ambiguous local time means the earlier instant; the later uses UTC."""
         instant = instant.astimezone(timezone.utc)
         if form == "instant" and zone and instant.astimezone(zone.rules).fold:
             zone = None
@@ -93,12 +93,12 @@ class When:
 
     @property
     def clock(self) -> datetime:
-        """What its zone's clocks show."""
+        """Return the local time in the zone."""
         zone = self.zone.rules if self.zone else timezone.utc
         return self.instant.astimezone(zone).replace(tzinfo=None)
 
     def line(self, name: str) -> str:
-        """The property of this name."""
+        """Return the value as a property of this name."""
         if self.form == "day":
             return f"{name};VALUE=DATE:{self.instant:%Y%m%d}"
         zone = f";TZID={self.zone.tzid}" if self.zone else ""
@@ -106,7 +106,7 @@ class When:
         return f"{name}{zone}:{self.clock:%Y%m%dT%H%M%S}{utc}"
 
     def later(self, span: timedelta) -> When:
-        """What so much later is: in its zone's clocks' time."""
+        """Return the value plus a duration, added to the local time of the zone."""
         if self.zone is None:
             return When(self.instant + span, self.form)
         local = (self.clock + span).replace(tzinfo=self.zone.rules)
@@ -114,7 +114,7 @@ class When:
 
     @property
     def truth(self) -> dict[str, Any]:
-        """What a record has of it, by the end of the property's name."""
+        """Return the properties of the tap's record, by their suffix."""
         utc = f"{self.instant:%Y-%m-%dT%H:%M:%S}+00:00"
         timed = self.form != "day"
         return {
@@ -128,14 +128,14 @@ class When:
 
     @property
     def key(self) -> str:
-        """It in one text."""
+        """Return the value as one text."""
         truth = self.truth
         return str(truth[""] or truth["_date"] or truth["_local"])
 
 
 @dataclass(frozen=True)
 class Attendee:
-    """Who takes part; what is None is left out."""
+    """A participant. Attributes that are None are left out."""
 
     email: str
     name: str | None
@@ -145,7 +145,7 @@ class Attendee:
     kind: str | None
 
     def line(self, prop: str = "ATTENDEE") -> str:
-        """The property of this name."""
+        """Return the value as a property of this name."""
         rsvp = None if self.rsvp is None else str(self.rsvp).upper()
         given = {
             "CN": self.name,
@@ -159,7 +159,7 @@ class Attendee:
 
     @property
     def truth(self) -> dict[str, Any]:
-        """What a record has of it."""
+        """Return what the tap's record contains."""
         return {
             "email": self.email,
             "name": self.name,
@@ -172,7 +172,7 @@ class Attendee:
 
 @dataclass(frozen=True)
 class Alarm:
-    """A reminder; `at` is an instant, or else `before` a duration."""
+    """A reminder, either at the instant `at`, or by the duration `before`."""
 
     action: str
     before: str | None
@@ -182,7 +182,7 @@ class Alarm:
     repeat: int | None
 
     def lines(self) -> Iterator[str]:
-        """Its VALARM."""
+        """Yield the lines of the VALARM."""
         yield "BEGIN:VALARM"
         yield f"ACTION:{self.action}"
         related = f";RELATED={self.related}" if self.related else ""
@@ -202,7 +202,7 @@ class Alarm:
 
     @property
     def truth(self) -> dict[str, Any]:
-        """What a record has of it."""
+        """Return what the tap's record contains."""
         return {
             "action": self.action,
             "trigger": self.at.key if self.at else self.before,
@@ -215,20 +215,20 @@ class Alarm:
 
 
 def writable(text: str | None) -> str | None:
-    """What of a text a content line can hold: no control characters, one kind of line ends."""
+    """Return the text without what no content line can hold: control characters, CRLF."""
     text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", "", (text or "").replace("\r\n", "\n"))
     return text or None
 
 
 def escaped(text: str) -> str:
-    """A TEXT value, as RFC 5545 writes it."""
+    """Return the text as a TEXT value of RFC 5545."""
     for plain, written in (("\\", "\\\\"), (";", "\\;"), (",", "\\,"), ("\n", "\\n")):
         text = text.replace(plain, written)
     return text
 
 
 def folded(line: str) -> str:
-    """Break a line after 75 bytes at most, never inside a character."""
+    """Fold a line at 75 bytes, never inside a character."""
     pieces, piece, size = [], "", 0
     for character in line:
         width = len(character.encode())
@@ -241,7 +241,7 @@ def folded(line: str) -> str:
 
 
 def _param(text: str) -> str:
-    """A parameter's value, as RFC 6868 writes it, in quotes where RFC 5545 asks for them."""
+    """Return a parameter's value, escaped by RFC 6868 and quoted if RFC 5545 requires it."""
     for plain, written in (("^", "^^"), ('"', "^'"), ("\n", "^n")):
         text = text.replace(plain, written)
     return f'"{text}"' if set(text) & set(",;:") else text

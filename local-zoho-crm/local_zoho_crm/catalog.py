@@ -58,14 +58,14 @@ def _address(prefix: str) -> list[Field]:
     parts = ("Street", "City", "State", "Code", "Country")
     return [
         *_text(*(f"{prefix}_{part}" for part in parts)),
-        # Metadata lists the whole address too; bulk read gives only its parts.
+        # Metadata also lists the complete address; bulk read exports only its parts.
         Field(f"{prefix}_Address", "text", rejected=True),
         Field(f"{prefix}_Coordinates", "text", rejected=True),
     ]
 
 
 def _records() -> list[Module]:
-    """The modules that a sales team works with."""
+    """Yield the modules that a sales team works with."""
     return [
         Module.of(
             "Leads",
@@ -240,7 +240,7 @@ def _activities() -> list[Module]:
 
 
 def _unusual() -> list[Module]:
-    """Modules that are there and need care."""
+    """Yield modules that can be exported but need care."""
     return [
         Module.of(
             "Quotes",
@@ -328,7 +328,7 @@ _ALMOST_ALL_KEYS = (
 
 
 def _refused() -> list[Module]:
-    """Modules that Zoho lists and then refuses in its several ways."""
+    """Yield modules that Zoho lists and then refuses, each in a different way."""
     return [
         Module.of(
             "Notes",
@@ -358,7 +358,7 @@ def _refused() -> list[Module]:
             bulk_error="MODULE_NOT_SUPPORTED",
         ),
         Module.of(
-            # Its metadata is like any module's; only a bulk read job shows that it is refused.
+            # Metadata shows nothing unusual; only bulk read refuses the module.
             "Locking_Information__s",
             _name("Name"),
             *_system(),
@@ -369,7 +369,7 @@ def _refused() -> list[Module]:
 
 
 def modules(new_id: Callable[[], str]) -> dict[str, Module]:
-    """All modules of a generated organisation, without records, by API name."""
+    """Return all modules of a generated organisation by API name, without records."""
     made = {
         module.api_name: module
         for module in [*_records(), *_activities(), *_unusual(), *_refused()]

@@ -1,4 +1,4 @@
-"""The accounts host's pages in a browser: consent, and what a person answers there.
+"""The consent pages of the accounts host, and the redirect with the user's decision.
 
 Source: https://www.zoho.com/accounts/protocol/oauth/web-apps/authorization.html
 """
@@ -33,13 +33,13 @@ _FORM = """<h1>A client would like to access your data</h1><ul>{scopes}</ul>
 
 
 class ConsentPages:
-    """Asks for consent, and sends the browser back with a code.
+    """Asks the user for consent and redirects the browser with a code.
 
     Args:
-        desk: Gives out the codes.
-        redirect_uris: Those that the client has registered.
-        location: The data center where the account is, in Zoho's words.
-        accounts_server: The URL that answers name as its accounts host; default this server.
+        desk: Issues the codes.
+        redirect_uris: The redirect URIs that the client has registered.
+        location: The account's data center, as Zoho names it.
+        accounts_server: The accounts host in redirects; default this server.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class ConsentPages:
         self._location = location
         self._accounts_server = accounts_server
         self._serial = count(1)
-        self._asked: dict[str, dict[str, str]] = {}
+        self._pending: dict[str, dict[str, str]] = {}
         self._consented: set[frozenset[str]] = set()
 
     def routes(self) -> list[Route]:
-        """Where the pages are."""
+        """Return the routes of the pages."""
         return [
             Route("/oauth/v2/auth", self._ask, methods=["GET"]),
             Route("/oauth/v2/approve", self._decide, methods=["POST"]),
@@ -72,10 +72,10 @@ class ConsentPages:
             return _page(f"<h1>Error Occurred</h1><p>{problem}</p>", 400)
         scopes = query["scope"].split(",")
         if "prompt" not in query and frozenset(scopes) in self._consented:
-            # Without `prompt` a person is asked once, and a refresh token given once.
-            return self._back(request, query, offline=False)
+            # Without `prompt`, Zoho asks once and issues a refresh token once.
+            return self._redirect_with_code(request, query, offline=False)
         ticket = f"ticket-{next(self._serial):04d}"
-        self._asked[ticket] = query
+        self._pending[ticket] = query
         listed = "".join(f"<li>{html.escape(scope)}</li>" for scope in scopes)
         return _page(_FORM.format(scopes=listed, ticket=ticket))
 
@@ -94,30 +94,34 @@ class ConsentPages:
 
     async def _decide(self, request: Request) -> Response:
         form = dict(parse_qsl((await request.body()).decode(errors="replace")))
-        query = self._asked.pop(form.get("ticket", ""), None)
+        query = self._pending.pop(form.get("ticket", ""), None)
         if query is None:
             return _page("<h1>Error Occurred</h1><p>Invalid Request</p>", 400)
         if form.get("decision") != "accept":
             return _redirect(query, {"error": "access_denied"})
         self._consented.add(frozenset(query["scope"].split(",")))
-        return self._back(request, query, offline=query.get("access_type") == "offline")
+        return self._redirect_with_code(
+            request, query, offline=query.get("access_type") == "offline"
+        )
 
-    def _back(self, request: Request, query: dict[str, str], *, offline: bool) -> Response:
+    def _redirect_with_code(
+        self, request: Request, query: dict[str, str], *, offline: bool
+    ) -> Response:
         scopes = query["scope"].split(",")
         code = self._desk.redirected_code(scopes, query["redirect_uri"], offline=offline)
         here = str(request.base_url).rstrip("/")
-        answer = {
+        parameters = {
             "code": code,
             "location": self._location,
             "accounts-server": self._accounts_server or here,
         }
-        return _redirect(query, answer)
+        return _redirect(query, parameters)
 
 
-def _redirect(query: dict[str, str], answer: dict[str, str]) -> Response:
-    """Send the browser back, with its state where it brought one."""
+def _redirect(query: dict[str, str], parameters: dict[str, str]) -> Response:
+    """Redirect the browser, with its state if it sent one."""
     state = {"state": query["state"]} if "state" in query else {}
-    return RedirectResponse(f"{query['redirect_uri']}?{urlencode({**state, **answer})}", 302)
+    return RedirectResponse(f"{query['redirect_uri']}?{urlencode({**state, **parameters})}", 302)
 
 
 def _page(body: str, status: int = 200) -> Response:

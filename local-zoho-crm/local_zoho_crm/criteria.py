@@ -1,4 +1,4 @@
-"""Criteria of a query: refused with Zoho's codes, or turned into a test of a record."""
+"""Criteria of a query: refused with Zoho's codes, or compiled to a predicate on records."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     Test = Callable[[Record], bool]
 
 EMPTY = "${EMPTY}"
-MOST_CRITERIA = 25
-# Zoho documents no limit; this one stays clear of Python's own on recursion.
+MAX_CRITERIA = 25
+# Zoho documents no limit; this one stays below Python's recursion limit.
 MAX_DEPTH = 100
-_LONGEST_TEXT = 255
+_MAX_TEXT_CHARACTERS = 255
 
 _SAME = ("equal", "not_equal", "in", "not_in")
 _ORDER = ("less_than", "less_equal", "greater_than", "greater_equal")
@@ -52,10 +52,10 @@ _ID = Field("id", "bigint")
 def compile_criteria(
     criteria: Any, organisation: Organisation, module: Module, *, version: int
 ) -> Test:
-    """Turn criteria into a test of a record.
+    """Compile criteria to a predicate on records.
 
     Raises:
-        ZohoError: The criteria are not what Zoho takes.
+        ZohoError: Zoho does not accept the criteria.
     """
     return _Compiler(organisation, module, version).compile(criteria)
 
@@ -64,7 +64,7 @@ class _Compiler:
     def __init__(self, organisation: Organisation, module: Module, version: int) -> None:
         self._organisation = organisation
         self._module = module
-        # Version 2 names a field directly, later ones inside an object.
+        # Version 2 names a field directly, later versions inside an object.
         self._field_key = "api_name" if version == 2 else "field"
         self._count = 0
 
@@ -99,8 +99,8 @@ class _Compiler:
 
     def _single(self, criteria: dict[str, Any]) -> Test:
         self._count += 1
-        if self._count > MOST_CRITERIA:
-            raise ZohoError("CRITERIA_LIMIT_EXCEEDED", max_limit=MOST_CRITERIA)
+        if self._count > MAX_CRITERIA:
+            raise ZohoError("CRITERIA_LIMIT_EXCEEDED", max_limit=MAX_CRITERIA)
         path = self._path(criteria[self._field_key])
         comparator, value = criteria["comparator"], criteria["value"]
         kind = path.field.kind
@@ -142,7 +142,7 @@ class _Compiler:
 
 
 def _value_test(field: Field, comparator: str, value: Any) -> Callable[[Any], bool]:
-    """A test of a field's value. Text is compared without regard to case."""
+    """Return a predicate on a field's value. Text is compared case-insensitively."""
     given = value if isinstance(value, list) else [value]
     if isinstance(value, list) != (comparator in _LISTS) or (
         comparator in _SPAN and len(given) != 2
@@ -198,7 +198,7 @@ def _comparable(field: Field, found: Any) -> Any:
 
 
 def _parse(field: Field, value: Any) -> Any:
-    """Read a value as the field's type; milliseconds and missing offsets are refused."""
+    """Parse a value as the field's type; milliseconds and missing offsets are refused."""
     if value is None or isinstance(value, (dict, list)):
         raise ZohoError("VALUE_TYPE_NOT_SUPPORTED", api_name=field.api_name)
     text = str(value)
@@ -222,9 +222,11 @@ def _parse(field: Field, value: Any) -> Any:
 
 
 def _parse_text(field: Field, text: str) -> str:
-    if len(text) > _LONGEST_TEXT:
+    if len(text) > _MAX_TEXT_CHARACTERS:
         raise ZohoError(
-            "VALUE_LIMIT_EXCEEDED_IN_CRITERIA", api_name=field.api_name, max_limit=_LONGEST_TEXT
+            "VALUE_LIMIT_EXCEEDED_IN_CRITERIA",
+            api_name=field.api_name,
+            max_limit=_MAX_TEXT_CHARACTERS,
         )
     return text.casefold()
 

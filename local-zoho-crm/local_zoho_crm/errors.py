@@ -1,4 +1,4 @@
-"""Zoho's refusals: code, HTTP status, details, and the body they come in."""
+"""Zoho's errors: code, HTTP status, details and body."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MESSAGES = {
     "TOO_MANY_REQUESTS": "You have made too many requests. Please try again after some time.",
 }
 
-# The OpenAPI file describes these inside {"data": [...]}, the others at the top level.
+# The OpenAPI file describes these inside {"data": [...]}, and all others at the top level.
 _INSIDE_DATA = frozenset(
     {
         "COMPARATOR_AND_VALUE_IN_CRITERIA_NOT_COMPATIBLE",
@@ -69,7 +69,7 @@ class ZohoError(Exception):
 
     @property
     def body(self) -> dict[str, Any]:
-        """The answer's JSON, in the shape that Zoho documents for this code."""
+        """Return the response's JSON, in the shape that Zoho documents for this code."""
         error = {
             "code": self.code,
             "message": self.message,
@@ -79,5 +79,5 @@ class ZohoError(Exception):
         return {"data": [error]} if self.code in _INSIDE_DATA else error
 
     def response(self) -> JSONResponse:
-        """The answer itself."""
+        """Return the response."""
         return JSONResponse(self.body, self.status)

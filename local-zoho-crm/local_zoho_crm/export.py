@@ -26,17 +26,17 @@ _ROWS_AT_ONCE = 500
 
 @dataclass(frozen=True, kw_only=True)
 class CsvStyle:
-    """What nobody knows for sure about Zoho's CSV files, or what differs between accounts.
+    """What Zoho's documentation leaves open about CSV files, or what differs by account.
 
     Attributes:
-        id_column: Name of the id's column.
-        shuffled: Columns come in an order of their own.
-        surplus_columns: Columns that nobody asked for.
-        booleans: How false and true are written.
-        separator: What joins the values of a multi-select picklist.
-        bom: Begin with a byte order mark.
-        line_end: What ends a row.
-        quote_all: Quote every cell, not only those that need it.
+        id_column: Name of the column with the id.
+        shuffled: Whether columns come in an arbitrary order.
+        surplus_columns: Columns that the query did not request.
+        booleans: The texts for false and true.
+        separator: The separator of a multi-select picklist's values.
+        bom: Whether files begin with a byte order mark.
+        line_end: The end of each line.
+        quote_all: Whether every cell is quoted, or only those that need it.
     """
 
     id_column: Literal["Id", "id"] = "Id"
@@ -54,7 +54,7 @@ class Damage:
     """What is wrong with a result file.
 
     Attributes:
-        drop_column: A column to leave out; "" takes the last one.
+        drop_column: A column to leave out; "" for the last one.
         ragged_row: The index of a row that lacks its last cell, or of a meeting without its end.
     """
 
@@ -65,7 +65,7 @@ class Damage:
 def write_csv(
     target: FilePath, rows: Iterable[Record], columns: list[Column], style: CsvStyle, damage: Damage
 ) -> None:
-    """Write rows as the ZIP of a CSV that has the ZIP's name."""
+    """Write rows as a CSV in a ZIP; both have the same name."""
     if style.shuffled:
         columns = random.Random(target.stem).sample(columns, len(columns))
     if damage.drop_column is not None:
@@ -86,7 +86,7 @@ def write_csv(
 def write_ics(
     target: FilePath, rows: Iterable[Record], *, organisation: Organisation, damage: Damage
 ) -> None:
-    """Write meetings as the ZIP of an ICS file, time zones first or last."""
+    """Write meetings as an ICS file in a ZIP, with time zones first or last."""
     meetings = [Meeting(organisation, row) for row in rows]
     lines = calendar(meetings, zones_last=int(target.stem) % 2 == 0)
     if damage.ragged_row is not None:
@@ -122,7 +122,7 @@ def _quote_all(cell: str) -> str:
 
 
 def csv_columns(paths: Sequence[Path], organisation: Organisation, style: CsvStyle) -> list[Column]:
-    """Return the columns of a query's fields: each one's name, and what formats its cells."""
+    """Return the columns of a query: the name, and the function that formats a cell."""
     columns: list[Column] = [(style.id_column, lambda record: str(record["id"]))]
     columns += [(path.name, _cell(path, organisation, style)) for path in paths]
     columns += [(name, lambda _: "surplus") for name in style.surplus_columns]
@@ -130,7 +130,7 @@ def csv_columns(paths: Sequence[Path], organisation: Organisation, style: CsvSty
 
 
 def _cell(path: Path, organisation: Organisation, style: CsvStyle) -> Callable[[Record], str]:
-    """How this column's cell of a record is written."""
+    """Return the function that formats a record's cell of this column."""
     text = _formatter(path, organisation, style)
     name = path.field.api_name
     if path.via or path.field.restricted:

@@ -1,4 +1,4 @@
-"""Faults that tests inject: into answers as they are sent, and into jobs as they run."""
+"""Faults that tests inject into responses and jobs."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from local_zoho_crm.request_log import LoggedRequest
 
 ResponseKind = Literal[
-    "status",  # answer this in place of the truth
-    "delay",  # take `seconds` before the request is handled
+    "status",  # respond with `status` and `body`
+    "delay",  # wait `seconds` before handling the request
     "reset",  # close the connection without handling the request
-    "lost",  # handle the request, then close the connection without an answer
-    "truncate",  # promise the whole body, send half of it, close the connection
+    "lost",  # handle the request, then close the connection without a response
+    "truncate",  # announce the complete body, send half of it, close the connection
     "corrupt",  # flip bytes in the body
-    "vanish",  # answer RESOURCE_NOT_FOUND: 400 as documented, or 404 if `status` says so
-    "redirect",  # answer a redirect to `location`
+    "vanish",  # respond with RESOURCE_NOT_FOUND: 400 as documented, or 404 if `status` is 404
+    "redirect",  # redirect to `location`
 ]
 JobKind = Literal[
     "job_failure",  # the job ends as FAILURE, with `error`
     "job_stuck",  # the job stays in `state`
-    "job_state",  # the job says a `state` that nobody knows
-    "count_off_by",  # result.count is `off_by` more than the rows
+    "job_state",  # the job has an unknown `state`
+    "count_off_by",  # result.count is `off_by` more than the number of rows
     "drop_column",  # the file lacks `column`
     "ragged_row",  # a row of the file lacks its last cell
     "download_url",  # result.download_url is `location`
@@ -36,35 +36,33 @@ JobKind = Literal[
 _STATES = {"job_failure": "FAILURE", "job_stuck": "IN PROGRESS", "job_state": "PAUSED"}
 _JOB_KINDS = frozenset(get_args(JobKind))
 _DOWNLOAD = r"/read/\d+/result$"
-# Where a fault happens whose `path` is not given.
+# The path of faults that do not set one
 _PATHS = {"truncate": _DOWNLOAD, "corrupt": _DOWNLOAD, "vanish": _DOWNLOAD}
 
 
 @dataclass(kw_only=True)
 class Fault:
-    """Something that goes wrong.
-
-    Which requests it hits:
+    """Something that goes wrong, for some requests or jobs.
 
     Attributes:
-        kind: What goes wrong, see `ResponseKind` and `JobKind`. Job faults hit the request that
-            creates the job and stay with that job.
+        kind: What goes wrong, see `ResponseKind` and `JobKind`. A job fault hits the request that
+            creates the job, and stays with that job.
         method: HTTP method; default any.
-        path: A regular expression, searched for in the path.
+        path: A regular expression that matches anywhere in the path.
         module: For job faults: only jobs of this module; default any.
-        skip: How many matching requests pass before the first that is hit.
-        times: How many matching requests are hit after that; None for all.
-        status: HTTP status of the answer.
-        body: Its body; a dict becomes JSON.
-        headers: Its headers.
-        seconds: How long a delay takes.
-        location: Where a redirect or a download_url points; `{job_id}` is filled in.
+        skip: Number of matching requests before the first that is hit.
+        times: Number of matching requests that are hit after that; None for all.
+        status: HTTP status of the response.
+        body: Body of the response; a dict becomes JSON.
+        headers: Headers of the response.
+        seconds: Duration of a delay.
+        location: Target of a redirect or download_url; `{job_id}` is replaced.
         error: The error_message of a failed job.
-        state: What a stuck job says.
-        polls: For how many polls a job fault holds; None for ever.
-        off_by: What is added to result.count.
-        column: The column that is left out; default the last one.
-        hits: How many requests have been hit.
+        state: The state of a stuck job.
+        polls: Number of status checks that a job fault lasts; None for all.
+        off_by: Added to result.count.
+        column: The column to leave out; default the last one.
+        hits: Number of requests hit so far.
     """
 
     kind: ResponseKind | JobKind = "status"
@@ -99,24 +97,24 @@ class Fault:
 
     @property
     def is_for_jobs(self) -> bool:
-        """Whether the fault is one of a job, not of an answer."""
+        """Return whether the fault affects a job, not a response."""
         return self.kind in _JOB_KINDS
 
     @property
     def content(self) -> bytes:
-        """The body as bytes."""
+        """Return the body as bytes."""
         if isinstance(self.body, dict):
             return json.dumps(self.body).encode()
         return self.body.encode() if isinstance(self.body, str) else self.body
 
     @property
     def all_headers(self) -> dict[str, str]:
-        """The headers, with a Content-Type that fits the body."""
+        """Return the headers, with a Content-Type that fits the body."""
         kind = "application/json" if isinstance(self.body, dict) else "text/html"
         return {"Content-Type": kind, **self.headers} if self.body else dict(self.headers)
 
     def strikes(self, method: str, path: str, module: str | None = None) -> bool:
-        """Whether this request, which is counted, is hit."""
+        """Count this request, and return whether it is hit."""
         if (self.method or method) != method or not re.search(self.path, path):
             return False
         if self.module is not None and self.module != module:
@@ -131,35 +129,35 @@ class Fault:
 
 
 def too_many_requests(**where: Any) -> Fault:
-    """An answer of 429 with Zoho's code, and a Retry-After if `headers` give one."""
+    """Return a fault with HTTP status 429, Zoho's code and these headers."""
     return Fault(status=429, body=error_body("TOO_MANY_REQUESTS"), **where)
 
 
 def invalid_token(**where: Any) -> Fault:
-    """An answer of 401 with INVALID_TOKEN."""
+    """Return a fault with HTTP status 401 and INVALID_TOKEN."""
     return Fault(status=401, body=error_body("INVALID_TOKEN"), **where)
 
 
 def html_error(status: int = 503, **where: Any) -> Fault:
-    """A page of some proxy, which is no JSON."""
+    """Return a fault with a proxy's error page, which is not JSON."""
     return Fault(status=status, body="<html><body>Service Unavailable</body></html>", **where)
 
 
 def error_body(code: str) -> dict[str, Any]:
-    """The body of a Zoho error."""
+    """Return the body of a Zoho error."""
     return {"code": code, "details": {}, "message": code.lower(), "status": "error"}
 
 
 @dataclass(kw_only=True)
 class RandomFaults:
-    """Faults at random, equal for equal seeds and an equal order of requests.
+    """Random faults, equal for equal seeds and an equal order of requests.
 
     Attributes:
-        seed: Where chance comes from.
+        seed: Seed of the random choices.
         rate: The share of requests that are hit.
-        kinds: What may happen, of `RANDOM_KINDS`; default those that a retry overcomes.
-        path: Only these paths, a regular expression; default all API calls and no sign-in.
-        in_a_row: No more than this many requests of one path are hit one after another.
+        kinds: Possible kinds, from `RANDOM_KINDS`; default those that a retry overcomes.
+        path: A regular expression for paths; default all API calls but not sign-in.
+        in_a_row: Maximum consecutive hits on one path.
     """
 
     seed: int
@@ -174,14 +172,14 @@ class RandomFaults:
         self._kinds = list(self.kinds) or list(_USUAL_KINDS)
 
     def strike(self, method: str, path: str) -> Fault | None:
-        """What happens to this request, if anything."""
+        """Return the fault of this request, if it is hit."""
         if not re.search(self.path, path):
             return None
         key = (method, path)
         kind = self._rng.choice(self._kinds)
         hit = self._rng.random() < self.rate and self._row.get(key, 0) < self.in_a_row
         if kind in ("truncate", "corrupt") and not re.search(_DOWNLOAD, path):
-            # Only a file's damage can be told from the truth with certainty.
+            # Clients can reliably detect damage only in a result file.
             hit = False
         self._row[key] = self._row.get(key, 0) + 1 if hit else 0
         return RANDOM_KINDS[kind]() if hit else None
@@ -196,7 +194,7 @@ RANDOM_KINDS: dict[str, Callable[[], Fault]] = {
     "truncate": lambda: Fault(kind="truncate"),
     "corrupt": lambda: Fault(kind="corrupt"),
     "delay": lambda: Fault(kind="delay", seconds=0.02),
-    # What a client may not survive for long: only for those who name them.
+    # Few clients survive these for long, so they must be named.
     "invalid_token": invalid_token,
     "empty": lambda: Fault(status=200),
     "html_200": lambda: html_error(200),
@@ -205,7 +203,7 @@ _USUAL_KINDS = tuple(RANDOM_KINDS)[:8]
 
 
 class Faults:
-    """The faults that are to happen."""
+    """The faults to inject."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -213,19 +211,19 @@ class Faults:
         self._random: list[RandomFaults] = []
 
     def add(self, *faults: Fault | RandomFaults) -> None:
-        """Have these happen."""
+        """Inject these faults from now on."""
         with self._lock:
             self._faults += [fault for fault in faults if isinstance(fault, Fault)]
             self._random += [fault for fault in faults if isinstance(fault, RandomFaults)]
 
     def clear(self) -> None:
-        """Have nothing more happen."""
+        """Remove all faults."""
         with self._lock:
             self._faults.clear()
             self._random.clear()
 
     def for_request(self, request: LoggedRequest) -> list[Fault]:
-        """What happens to a request: delays, and one other fault at most."""
+        """Return the faults of a request: delays, and a maximum of one other."""
         with self._lock:
             struck: list[Fault] = []
             for fault in self._faults:
@@ -240,7 +238,7 @@ class Faults:
             return struck
 
     def for_job(self, path: str, module: str) -> dict[str, Fault]:
-        """What happens to the job that a request to this path creates, by kind."""
+        """Return the faults of the job that a request to this path creates, by kind."""
         with self._lock:
             return {
                 fault.kind: fault

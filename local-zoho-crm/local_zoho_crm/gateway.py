@@ -1,4 +1,4 @@
-"""What every request passes: the log, the limit on concurrency, latency and injected faults."""
+"""What every request passes: the log, the concurrency limit, latency and injected faults."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Gateway:
-    """Stands before the API. Its log, counts and faults are what tests see."""
+    """Wraps the API: logs requests, counts concurrent ones, and injects faults."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Gateway:
         if self.on_request:
             await run_in_threadpool(self.on_request, request)
 
-        async def again() -> Message:
+        async def replay() -> Message:
             return {"type": "http.request", "body": request.body, "more_body": False}
 
         async def log(message: Message) -> None:
@@ -72,17 +72,17 @@ class Gateway:
                 message["headers"] = [*message["headers"], (b"date", date), (b"server", b"ZGS")]
             await send(message)
 
-        # Zoho counts API calls; signing in is not one.
+        # Zoho counts API calls, and signing in is not an API call.
         counted = request.path.startswith("/crm/")
         self._active += counted
         self.peak_concurrency = max(self.peak_concurrency, self._active)
         try:
             if counted and self._limit is not None and self._active > self._limit:
-                await ZohoError("TOO_MANY_REQUESTS").response()(scope, again, log)
+                await ZohoError("TOO_MANY_REQUESTS").response()(scope, replay, log)
                 return
             if self._latency:
                 await asyncio.sleep(self._latency)
-            await self._handle(request, scope, again, log)
+            await self._handle(request, scope, replay, log)
         finally:
             self._active -= counted
             if self.on_response:
@@ -91,7 +91,7 @@ class Gateway:
     async def _handle(
         self, request: LoggedRequest, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Answer the truth, or what a fault makes of it."""
+        """Pass the request to the API unless a fault affects it."""
         for fault in self._faults.for_request(request):
             match fault.kind:
                 case "delay":
@@ -107,12 +107,12 @@ class Gateway:
                 case "corrupt":
                     await self._app(scope, receive, _Corrupted(send))
                 case _:
-                    await _answer(fault)(scope, receive, send)
+                    await _response(fault)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
 
-def _answer(fault: Fault) -> Response:
+def _response(fault: Fault) -> Response:
     match fault.kind:
         case "vanish":
             status = 404 if fault.status == 404 else 400
@@ -138,9 +138,9 @@ async def _nowhere(_: Message) -> None:
 
 
 class _Truncated:
-    """Sends the headers and half of the body that they promise.
+    """Sends the headers and half of the body that they announce.
 
-    uvicorn closes the connection when a body ends too early.
+    uvicorn closes the connection if a body ends too early.
     """
 
     def __init__(self, send: Send) -> None:
@@ -184,13 +184,13 @@ def _length(start: Message) -> int:
 
 
 class Connections:
-    """The open connections, so that one can be cut."""
+    """The open connections, so that one can be reset."""
 
     def __init__(self) -> None:
         self._transports: dict[tuple[str, int], asyncio.Transport] = {}
 
     def protocol(self) -> type[H11Protocol]:
-        """The HTTP protocol class that tells of its connections."""
+        """Return an HTTP protocol class that registers its connections."""
         transports = self._transports
 
         class Watched(H11Protocol):
@@ -207,11 +207,11 @@ class Connections:
         return Watched
 
     def abort(self, scope: Scope) -> None:
-        """Cut the connection of a request, with nothing more sent."""
+        """Reset the connection of a request without sending anything more."""
         transport = self._transports.get(tuple(scope["client"]))
         if transport is None:
             return
         connection = transport.get_extra_info("socket")
-        # No lingering: the other side sees a reset.
+        # Without lingering, the client sees a reset.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()

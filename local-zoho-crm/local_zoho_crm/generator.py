@@ -1,4 +1,4 @@
-"""Records from a seed: plausible values, and a share of those that are hard to carry."""
+"""Records generated from a seed: plausible values, and a share of awkward ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WORDS = (
     *("haven", "inlet", "jetty", "knoll", "larch", "mesa", "nook"),
 )
 _NAMES = ("Boyle", "Müller", "Nguyễn", "Smith", "Ångström", "O'Neil", "van der Berg", "佐藤")
-# "$converted" leads would otherwise be half of all.
+# Otherwise half of all leads would be converted.
 _CONVERTED_SHARE = 0.1
 _CONVERTED_TO = ("Converted_Account", "Converted_Contact", "Converted_Deal")
 _ARRANGED = frozenset({"Created_Time", "Modified_Time", "Converted_Date_Time", *_CONVERTED_TO})
@@ -38,9 +38,9 @@ class Mix:
     """What kinds of values are generated.
 
     Attributes:
-        awkward: The share of values that are hard to carry.
+        awkward: The share of values that are hard to carry, such as quotes and newlines.
         empty: The share of values that are empty, except in mandatory fields.
-        pool: How many different values a field has.
+        pool: Number of different values per field.
     """
 
     awkward: float
@@ -55,7 +55,7 @@ def fill(organisation: Organisation, sizes: Mapping[str, int], mix: Mix) -> None
         for name in organisation.modules
     }
     for name, module in organisation.modules.items():
-        # One generator a module: the size of one changes nothing in another.
+        # One random generator per module, so that a module's size does not affect another's data
         rng = random.Random(f"{organisation.seed}:{name}")
         row = _RowMaker(organisation, module, rng, ids, mix)
         module.records = {record_id: row.make(record_id) for record_id in ids[name]}
@@ -64,7 +64,7 @@ def fill(organisation: Organisation, sizes: Mapping[str, int], mix: Mix) -> None
 
 
 def new_records(organisation: Organisation, module: Module, number: int) -> list[Record]:
-    """Records with new ids, of the same kind as the generated ones."""
+    """Return new records, generated as the others were."""
     record_ids = [organisation.new_id() for _ in range(number)]
     modules = organisation.modules.items()
     ids = {name: list(islice(other.records, _POOL)) for name, other in modules}
@@ -82,7 +82,7 @@ def _make_huge(module: Module, record_id: str) -> None:
 
 
 class _RowMaker:
-    """Makes one module's records. Values come from pools, since making each anew takes too long."""
+    """Generates one module's records. Values come from pools, since generating each is slow."""
 
     def __init__(
         self,
@@ -130,14 +130,14 @@ class _RowMaker:
         return record
 
     def _convert(self, lead: Record, *, converted: bool) -> None:
-        """Say whether a lead was converted, when, and to what."""
+        """Set whether a lead was converted, when, and to what."""
         lead["Converted__s"] = lead["$converted"] = converted
         lead["Converted_Date_Time"] = lead["Modified_Time"] if converted else None
         for name, ids in self._converted_to:
             lead[name] = ids[int(lead["id"]) % len(ids)] if converted and ids else None
 
     def _arrange_meeting(self, meeting: Record) -> None:
-        """Give a meeting its end; some recur, and some are one moved instance of the last."""
+        """Set a meeting's end; some meetings recur, and some are a moved instance of the last."""
         meeting["End_DateTime"] = meeting["Start_DateTime"] + timedelta(hours=1)
         chance = self._rng.random()
         if self._series and chance < _MOVED_SHARE:
@@ -152,7 +152,7 @@ class _RowMaker:
         return _EPOCH + timedelta(seconds=int(self._rng.random() * _SPAN_SECONDS))
 
     def _maker(self, field: Field) -> Callable[[], Any]:
-        """How a value of this field comes to be."""
+        """Return a function that generates values of this field."""
         if field.target is not None:
             ids = self._users if field.target == "users" else self._ids.get(field.target, [])
             return self._pick(ids or [None])
@@ -177,7 +177,7 @@ class _RowMaker:
         return lambda: odd() if chance() < share else plain()
 
     def _one(self, field: Field) -> Callable[[], Any]:
-        """How a plain value of this field's type is made."""
+        """Return a function that generates plain values of this field."""
         rng = self._rng
         if field.is_tag:
             return lambda: rng.sample(["vip", "2024 fair", "Größe", "follow-up"], rng.randint(0, 3))
@@ -208,7 +208,7 @@ class _RowMaker:
         return lambda: " ".join(rng.choices(_WORDS, k=rng.randint(1, 3))).title()
 
     def _awkward_values(self, field: Field) -> list[Any]:
-        """Values of this field's type that naive code gets wrong."""
+        """Return values of this field's type that careless code damages."""
         if field.is_tag or field.pick_list:
             return []
         values: dict[str, list[Any]] = {

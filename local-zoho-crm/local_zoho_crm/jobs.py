@@ -1,4 +1,4 @@
-"""Bulk read jobs: queued, run by the server's clock, paged, and forgotten after a day."""
+"""Bulk read jobs: queued, run by the server's clock, paged, and expired after a day."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _JOB_ID_BASE = 5725767000009000001
 
 @dataclass
 class Chain:
-    """The pages of one query: the ids that its first job found, in an order of their own."""
+    """The pages of one query: the ids that its first job found, in arbitrary order."""
 
     query: BulkQuery
     user_id: str
@@ -44,7 +44,7 @@ class Chain:
 
 @dataclass(frozen=True)
 class PageToken:
-    """A place in a chain."""
+    """A position in a chain."""
 
     chain: Chain
     page: int
@@ -53,7 +53,7 @@ class PageToken:
 
 @dataclass
 class Outcome:
-    """What a job that ran has found."""
+    """The result of a completed job."""
 
     count: int
     more_records: bool
@@ -84,16 +84,16 @@ class Job:
 
     @property
     def query(self) -> dict[str, Any]:
-        """The query as the job's details repeat it."""
+        """Return the query as the job's details repeat it."""
         return self.chain.query.echo(self.page)
 
     @property
     def module(self) -> str:
-        """API name of the exported module."""
+        """Return the API name of the exported module."""
         return self.chain.query.module.api_name
 
     def state_at(self, now: datetime) -> str:
-        """Where the job stands by the clock."""
+        """Return the job's state at this time."""
         if now >= self.ends:
             return "COMPLETED"
         if now < self.starts:
@@ -131,7 +131,7 @@ class JobBoard:
 
     @property
     def jobs(self) -> list[Job]:
-        """Every job that was created, in order."""
+        """Return all jobs ever created, in order."""
         with self._lock:
             return list(self._all)
 
@@ -143,7 +143,17 @@ class JobBoard:
         version: int,
         faults_of: Callable[[str], Mapping[str, Fault]],
     ) -> Job:
-        """Start a job for a query or for the next page of one; faults are those of its module."""
+        """Create a job for a query or for a query's next page.
+
+        Args:
+            request: The query or the page token.
+            user_id: The user who creates the job.
+            version: The API version of the request.
+            faults_of: Returns the faults of a module's job.
+
+        Returns:
+            The job.
+        """
         with self._lock:
             chain, page = self._place(request, user_id)
             now = self.organisation.now()
@@ -164,11 +174,11 @@ class JobBoard:
             self._all.append(job)
             return job
 
-    def look(self, job_id: str, *, page_tokens: bool) -> Job:
-        """A job, run if its time has come.
+    def poll(self, job_id: str, *, page_tokens: bool) -> Job:
+        """Return a job, run if its time has come.
 
         Raises:
-            ZohoError: There is no such job.
+            ZohoError: The job does not exist.
         """
         with self._lock:
             job = self._jobs.get(job_id)
@@ -184,18 +194,18 @@ class JobBoard:
                 try:
                     job.outcome = job.running.result(_PATIENCE_SECONDS)
                 except FutureTimeoutError:
-                    # Writing a large file takes longer than the clock allows for the job.
+                    # Writing a large file takes longer than `job_seconds`.
                     job.state = "IN PROGRESS"
         return job
 
     def result(self, job_id: str, *, page_tokens: bool) -> FilePath:
-        """The file of a completed job, for a day.
+        """Return the result file of a completed job, until it expires after a day.
 
         Raises:
-            ZohoError: There is no such file, or no more.
+            ZohoError: The file does not exist or has expired.
         """
         try:
-            job = self.look(job_id, page_tokens=page_tokens)
+            job = self.poll(job_id, page_tokens=page_tokens)
         except ZohoError as error:
             # The OpenAPI file documents 400 for a download, 404 for a job's details.
             error.status = 400
@@ -206,7 +216,7 @@ class JobBoard:
         return job.outcome.file
 
     def forget(self) -> None:
-        """Lose every job, its file and its page tokens."""
+        """Remove all jobs with their files and page tokens."""
         with self._lock:
             for job in self._jobs.values():
                 if job.outcome:
@@ -246,7 +256,7 @@ class JobBoard:
         return job.state_at(self.organisation.now())
 
     def _run(self, job: Job, *, page_tokens: bool) -> Outcome:
-        """Export the job's page of the data as it is now."""
+        """Export the job's page from the current data."""
         query, chain = job.chain.query, job.chain
         size = min(self.page_size, ICS_PAGE_SIZE) if query.file_type == "ics" else self.page_size
         if job.by_token:
@@ -254,7 +264,7 @@ class JobBoard:
         else:
             ids = self.organisation.select(query.module, query.keep)
             if page_tokens:
-                # No order is promised, and this makes sure that nobody relies on one.
+                # Zoho promises no order, so clients must not rely on one.
                 random.Random(f"{self.organisation.seed}:{job.id}").shuffle(ids)
                 chain.ids = ids
         begin, end = (job.page - 1) * size, job.page * size
@@ -289,6 +299,6 @@ def _damage(job: Job, rows: int) -> Damage:
     column, ragged = job.faults.get("drop_column"), job.faults.get("ragged_row")
     return Damage(
         drop_column=column.column if column else None,
-        # The middle row: what comes before it has been read by then.
+        # The middle row, so that clients have read some rows before it
         ragged_row=rows // 2 if ragged else None,
     )

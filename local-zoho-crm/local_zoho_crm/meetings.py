@@ -1,6 +1,6 @@
-"""Meetings as calendar events: what Zoho keeps beside a record's fields, and as it is exported.
+"""Meetings as calendar events: what Zoho stores besides a record's fields, and its ICS export.
 
-Each meeting has what RFC 5545 lets it have, chosen by its id: equal records are equal meetings.
+A meeting's properties are chosen by its id, so equal records are equal meetings.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ class Meeting:
     """A meeting of the module Events.
 
     Args:
-        organisation: It belongs to this one.
-        record: Its record.
+        organisation: The organisation of the meeting.
+        record: The meeting's record.
     """
 
     def __init__(self, organisation: Organisation, record: Record) -> None:
         self.record = record
         series = record.get("$series") or {"id": record["id"]}
         self.uid = f"{series['id']}@zoho.example"
-        # What the meetings of a series have in common, and what each has for itself.
+        # One source for what a series shares, one for what each meeting has of its own
         common = random.Random(f"{organisation.seed}:{series['id']}")
         own = random.Random(f"{organisation.seed}:{record['id']}:own")
         self.zone = common.choice([*ZONES, *ZONES, None])
@@ -68,7 +68,7 @@ class Meeting:
         self.start = when(record["Start_DateTime"], record)
         self.instance = None
         if "instance" in series:
-            # It names the start that the series has for it, in the series' form.
+            # RECURRENCE-ID is the start in the series, in the series' form.
             master = organisation.module("Events").records.get(series["id"], record)
             self.instance = when(series["instance"], master)
         self.rule = own.choice(_RULES) if "$rule" in record else None
@@ -95,7 +95,7 @@ class Meeting:
         ][: own.randint(0, 3)]
 
     def _choose_end(self, own: random.Random) -> None:
-        """Give it an end, a duration, or neither."""
+        """Choose an end, a duration, or neither."""
         day = self.start.form == "day"
         span = self.record["End_DateTime"] - self.record["Start_DateTime"]
         self.duration: str | None = None
@@ -111,11 +111,11 @@ class Meeting:
         if own.random() < 0.3 and span == timedelta(hours=1):
             self.duration = "PT1H"
             self.end_is_written = False
-            # The zone is the start's, even where its clocks show the end's time twice.
+            # The end has the start's zone, even if its local time is ambiguous.
             self.end = When(self.end.instant, self.end.form, self.start.zone)
 
     def lines(self) -> Iterator[str]:
-        """Its VEVENT, unfolded."""
+        """Yield the lines of the VEVENT, unfolded."""
         record = self.record
         yield "BEGIN:VEVENT"
         yield f"UID:{self.uid}"
@@ -160,7 +160,7 @@ class Meeting:
 
     @property
     def truth(self) -> dict[str, Any]:
-        """It as a Singer tap must emit it."""
+        """Return the record that a correct tap emits."""
         record = self.record
         latitude, longitude = self.place or (None, None)
         stamps = {"created": "Created_Time", "last_modified": "Modified_Time"}
@@ -195,7 +195,7 @@ class Meeting:
 
 
 def calendar(meetings: list[Meeting], *, zones_last: bool) -> Iterator[str]:
-    """The lines of a calendar of meetings, folded."""
+    """Yield the lines of a calendar of meetings, folded."""
     yield from ("BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//Zoho CRM//Meetings//EN")
     named = {meeting.zone for meeting in meetings} - {None}
     zones = [line for zone in ZONES if zone in named for line in zone.definition]

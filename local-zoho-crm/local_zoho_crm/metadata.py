@@ -19,7 +19,7 @@ _JSON_TYPES = {
 }
 
 
-# Of a custom module Zoho tells who made it, and when.
+# Zoho lists the creator of custom modules only.
 _CUSTOM = {
     "description": 'Made by us, for "us"',
     "web_link": "https://example.com/",
@@ -65,7 +65,7 @@ _SHARED_VIEW: dict[str, Any] = {
 
 
 def module_json(module: Module) -> dict[str, Any]:
-    """A module, as the modules call lists it."""
+    """Return a module as the modules call lists it."""
     plural = module.plural_label or module.api_name.replace("_", " ")
     return {
         "api_name": module.api_name,
@@ -116,7 +116,7 @@ def _display_field(module: Module) -> dict[str, Any] | None:
 def fields_json(
     organisation: Organisation, module: Module, *, version: int
 ) -> list[dict[str, Any]]:
-    """A module's fields, as the fields call lists them."""
+    """Return a module's fields as the fields call lists them."""
     listed = [
         _field_json(organisation, module, field, number)
         for number, field in enumerate(module.fields.values(), start=1)
@@ -128,7 +128,7 @@ def fields_json(
 
 
 def custom_view_json(organisation: Organisation, view: CustomView) -> dict[str, Any]:
-    """A custom view, as its call lists it."""
+    """Return a custom view as the custom views call lists it."""
     author = organisation.user_reference(str(organisation.current_user["id"]))
     return {
         "id": view.id,

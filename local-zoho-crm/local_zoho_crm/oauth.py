@@ -1,4 +1,4 @@
-"""Sign-in: codes, refresh tokens, access tokens, scopes, and the limits on all of them."""
+"""Sign-in: codes, refresh tokens, access tokens, scopes and their limits."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _ACCESS_LIFE = timedelta(seconds=3600)
 _SELF_CLIENT_CODE_LIFE = timedelta(minutes=3)
 _REDIRECTED_CODE_LIFE = timedelta(minutes=2)
 _REQUEST_WINDOW = timedelta(minutes=10)
-_MOST_ALIVE = 10
+_MAX_ACCESS_TOKENS = 10
 _TOO_MANY = {
     "error_description": "You have made too many requests continuously. "
     "Please try again after some time.",
@@ -49,7 +49,7 @@ _TOO_MANY = {
 
 @dataclass
 class Grant:
-    """What a user allowed: scopes, for as long as nobody takes them away."""
+    """The scopes that a user granted to the client."""
 
     user_id: str
     scopes: frozenset[str]
@@ -68,11 +68,11 @@ class _Code:
 
 
 class _BadGrantError(Exception):
-    """A token request that holds no grant."""
+    """A token request without a valid grant."""
 
 
 class TokenDesk:
-    """Gives out tokens and tells whether a request's token will do."""
+    """Issues tokens and validates the token of a request."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class TokenDesk:
 
     @property
     def secrets(self) -> list[str]:
-        """Every secret given out so far."""
+        """Return all secrets issued so far."""
         with self._lock:
             return [
                 self.client_secret,
@@ -109,32 +109,32 @@ class TokenDesk:
             ]
 
     def grant(self, *, user_id: str | None = None, scopes: Iterable[str] | None = None) -> str:
-        """Have a user allow scopes; the refresh token."""
+        """Grant scopes for a user, and return the refresh token."""
         with self._lock:
             return self._refresh_token(self._new_grant(user_id, scopes))
 
     def authorization_code(self, *, scopes: Iterable[str] | None = None) -> str:
-        """A code as the API console gives for a self client."""
+        """Return a new code as the API console generates it for a self client."""
         with self._lock:
             expiry = self._organisation.now() + _SELF_CLIENT_CODE_LIFE
             return self._new_code(_Code(self._new_grant(None, scopes), expiry))
 
     def redirected_code(self, scopes: Iterable[str], redirect_uri: str, *, offline: bool) -> str:
-        """A code as the consent page sends it to a redirect URI."""
+        """Return a new code as the consent page sends it to a redirect URI."""
         with self._lock:
             expiry = self._organisation.now() + _REDIRECTED_CODE_LIFE
             grant = self._new_grant(None, scopes)
             return self._new_code(_Code(grant, expiry, redirect_uri, offline))
 
     def forget_access_tokens(self) -> None:
-        """End every access token's life."""
+        """Invalidate all access tokens."""
         with self._lock:
             self._access.clear()
             for grant in self._grants.values():
                 grant.alive.clear()
 
-    def answer(self, form: Mapping[str, str], *, api_domain: str) -> JSONResponse:
-        """Answer a token request."""
+    def respond(self, form: Mapping[str, str], *, api_domain: str) -> JSONResponse:
+        """Return the response to a token request."""
         with self._lock:
             client = (form.get("client_id"), form.get("client_secret"))
             if client != (self.client_id, self.client_secret):
@@ -157,7 +157,7 @@ class TokenDesk:
             )
 
     def _granted(self, form: Mapping[str, str]) -> tuple[Grant, dict[str, str]]:
-        """The grant that a form holds, and what the answer tells beside the access token."""
+        """Return the grant of a form, and what the response has besides the access token."""
         match form.get("grant_type"):
             case "refresh_token":
                 grant = self._grants.get(form.get("refresh_token", ""))
@@ -183,10 +183,10 @@ class TokenDesk:
                 raise _BadGrantError("unsupported_grant_type")
 
     def check(self, authorization: str | None, *needed: str) -> Grant:
-        """The grant behind an Authorization header, which must hold a scope of those needed.
+        """Return the grant of an Authorization header, which must cover all of these scopes.
 
         Raises:
-            ZohoError: There is no token, it is not alive, or lacks a scope.
+            ZohoError: The token is missing, invalid or expired, or lacks a scope.
         """
         if not authorization:
             raise ZohoError("AUTHENTICATION_FAILURE")
@@ -222,7 +222,7 @@ class TokenDesk:
         self._access[token] = (grant, self._organisation.now() + _ACCESS_LIFE)
         self._issued.append(token)
         grant.alive.append(token)
-        while len(grant.alive) > _MOST_ALIVE:
+        while len(grant.alive) > _MAX_ACCESS_TOKENS:
             self._access.pop(grant.alive.popleft(), None)
         return token
 
@@ -237,7 +237,7 @@ class TokenDesk:
 
 
 def covers(scopes: Iterable[str], needed: str) -> bool:
-    """Whether scopes such as ZohoCRM.modules.ALL cover ZohoCRM.modules.leads.READ."""
+    """Return whether scopes such as ZohoCRM.modules.ALL cover ZohoCRM.modules.leads.READ."""
     held = {scope.lower() for scope in scopes}
     *groups, operation = needed.lower().split(".")
     return any(

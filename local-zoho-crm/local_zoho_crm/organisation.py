@@ -25,10 +25,10 @@ _PERMANENT = timedelta(days=120)
 
 
 class Organisation:
-    """One customer's data at Zoho, which tests change while the server serves it.
+    """The data of one Zoho customer, which tests change while the server serves it.
 
-    Every method may be called from any thread. A record's dict is replaced, never changed, when
-    the record changes: who holds one reads one state of it.
+    All methods are thread-safe. A change replaces a record's dict and never mutates it, so a
+    reader that holds one sees one consistent state.
     """
 
     def __init__(
@@ -64,14 +64,14 @@ class Organisation:
         awkward: float = 0.05,
         empty: float = 0.1,
     ) -> Organisation:
-        """Make an organisation of Zoho's usual modules and some unusual ones.
+        """Generate an organisation with Zoho's usual modules and some unusual ones.
 
         Args:
-            seed: Equal arguments give equal data.
-            sizes: Records by module; other modules get a few.
-            only: API names of the only modules to make.
-            time_zone: The zone of the user whose tokens are used.
-            clock_offset: How far Zoho's clock is ahead of this machine's.
+            seed: Seed of the data; equal arguments give equal data.
+            sizes: Number of records by module; other modules get a few.
+            only: API names of the modules to generate; default all.
+            time_zone: The time zone of the user who signs in.
+            clock_offset: How far the server's clock is ahead of this machine's.
             awkward: The share of values that are hard to carry (quotes, newlines, NUL, ...).
             empty: The share of values that are empty.
         """
@@ -89,7 +89,7 @@ class Organisation:
     # The clock
 
     def now(self) -> datetime:
-        """The server's time, in UTC."""
+        """Return the server's time in UTC."""
         with self.lock:
             return self._frozen or datetime.now(timezone.utc) + self._clock_offset
 
@@ -99,7 +99,7 @@ class Organisation:
             self._frozen = instant.astimezone(timezone.utc)
 
     def advance(self, span: timedelta) -> None:
-        """Put the clock forward."""
+        """Move the clock forward."""
         with self.lock:
             if self._frozen is None:
                 self._clock_offset += span
@@ -107,25 +107,25 @@ class Organisation:
                 self._frozen += span
 
     def local(self, instant: datetime) -> datetime:
-        """The instant with the user's offset from UTC, which daylight saving changes."""
+        """Return the instant in the user's time zone."""
         return instant.astimezone(self.zone)
 
     def timestamp(self, instant: datetime) -> str:
-        """The instant as Zoho writes it."""
+        """Return the instant as Zoho formats it."""
         return self.local(instant).isoformat(timespec="seconds")
 
     # Modules and records
 
     def new_id(self) -> str:
-        """An id that nothing else has."""
+        """Return a new unique id."""
         return str(next(self._ids))
 
     def module(self, api_name: str) -> Module:
-        """The module of this API name."""
+        """Return the module with this API name."""
         return self.modules[api_name]
 
     def add_module(self, module: Module) -> Module:
-        """Add a module, with whatever records it holds."""
+        """Add a module with its records, and return it."""
         with self.lock:
             module.id = module.id or self.new_id()
             for record_id, record in module.records.items():
@@ -134,16 +134,16 @@ class Organisation:
         return module
 
     def target(self, field: Field) -> Module | None:
-        """The module that a lookup field points to."""
+        """Return the module that a lookup field points to, if it exists."""
         return self.users if field.target == USERS else self.modules.get(field.target or "")
 
     def parent(self, lookup: Field, record: Record) -> Record | None:
-        """The record that a lookup of this record points to."""
+        """Return the record that a lookup of this record points to, if it exists."""
         target = self.target(lookup)
         return target.records.get(record.get(lookup.api_name) or "") if target else None
 
     def path(self, module: Module, name: str) -> Path | None:
-        """The field that a query means by `Phone` or `Account_Name.Phone`, if there is one."""
+        """Return the path that a query names by `Phone` or `Account_Name.Phone`, if it exists."""
         first, dot, rest = name.partition(".")
         field = module.fields.get(first)
         if not dot:
@@ -155,7 +155,7 @@ class Organisation:
     def insert(
         self, module_name: str, *, count: int = 1, values: Mapping[str, Any] | None = None
     ) -> list[str]:
-        """Create records now, with generated values where none are given."""
+        """Create records, with generated values for fields that are not given; return their ids."""
         with self.lock:
             module, now = self.module(module_name), self._second()
             created = new_records(self, module, count)
@@ -166,7 +166,7 @@ class Organisation:
             return [str(record["id"]) for record in created]
 
     def update(self, module_name: str, record_id: str, **values: Any) -> None:
-        """Change a record now; a change of formulas alone leaves Modified_Time."""
+        """Change a record. Modified_Time stays if only formulas change."""
         with self.lock:
             module = self.module(module_name)
             if unknown := set(values) - set(module.fields):
@@ -176,7 +176,7 @@ class Organisation:
             module.records[record_id] = {**module.records[record_id], **times, **values}
 
     def delete(self, module_name: str, record_id: str, *, permanent: bool = False) -> None:
-        """Move a record to the recycle bin, or delete it (from there) for good."""
+        """Move a record to the recycle bin, or delete it permanently, also from there."""
         with self.lock:
             module = self.module(module_name)
             record = module.records.pop(record_id, None) or module.trash[record_id]
@@ -194,7 +194,7 @@ class Organisation:
             )
 
     def restore(self, module_name: str, record_id: str, *, touch: bool = True) -> None:
-        """Bring a record back from the recycle bin."""
+        """Restore a record from the recycle bin."""
         with self.lock:
             module = self.module(module_name)
             record = module.trash.pop(record_id)
@@ -203,7 +203,7 @@ class Organisation:
             module.records[record_id] = {**record, **times}
 
     def deleted(self, module_name: str) -> list[DeletedRecord]:
-        """What Zoho still lists as deleted, the latest first."""
+        """Return the deleted records that Zoho still lists, newest first."""
         with self.lock:
             now = self.now()
             listed = [
@@ -215,7 +215,7 @@ class Organisation:
         return sorted(listed, key=lambda row: (row.deleted_time, row.id), reverse=True)
 
     def select(self, module: Module, keep: Callable[[Record], bool]) -> list[str]:
-        """Ids of the records that bulk read gives and a filter keeps, by id."""
+        """Return the sorted ids of the records that bulk read exports and a filter keeps."""
         with self.lock:
             return sorted(
                 (
@@ -234,13 +234,13 @@ class Organisation:
         *,
         csv_separator: str = ";",
     ) -> dict[str, dict[str, Any]]:
-        """Every record as a Singer tap must emit it, by id.
+        """Return every record as a correct tap emits it, by id.
 
         Args:
             module_name: The module's API name.
-            fields: The only fields to give, `Account_Name.Phone` among them; default all.
-            multiselect_separator: Give multi-select picklists as lists; default joined.
-            csv_separator: What the server joins multi-select picklists with.
+            fields: Fields to return, such as `Account_Name.Phone`; default all.
+            multiselect_separator: Return multi-select picklists as lists if set; default joined.
+            csv_separator: The server's separator in multi-select picklists.
         """
         with self.lock:
             return truth.records(
@@ -252,7 +252,7 @@ class Organisation:
             )
 
     def calendar_truth(self) -> dict[tuple[str, str], dict[str, Any]]:
-        """Every meeting as a Singer tap must emit it from ICS, by UID and recurrence id."""
+        """Return every meeting as a correct tap emits it from ICS, by UID and recurrence id."""
         with self.lock:
             records = list(self.module("Events").records.values())
         meetings = [Meeting(self, record).truth for record in records]
@@ -262,18 +262,18 @@ class Organisation:
 
     @property
     def current_user(self) -> Record:
-        """The user whose tokens the server gives out, unless told otherwise."""
+        """Return the user who signs in by default."""
         return next(iter(self.users.records.values()))
 
     def user_reference(self, user_id: str) -> dict[str, str]:
-        """A user, as other things mention one."""
+        """Return a reference to a user, as Zoho's responses contain it."""
         user = self.users.records.get(user_id) or self.current_user
         return {"name": user["full_name"], "id": user["id"], "email": user["email"]}
 
     # Bulk write
 
     def add_bulk_write_job(self, job: BulkWriteJob) -> str:
-        """Have the server answer for a bulk write job; its id."""
+        """Add a bulk write job, and return its id."""
         with self.lock:
             job.id = job.id or self.new_id()
             job.created_time = job.created_time or self._second()

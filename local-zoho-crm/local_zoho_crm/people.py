@@ -23,7 +23,7 @@ _USERS = (
 )
 
 
-# What the first user has filled in, and the others have not.
+# Only the first user has filled these in.
 _DETAILS = {
     "alias": "Pat",
     "fax": "+1 555 0199",
@@ -53,7 +53,7 @@ _DETAILS = {
 
 
 def roles(new_id: Callable[[], str]) -> list[dict[str, Any]]:
-    """The roles, as their call lists them."""
+    """Return the roles as the roles call lists them."""
     chief = {
         "id": new_id(),
         "name": "CEO",
@@ -86,7 +86,7 @@ def roles(new_id: Callable[[], str]) -> list[dict[str, Any]]:
 
 
 def profiles(new_id: Callable[[], str]) -> list[dict[str, Any]]:
-    """The profiles, as their call lists them."""
+    """Return the profiles as the profiles call lists them."""
     return [
         {
             "id": new_id(),
@@ -99,9 +99,9 @@ def profiles(new_id: Callable[[], str]) -> list[dict[str, Any]]:
             "default": False,
             "category": custom,
             "_default_view": {"name": "Home", "id": "554023000000000001", "type": "home"},
-            # A boolean in Zoho's OpenAPI file, but Zoho's SDK fails on any but an object.
+            # A boolean in Zoho's OpenAPI file, but Zoho's SDK accepts only an object.
             "_delete": {"permanent": custom},
-            # Zoho tells of those that came with it neither who made them nor when.
+            # Built-in profiles have no creator and no time of creation.
             "created_time": "2023-05-01T08:00:00-07:00" if custom else None,
             "modified_time": "2023-06-01T08:00:00-07:00" if custom else None,
             "created_by": _author() if custom else None,
@@ -116,7 +116,7 @@ def _author() -> dict[str, str]:
 
 
 def users_module(organisation: Organisation) -> Module:
-    """Users as a module, so that queries reach them through owner fields."""
+    """Return the users as a module, so that queries reach them through owner fields."""
     names = [
         *("first_name", "last_name", "full_name", "email", "phone", "mobile", "status"),
         *("time_zone", "country", "language", "locale", "zuid"),
@@ -153,7 +153,7 @@ def users_module(organisation: Organisation) -> Module:
 
 
 def user_json(organisation: Organisation, user: dict[str, Any]) -> dict[str, Any]:
-    """A user, as the users call lists one."""
+    """Return a user as the users call lists it."""
     role, profile = organisation.roles[user["role"]], organisation.profiles[user["profile"]]
     author = organisation.user_reference(str(organisation.current_user["id"]))
     is_first = user["id"] == author["id"]
@@ -176,7 +176,7 @@ def user_json(organisation: Organisation, user: dict[str, Any]) -> dict[str, Any
 
 
 def company(organisation: Organisation) -> dict[str, Any]:
-    """The organisation, as its call describes it."""
+    """Return the organisation as the org call describes it."""
     return {
         "id": organisation.new_id(),
         "zgid": "694574900",

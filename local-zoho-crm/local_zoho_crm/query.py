@@ -1,4 +1,4 @@
-"""The body of a bulk read request: read, checked as Zoho does, made into a query."""
+"""The body of a bulk read request: parsed, checked as Zoho does, and converted to a query."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from local_zoho_crm.organisation import Organisation
     from local_zoho_crm.schema import Module, Record
 
-MOST_PAGES = 500
-MOST_FIELDS = 200
-MOST_JOINS = 10
+MAX_PAGES = 500
+MAX_FIELDS = 200
+MAX_JOINS = 10
 """Zoho documents the code JOIN_LIMIT_EXCEEDED and not the number."""
 
 _BODY_KEYS = frozenset({"callback", "query", "file_type"})
@@ -28,7 +28,7 @@ _QUERY_KEYS = frozenset({"module", "fields", "cvid", "page", "criteria", "file_t
 
 @dataclass(frozen=True)
 class BulkRequest:
-    """A request to start a job: a query, or the token of a query's next page."""
+    """A request to create a job: a query, or the token of a query's next page."""
 
     callback: dict[str, Any] | None
     query: BulkQuery | None
@@ -44,21 +44,21 @@ class BulkQuery:
     keep: Callable[[Record], bool]
     page: int
     file_type: str
-    asked: dict[str, Any]
+    given: dict[str, Any]
 
     def echo(self, page: int) -> dict[str, Any]:
-        """The query as the job's details repeat it."""
+        """Return the query as the job's details repeat it."""
         module = {"id": self.module.id, "api_name": self.module.api_name}
-        return {**self.asked, "module": module, "page": page}
+        return {**self.given, "module": module, "page": page}
 
 
 def read_request(
     body: bytes, organisation: Organisation, *, version: int, page_tokens: bool
 ) -> BulkRequest:
-    """Read the body of a request to start a job.
+    """Parse the body of a request to create a job.
 
     Raises:
-        ZohoError: Zoho would refuse it.
+        ZohoError: Zoho would refuse the request.
     """
     content = _json(body)
     if unknown := set(content) - _BODY_KEYS:
@@ -85,7 +85,7 @@ def _json(body: bytes) -> dict[str, Any]:
         raise ZohoError("REQUEST_BODY_IS_EMPTY")
     try:
         content = json.loads(body)
-        # NaN, infinity, half a surrogate pair: Python reads them, and no response can repeat them.
+        # Python parses NaN, infinity and lone surrogates, but no response can repeat them.
         json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
         raise ZohoError("REQUEST_BODY_NOT_READABLE") from None
@@ -115,7 +115,7 @@ def _is_web_address(url: Any) -> bool:
 
 
 class _QueryReader:
-    """Reads one query against one organisation."""
+    """Parses one query and checks it against the organisation."""
 
     def __init__(self, organisation: Organisation, query: dict[str, Any], version: int) -> None:
         self._organisation = organisation
@@ -144,7 +144,7 @@ class _QueryReader:
             keep=lambda record: all(test(record) for test in tests),
             page=self._page(page_tokens=page_tokens),
             file_type=file_type,
-            asked={
+            given={
                 key: self._query[key]
                 for key in ("fields", "cvid", "criteria")
                 if key in self._query
@@ -179,9 +179,9 @@ class _QueryReader:
             raise ZohoError("QUERY_NOT_SUPPORTED", "A field is named twice.", api_name="fields")
         paths = [self._path(module, name) for name in names if name != "id"]
         joins = {path.via.api_name for path in paths if path.via}
-        if len(joins) > MOST_JOINS:
-            raise ZohoError("JOIN_LIMIT_EXCEEDED", max_limit=MOST_JOINS)
-        if not names or len(names) > MOST_FIELDS:
+        if len(joins) > MAX_JOINS:
+            raise ZohoError("JOIN_LIMIT_EXCEEDED", max_limit=MAX_JOINS)
+        if not names or len(names) > MAX_FIELDS:
             return [Path(field.api_name, field) for field in module.exportable_fields]
         return paths
 
@@ -210,8 +210,8 @@ class _QueryReader:
             return 1
         if isinstance(page, bool) or not isinstance(page, int) or page < 1:
             raise ZohoError("PAGE_NOT_SUPPORTED", page=page)
-        if page > MOST_PAGES:
-            raise ZohoError("PAGE_RANGE_EXCEEDED", max_limit=MOST_PAGES)
+        if page > MAX_PAGES:
+            raise ZohoError("PAGE_RANGE_EXCEEDED", max_limit=MAX_PAGES)
         if page > 1 and page_tokens:
             raise ZohoError("PAGE_NOT_SUPPORTED", "Use page_token for more pages.", page=page)
         return page

@@ -1,4 +1,4 @@
-"""Requests as the server saw them."""
+"""Requests that the server received."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass
 class LoggedRequest:
-    """A request; header names are in lower case, `status` is None until it is answered."""
+    """A request. Header names are in lower case; `status` is None until the response."""
 
     method: str
     path: str
@@ -20,11 +20,11 @@ class LoggedRequest:
 
     @property
     def json(self) -> Any:
-        """The body as JSON, None if it is not."""
+        """Return the body parsed as JSON, or None if it is not JSON."""
         try:
             return json.loads(self.body)
         except ValueError:
             return None
 
     def __str__(self) -> str:
-        return f"{self.method} {self.path} {self.status or 'no answer'}"
+        return f"{self.method} {self.path} {self.status or 'no response'}"

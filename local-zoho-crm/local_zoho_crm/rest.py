@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from local_zoho_crm.organisation import Organisation
     from local_zoho_crm.schema import Module, Record
 
-MOST_PER_PAGE = 200
-_LATEST = 8
+MAX_PER_PAGE = 200
+_LATEST_VERSION = 8
 _NUMBER = re.compile(r"[0-9]{1,9}")
-_MOST_RECORDS_BY_PAGE = 2000
+_MAX_RECORDS_BY_PAGE = 2000
 _USER_TYPES = frozenset(
     {
         "AllUsers",
@@ -44,14 +44,14 @@ _USER_TYPES = frozenset(
 
 
 class RestApi:
-    """Answers the calls outside bulk."""
+    """Handles the calls outside bulk."""
 
     def __init__(self, organisation: Organisation, access: Access) -> None:
         self._organisation = organisation
         self._access = access
 
     def routes(self) -> list[Route]:
-        """Where the calls are."""
+        """Return the routes of the calls."""
         calls: dict[str, Callable[[Request], Response]] = {
             "settings/modules": self.modules,
             "settings/fields": self.fields,
@@ -114,7 +114,7 @@ class RestApi:
         return JSONResponse({"org": [self._organisation.company]})
 
     def users(self, request: Request) -> Response:
-        """List users of a type."""
+        """List the users of a type."""
         grant = self._access.admit(request, "ZohoCRM.users.READ")
         wanted = request.query_params.get("type", "AllUsers")
         if wanted not in _USER_TYPES:
@@ -163,7 +163,7 @@ class RestApi:
         return JSONResponse({"data": data, "info": _info(page, per_page, len(data), len(rows))})
 
     def count(self, request: Request) -> Response:
-        """Count a module's records, or those that a custom view and criteria keep."""
+        """Count a module's records, filtered by a custom view and criteria."""
         module = self._admit_to_module(request)
         wanted = request.query_params
         criteria = []
@@ -176,7 +176,8 @@ class RestApi:
                 raise ZohoError("INVALID_DATA", api_name="cvid")
             criteria += [view.criteria] if view.criteria else []
         tests = [
-            compile_criteria(each, self._organisation, module, version=_LATEST) for each in criteria
+            compile_criteria(each, self._organisation, module, version=_LATEST_VERSION)
+            for each in criteria
         ]
         with self._organisation.lock:
             records = list(module.records.values())
@@ -184,7 +185,7 @@ class RestApi:
         return JSONResponse({"count": len(records)})
 
     def records(self, request: Request) -> Response:
-        """List a module's records, the newest first."""
+        """List a module's records, newest first."""
         module = self._admit_to_module(request)
         names = request.query_params.get("fields", "")
         if self._access.version(request) > 2 and not names:
@@ -205,7 +206,7 @@ class RestApi:
                 return Response(status_code=304)
         records.sort(key=lambda record: int(record["id"]), reverse=True)
         page, per_page, rows = _page(request, records)
-        if page * per_page > _MOST_RECORDS_BY_PAGE:
+        if page * per_page > _MAX_RECORDS_BY_PAGE:
             raise ZohoError("INVALID_DATA", api_name="page")
         if not rows:
             return Response(status_code=204)
@@ -285,18 +286,18 @@ def _since(request: Request) -> datetime | None:
 
 
 def _page(request: Request, rows: Sequence[Any]) -> tuple[int, int, list[Any]]:
-    """The page's number, its size and its rows."""
-    page = _number(request, "page", 1, most=None)
-    per_page = _number(request, "per_page", MOST_PER_PAGE, most=MOST_PER_PAGE)
+    """Return the page's number, its size and its rows."""
+    page = _number(request, "page", 1, maximum=None)
+    per_page = _number(request, "per_page", MAX_PER_PAGE, maximum=MAX_PER_PAGE)
     return page, per_page, list(rows[(page - 1) * per_page : page * per_page])
 
 
-def _number(request: Request, name: str, default: int, *, most: int | None) -> int:
+def _number(request: Request, name: str, default: int, *, maximum: int | None) -> int:
     given = request.query_params.get(name)
     if given is None:
         return default
     is_number = _NUMBER.fullmatch(given) is not None
-    if not is_number or int(given) < 1 or (most is not None and int(given) > most):
+    if not is_number or int(given) < 1 or (maximum is not None and int(given) > maximum):
         raise ZohoError("INVALID_DATA", api_name=name, expected_data_type="integer")
     return int(given)
 

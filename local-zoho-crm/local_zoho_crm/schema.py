@@ -1,4 +1,4 @@
-"""What a Zoho organisation is made of: modules, fields, custom views, deleted records."""
+"""The parts of a Zoho organisation: modules, fields, custom views, deleted records."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Kind = Literal[
     "lookup",
     "list",
 ]
-"""How a value is kept, compared and written, whatever Zoho calls its type."""
+"""How a value is stored, compared and formatted, independent of Zoho's name for its type."""
 
 _KINDS: dict[str, Kind] = {
     "textarea": "textarea",
@@ -56,7 +56,7 @@ NOT_EXPORTED = frozenset(
         "subform",
     }
 )
-"""Data types that bulk read leaves out."""
+"""Data types that bulk read does not export."""
 
 USERS = "users"
 """The target of owner and user lookups."""
@@ -64,7 +64,7 @@ USERS = "users"
 
 @dataclass(kw_only=True)
 class CustomView:
-    """A custom view: a named filter, by which `cvid` exports."""
+    """A custom view: a named filter that `cvid` refers to."""
 
     id: str
     name: str
@@ -74,14 +74,14 @@ class CustomView:
 
 @dataclass
 class Field:
-    """A field of a module, as metadata lists it and bulk read treats it.
+    """A field of a module, for metadata and for bulk read.
 
     Attributes:
-        lookup: API name of the module that a lookup points to.
-        return_type: What a formula or a rollup summary yields.
-        rejected: Metadata lists the field, bulk read refuses it.
-        listed: False for fields such as `$converted`, which only those who ask for get.
-        restricted: Health data, which the API leaves empty.
+        lookup: API name of a lookup's module.
+        return_type: The type of a formula's or rollup summary's result.
+        rejected: Whether bulk read refuses the field although metadata lists it.
+        listed: False for fields such as `$converted`, which are exported only by name.
+        restricted: Whether the API leaves the field empty, as it does for health data.
         metadata: Keys that replace the generated JSON of the fields call; `...` removes a key.
     """
 
@@ -103,17 +103,17 @@ class Field:
 
     @property
     def is_tag(self) -> bool:
-        """Whether the field holds the record's tags."""
+        """Return whether the field holds the record's tags."""
         return self.api_name == "Tag"
 
     @property
     def is_computed(self) -> bool:
-        """Whether Zoho computes the value, which leaves Modified_Time alone."""
+        """Return whether Zoho computes the value, which does not change Modified_Time."""
         return self.data_type in ("formula", "rollup_summary")
 
     @property
     def kind(self) -> Kind:
-        """How the field's values are kept and compared."""
+        """Return the kind of the field's values."""
         if self.is_tag:
             return "list"
         if self.is_computed:
@@ -122,12 +122,12 @@ class Field:
 
     @property
     def exportable(self) -> bool:
-        """Whether bulk read exports the field."""
+        """Return whether bulk read exports the field."""
         return not self.rejected and self.data_type not in NOT_EXPORTED
 
     @property
     def target(self) -> str | None:
-        """The module that a lookup points to."""
+        """Return the API name of the module that a lookup points to."""
         if self.data_type in ("ownerlookup", "userlookup"):
             return USERS
         return self.lookup if self.data_type == "lookup" else None
@@ -150,10 +150,9 @@ class Module:
     """A module, its metadata and its records.
 
     Attributes:
-        fields_error: What the fields call answers in place of fields: "empty" for 204, else a
-            Zoho error code.
-        bulk_error: The code with which bulk read refuses the module.
-        omitted: Ids of records that are counted but that bulk read leaves out.
+        fields_error: The error of the fields call: "empty" for 204, else a Zoho error code.
+        bulk_error: The error code with which bulk read refuses the module.
+        omitted: Ids of records that are counted but not exported.
     """
 
     api_name: str
@@ -177,29 +176,29 @@ class Module:
 
     @classmethod
     def of(cls, api_name: str, *fields: Field, **attributes: Any) -> Module:
-        """Make a module of these fields."""
+        """Create a module with these fields."""
         return cls(api_name, {each.api_name: each for each in fields}, **attributes)
 
     @property
     def exportable_fields(self) -> list[Field]:
-        """What bulk read exports when a query names no fields."""
+        """Return the fields that bulk read exports if a query names none."""
         return [each for each in self.fields.values() if each.exportable and each.listed]
 
     def display_name(self, record: Record) -> str:
-        """The record's name, as lists show it."""
+        """Return the record's name as lists show it."""
         return str((self.display_field and record.get(self.display_field)) or record["id"])
 
 
 @dataclass(frozen=True)
 class Path:
-    """A field by the path of a query: `Phone`, or `Account_Name.Phone` through a lookup."""
+    """A field as a query names it: `Phone`, or `Account_Name.Phone` through a lookup."""
 
     name: str
     field: Field
     via: Field | None = None
 
     def value(self, organisation: Organisation, record: Record) -> Any:
-        """The value that this path leads to, None where the lookup is empty or dangling."""
+        """Return the value at this path, or None if the lookup is empty or dangling."""
         if self.via is None:
             value = record.get(self.field.api_name)
         else:

@@ -1,4 +1,4 @@
-"""Criteria as URLs carry them: `((Last_Name:equals:Boyle)and(Email:starts_with:p))`."""
+"""Criteria in the form of URLs: `((Last_Name:equals:Boyle)and(Email:starts_with:p))`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LISTS = frozenset({"in", "not_in", "between", "not_between"})
 
 
 def parse_search(text: str) -> dict[str, Any]:
-    """Turn criteria of a URL into those of a bulk read query.
+    """Convert criteria of a URL to those of a bulk read query.
 
     Raises:
         ZohoError: The criteria are not well formed.
@@ -28,7 +28,7 @@ def parse_search(text: str) -> dict[str, Any]:
 
 
 def _tokens(text: str) -> list[str]:
-    """The tokens, the first of them last."""
+    """Return the tokens in reverse order."""
     tokens, at = [], 0
     while at < len(text):
         match = _TOKEN.match(text, at)

@@ -1,4 +1,4 @@
-"""The local Zoho CRM: an organisation behind HTTP, in a thread of its own."""
+"""The local Zoho CRM: serves an organisation over HTTP, in a separate thread."""
 
 from __future__ import annotations
 
@@ -46,33 +46,33 @@ _SECRET_PARAMETERS = frozenset(
 )
 
 _ROUNDS = 1000
-# For a client's setting that must be a number though the server has no limit
+# The tap's setting must be a number, even if the server has no limit.
 _MANY_DOWNLOADS_PER_MINUTE = 6000
 
 
 @dataclass(eq=False)
 class ZohoServer:
-    """Serves an organisation on 127.0.0.1 from `with` until the end of its block.
+    """Serves an organisation on 127.0.0.1 within a `with` block.
 
     Attributes:
-        organisation: What to serve.
-        port: The port; 0 for a free one, which it is once the server runs.
-        page_size: Records of a bulk read job (Zoho: 200,000).
-        job_seconds: How long a job runs, by the organisation's clock.
-        parallel_jobs: How many jobs run at once; None for any number.
-        downloads_per_minute: Zoho's limit is 10; None for none.
-        concurrent_requests: How many API calls may run at once; None for any number.
-        tokens_per_ten_minutes: Token requests for one refresh token; None for any number.
-        latency: Seconds that every request takes at least.
-        csv: How result files look.
-        scopes: What the refresh token of `tap_config` allows; default all that is needed.
-        tell_scopes: Whether token answers name the scopes.
-        redirect_uris: Those that the client has registered for consent in a browser.
-        location: The data center that answers to consent name, in Zoho's words.
-        accounts_server: The accounts host that they name; default this server.
-        page_tokens: Whether pages are asked for by token; default from v7 on.
-        api_domain: What token answers say; default this server.
-        admin: Whether the admin page and API below `/_local/` are served.
+        organisation: The data to serve.
+        port: The port; 0 for a free one, which replaces it on start.
+        page_size: Records per bulk read job (Zoho: 200,000).
+        job_seconds: Duration of a job by the organisation's clock.
+        parallel_jobs: Maximum of jobs that run at once; None for no limit.
+        downloads_per_minute: Maximum of downloads (Zoho: 10); None for no limit.
+        concurrent_requests: Maximum of concurrent API calls; None for no limit.
+        tokens_per_ten_minutes: Maximum of token requests per refresh token; None for no limit.
+        latency: Minimum duration of every request in seconds.
+        csv: The style of CSV files.
+        scopes: Scopes of the refresh token in `tap_config`; default all that the tap needs.
+        tell_scopes: Whether token responses contain the scopes.
+        redirect_uris: Redirect URIs of the client, for consent in a browser.
+        location: The data center in redirects after consent, as Zoho names it.
+        accounts_server: The accounts host in those redirects; default this server.
+        page_tokens: Whether pages are requested by token; default from v7 on.
+        api_domain: The API domain in token responses; default this server.
+        admin: Whether to serve the admin page and API below `/_local/`.
     """
 
     organisation: Organisation
@@ -135,7 +135,7 @@ class ZohoServer:
         )
 
     def _zoho_app(self) -> Starlette:
-        """Create what answers as Zoho does."""
+        """Create the application with Zoho's API."""
         consent = ConsentPages(
             self.desk,
             redirect_uris=self.redirect_uris,
@@ -167,7 +167,7 @@ class ZohoServer:
         return app
 
     def _with_admin(self) -> ASGIApp:
-        """Create what serves the admin requests, and passes all others to the gateway."""
+        """Create the application that also serves the admin page and API."""
         return Admin(
             self.organisation,
             self.desk,
@@ -179,7 +179,7 @@ class ZohoServer:
     def __enter__(self) -> Self:
         """Start serving."""
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
-        # The protocol is named, else asyncio leaves Nagle's algorithm on: 40 ms an answer.
+        # asyncio turns off Nagle's algorithm, 40 ms per response, only if the protocol is named.
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -216,11 +216,11 @@ class ZohoServer:
 
     @property
     def url(self) -> str:
-        """Where the server is, for signing in as for the API."""
+        """Return the server's URL, for both sign-in and API."""
         return f"http://127.0.0.1:{self.port}"
 
     def tap_config(self, **overrides: Any) -> dict[str, Any]:
-        """A configuration with which the tap reaches this server."""
+        """Return a configuration with which the tap reaches this server."""
         return {
             "client_id": self.desk.client_id,
             "client_secret": self.desk.client_secret,
@@ -237,16 +237,16 @@ class ZohoServer:
 
     @property
     def secrets(self) -> list[str]:
-        """Every secret: the client's, refresh tokens, all access tokens so far."""
+        """Return all secrets so far: the client's, refresh tokens, codes, access tokens."""
         return self.desk.secrets
 
     @property
     def requests(self) -> list[LoggedRequest]:
-        """Every request so far, in order of arrival."""
+        """Return all requests so far, in order of arrival."""
         return list(self._gateway.requests)
 
     def requests_matching(self, method: str, path_regex: str) -> list[LoggedRequest]:
-        """The requests of a method whose path has a match."""
+        """Return the requests with this method and a matching path."""
         return [
             request
             for request in self.requests
@@ -255,22 +255,22 @@ class ZohoServer:
 
     @property
     def credits(self) -> int:
-        """API credits used so far."""
+        """Return the API credits used so far."""
         return self._access.credits
 
     @property
     def peak_concurrency(self) -> int:
-        """The most API calls that ran at once."""
+        """Return the maximum of concurrent API calls so far."""
         return self._gateway.peak_concurrency
 
     @property
     def jobs(self) -> list[Job]:
-        """Every bulk read job that was created, forgotten ones too."""
+        """Return all bulk read jobs ever created."""
         return self._board.jobs
 
     @property
     def on_request(self) -> Callable[[LoggedRequest], None] | None:
-        """Called with each request before it is handled, on a thread of its own."""
+        """Return the callback for each request before it is handled; runs on a worker thread."""
         return self._gateway.on_request
 
     @on_request.setter
@@ -279,7 +279,7 @@ class ZohoServer:
 
     @property
     def on_response(self) -> Callable[[LoggedRequest], None] | None:
-        """Called with each request when it has been answered."""
+        """Return the callback for each request after its response."""
         return self._gateway.on_response
 
     @on_response.setter
@@ -287,11 +287,11 @@ class ZohoServer:
         self._gateway.on_response = callback
 
     def forget_tokens(self) -> None:
-        """End every access token's life."""
+        """Invalidate all access tokens."""
         self.desk.forget_access_tokens()
 
     def forget_jobs(self) -> None:
-        """Lose every job, its file and its page tokens."""
+        """Remove all jobs with their files and page tokens."""
         self._board.forget()
 
     async def _token(self, request: Request) -> Response:
@@ -299,11 +299,11 @@ class ZohoServer:
             return Response("Secrets belong in the body.", 400)
         body = (await request.body()).decode(errors="replace")
         form = dict(parse_qsl(body, keep_blank_values=True))
-        return self.desk.answer(form, api_domain=self.api_domain or self.url)
+        return self.desk.respond(form, api_domain=self.api_domain or self.url)
 
 
 class _Server(uvicorn.Server):
-    """Stops when told to, with no ticks and pauses: suites start hundreds of servers."""
+    """A server that stops at once, without polling: test suites start hundreds of servers."""
 
     _stopping: asyncio.Event
     _loop: asyncio.AbstractEventLoop
@@ -324,14 +324,14 @@ class _Server(uvicorn.Server):
             task.cancel()
         for connection in list(self.server_state.connections):
             connection.transport.abort()
-        # Tasks and connections end in the loop's next rounds; a callback that hangs never does.
+        # Tasks and connections end within a few rounds of the loop, unless a callback hangs.
         for _ in range(_ROUNDS):
             if not (self.server_state.connections or self.server_state.tasks):
                 break
             await asyncio.sleep(0.001)
 
     def stop(self) -> None:
-        """End the server's loop; called from another thread."""
+        """Stop the server's loop from another thread."""
         self._loop.call_soon_threadsafe(self._stopping.set)
 
 

@@ -1,4 +1,4 @@
-"""What a right export holds: a record's values as JSON, worked out with no help of the tap."""
+"""The content of a correct export: a record's values as JSON, computed without the tap."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def records(
     as_lists: bool,
     separator: str,
 ) -> dict[str, dict[str, Any]]:
-    """The module's records as JSON, by id."""
+    """Return the module's records as JSON, by id."""
     paths = _paths(organisation, module, fields)
     return {
         record_id: {"id": record_id}
@@ -68,7 +68,7 @@ def _utc(value: datetime) -> str:
     return f"{value.astimezone(timezone.utc):%Y-%m-%dT%H:%M:%S}+00:00"
 
 
-# How the JSON of a value is made, by the field's kind; otherwise as text
+# Converts a value to JSON by the field's kind; all other kinds become text.
 _JSON: dict[str, Callable[[Any], Any]] = {
     "boolean": bool,
     "integer": int,

@@ -1,4 +1,4 @@
-"""What the tests share: servers that stop at the test's end, and a client of one."""
+"""Fixtures: servers that stop at the test's end, and a client of one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def serve() -> Iterator[Serve]:
 
 @pytest.fixture
 def organisation() -> Organisation:
-    """Create an organisation of 45 leads whose clock stands still."""
+    """Create an organisation with 45 leads and a stopped clock."""
     made = Organisation.generate(seed=3, sizes={"Leads": 45})
     made.set_now(NOON)
     return made

@@ -1,4 +1,4 @@
-"""Who may call what: the authorization header, scopes, and what calls cost."""
+"""Access to the API: the authorization header, scopes, and the cost of calls."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def test_bulk_write_results(organisation: Organisation) -> None:
         module="Leads",
         columns=("Last_Name", "Email", "Company"),
         rows=[("Boyle", "b@example.com", "Zylker", "ADDED", "123", "")],
-        looks=1,
+        polls=1,
         children=[child],
     )
     job_id = organisation.add_bulk_write_job(job)

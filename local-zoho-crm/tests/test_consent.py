@@ -1,4 +1,4 @@
-"""The local Zoho server's consent page: what it asks, what it refuses, and its codes."""
+"""The consent page: which requests it accepts and refuses, and its codes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def consent_url(server: ZohoServer, **changed: str | None) -> str:
 
 
 def answer(server: ZohoServer, decision: str = "accept", **changed: str | None) -> dict[str, str]:
-    """Answer the consent page; what Zoho sends back."""
+    """Submit the consent page and return the parameters of the redirect."""
     location = decide(consent_url(server, **changed), decision, follow=False).headers["Location"]
     assert location.startswith(f"{BACK}?")
     return dict(parse_qsl(urlsplit(location).query))

@@ -1,4 +1,4 @@
-"""Criteria of a query: which are refused, and which records the others keep."""
+"""Criteria of a query: which are refused, and which records match the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every request passes: the limit on concurrent calls, and the log."""
+"""What every request passes: the concurrency limit and the log."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def test_page_numbers_read_live_data(client: Client, organisation: Organisation)
     client.details(second, "v3")
     assert "next_page_token" not in client.details(first, "v3")["result"]
 
-    # The deletion shifted the second page by one: a record was never seen.
+    # The deletion shifted the second page by one, so one record is missing.
     ids = sorted(organisation.module("Leads").records, key=int)
     assert [row["Id"] for row in client.rows(second)] == ids[20:40]
     assert ids[19] not in {row["Id"] for row in before}

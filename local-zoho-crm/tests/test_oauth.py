@@ -1,4 +1,4 @@
-"""Sign-in: tokens and codes, how long they live, and the limits on asking for them."""
+"""Sign-in: tokens and codes, their lifetimes and limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bulk read requests that the server refuses, and what version 2 takes."""
+"""Bulk read requests that the server refuses, and those of version 2."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOT_URLS: list[Any] = [*NOT_TEXT, "", "x", "http://[", "http://"]
 
 
 def callback(given: Any) -> dict[str, Any]:
-    """A request with a callback."""
+    """Return a request with a callback."""
     return {**leads(), "callback": given}
 
 

@@ -1,4 +1,4 @@
-"""The local Zoho CRM convinces a client that nobody here wrote: Zoho's own Python SDK."""
+"""The local Zoho CRM works with an independent client: Zoho's own Python SDK."""
 
 from __future__ import annotations
 
@@ -56,22 +56,22 @@ class Visit:
 
     @property
     def exports(self) -> list[Json]:
-        """What came of each export that was ordered."""
+        """Return the result of each requested export."""
         return list(self.report["exports"])
 
     def text(self, file: str) -> str:
-        """The text of the one file in a downloaded ZIP."""
+        """Return the text of the only file in a downloaded ZIP."""
         with zipfile.ZipFile(self.directory / file) as archive:
             (name,) = archive.namelist()
             return archive.read(name).decode()
 
     def rows(self, file: str) -> list[dict[str, str]]:
-        """The rows of a downloaded CSV."""
+        """Return the rows of a downloaded CSV."""
         csv.field_size_limit(max(csv.field_size_limit(), 1_000_000))
         return list(csv.DictReader(io.StringIO(self.text(file), newline="")))
 
     def records(self, export: Json) -> dict[str, Json]:
-        """The records on all pages of an export, by id, typed as the truth is."""
+        """Return the records on all pages of an export by id, typed as `Organisation.truth`."""
         return {
             row["Id"]: {
                 "id" if name == "Id" else name.replace(".", "__"): (
@@ -85,11 +85,11 @@ class Visit:
 
 
 def _send_sdk(server: ZohoServer, directory: Path, **order: Any) -> Visit:
-    """Have the SDK carry out an order (see zoho_sdk_client.py) with files in this directory."""
+    """Run the SDK with an order (see zoho_sdk_client.py), with its files in this directory."""
     config = server.tap_config()
     client = {key: config[key] for key in ("client_id", "client_secret", "refresh_token")}
     done = subprocess.run(
-        # Isolated: what lies beside the program is not what it imports.
+        # Isolated, so that the program does not import the files beside it
         [sys.executable, "-I", Path(__file__).with_name("zoho_sdk_client.py")],
         cwd=directory,
         env={"HOME": str(directory)},
@@ -122,7 +122,7 @@ def server(organisation: Organisation) -> Iterator[ZohoServer]:
 
     scopes = DEFAULT_SCOPES | {"ZohoCRM.bulk.CREATE"}  # for the results of bulk writes
     with ZohoServer(organisation, page_size=PAGE_SIZE, job_seconds=2, scopes=scopes) as made:
-        # Time passes while somebody looks at a job, and only then.
+        # The clock advances only with requests for a job's details.
         made.on_response = pass_time
         yield made
 

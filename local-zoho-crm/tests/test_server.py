@@ -1,4 +1,4 @@
-"""The server as a whole: unknown URLs and methods, and its end."""
+"""The server: unknown URLs and methods, and shutdown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a right export holds."""
+"""The content of a correct export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client that speaks to the server as Zoho documents, and what its requests are made of."""
+"""A client that follows Zoho's documentation, and functions that build its requests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOT_TEXT: list[Any] = [[], {}, ["x"], {"x": 1}, None, 7, True]
 
 
 class Client:
-    """Speaks to the server as the documentation says."""
+    """Sends requests as Zoho documents them."""
 
     def __init__(self, server: ZohoServer, refresh_token: str | None = None) -> None:
         self.server = server
@@ -38,7 +38,7 @@ class Client:
         self.session.headers["Authorization"] = f"Zoho-oauthtoken {self.access_token}"
 
     def token(self, **form: str) -> requests.Response:
-        """Ask for an access token."""
+        """Request an access token."""
         config = self.server.tap_config()
         keys = ("client_id", "client_secret", "refresh_token")
         content = {"grant_type": "refresh_token", **{key: config[key] for key in keys}, **form}
@@ -53,36 +53,36 @@ class Client:
         return self.session.post(f"{self.server.url}/crm/bulk/{version}/read", json=body)
 
     def start(self, body: Any, version: str = "v8") -> str:
-        """Start a job; its id."""
+        """Create a job and return its id."""
         answer = self.post(body, version)
         assert answer.status_code == 201, answer.text
         return str(answer.json()["data"][0]["details"]["id"])
 
     def details(self, job_id: str, version: str = "v8") -> dict[str, Any]:
-        """A job's details."""
+        """Return a job's details."""
         answer = self.get(f"/crm/bulk/{version}/read/{job_id}")
         assert answer.status_code == 200, answer.text
         (details,) = answer.json()["data"]
         return dict(details)
 
     def download(self, job_id: str, version: str = "v8") -> requests.Response:
-        """GET a job's file."""
+        """GET a job's result file."""
         return self.get(f"/crm/bulk/{version}/read/{job_id}/result")
 
     def text(self, job_id: str) -> str:
-        """The text in a job's file."""
+        """Return the text in a job's result file."""
         with zipfile.ZipFile(io.BytesIO(self.download(job_id).content)) as archive:
             (name,) = archive.namelist()
             assert name.partition(".")[0] == job_id
             return archive.read(name).decode()
 
     def rows(self, job_id: str) -> list[dict[str, str]]:
-        """The rows in a job's CSV."""
+        """Return the rows in a job's CSV."""
         csv.field_size_limit(max(csv.field_size_limit(), 1_000_000))
         return list(csv.DictReader(io.StringIO(self.text(job_id), newline="")))
 
     def export(self, query: dict[str, Any], version: str = "v8") -> list[dict[str, str]]:
-        """All pages of a query, by page token or by number as the version has it."""
+        """Return the rows of all pages, requested by page token or number as the version has it."""
         rows: list[dict[str, str]] = []
         ask = query
         while True:
@@ -110,7 +110,7 @@ def leads(**query: Any) -> dict[str, Any]:
 
 
 def where(field: str, comparator: str, value: Any) -> dict[str, Any]:
-    """A criterion."""
+    """Return a criterion."""
     return {"field": {"api_name": field}, "comparator": comparator, "value": value}
 
 

@@ -1,10 +1,10 @@
-"""Zoho's own Python SDK, driven as its users would: a program that exports what it is told to.
+"""Zoho's own Python SDK, used as its users would: a program that carries out an order.
 
-It runs in a process of its own, in a directory of its own: the SDK keeps one global state, and
-writes tokens, a log and what it learns of modules into files. It must write nowhere else and reach
-no other host than the server that it is told of; what it tries is reported as a stray.
+It runs in a separate process and directory, because the SDK has global state and writes tokens, a
+log and metadata to files. It must not write elsewhere or connect to any host but the server; every
+attempt is reported as a stray.
 
-An order comes as JSON on stdin, a report goes as JSON to stdout, files go into the directory.
+The order is JSON on stdin, the report is JSON on stdout, and files are in the directory.
 """
 
 from __future__ import annotations
@@ -55,26 +55,26 @@ PATIENCE_SECONDS = 30
 
 
 class LocalDataCenter(DataCenter):  # type: ignore[misc]  # the SDK has no types
-    """A data center as the SDK has them, at the URL of the local Zoho CRM."""
+    """A data center of the SDK at the URL of the local Zoho CRM."""
 
     def __init__(self, url: str) -> None:
         self._url = url
 
     def get_iam_url(self) -> str:
-        """Where tokens come from."""
+        """Return the URL of token requests."""
         return f"{self._url}/oauth/v2/token"
 
     def get_file_upload_url(self) -> str:
-        """Where files go."""
+        """Return the URL of uploads."""
         return self._url
 
     def production(self) -> DataCenter.Environment:
-        """The environment of an account's real data."""
+        """Return the production environment."""
         return DataCenter.Environment(self._url, self.get_iam_url(), self.get_file_upload_url())
 
 
 class Fence:
-    """Notes what this process opens that it should not: other hosts, files elsewhere."""
+    """Records attempts to connect to other hosts or to write elsewhere."""
 
     def __init__(self, url: str, directory: Path) -> None:
         self.strays: list[str] = []
@@ -94,7 +94,7 @@ class Fence:
                 self.strays.append(f"wrote {written}")
 
     def _is_ours(self, path: Path) -> bool:
-        # Python keeps what it compiles beside what it imports.
+        # Python writes compiled files beside their sources.
         return path.is_relative_to(self._directory) or path.parent.name == "__pycache__"
 
 
@@ -119,7 +119,7 @@ def main() -> None:
 
 
 def _export(asked: Json) -> Json:
-    """All pages of a query, and what the SDK understood of each job; or the error it understood."""
+    """Return all pages of a query with the SDK's view of each job, or its view of the error."""
     pages: list[Json] = []
     query = _query(asked)
     while True:
@@ -132,7 +132,7 @@ def _export(asked: Json) -> Json:
         answer = BulkReadOperations().create_bulk_read_job(body)
         created = answer.get_object()
         if not isinstance(created, APIException):
-            # Some errors come inside `data`, others in its place.
+            # Some errors are inside `data`, others replace it.
             (created,) = created.get_data()
         if isinstance(created, APIException):
             return {"pages": pages, "error": _error(answer.get_status_code(), created)}
@@ -144,7 +144,7 @@ def _export(asked: Json) -> Json:
 
 
 def _page(job_id: int) -> Json:
-    """Wait for a job, download its file, and tell both."""
+    """Wait for a job, download its file, and return both."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     states: list[str] = []
     while not states or states[-1] != "COMPLETED":
@@ -170,7 +170,7 @@ def _page(job_id: int) -> Json:
 
 
 def _write_result(job_id: str) -> Json:
-    """A bulk write job's details and its result's file."""
+    """Return a bulk write job's details and result file."""
     job = BulkWriteOperations().get_bulk_write_job_details(job_id).get_object()
     url = job.get_result().get_download_url()
     (resource,) = job.get_resource()
@@ -186,7 +186,7 @@ def _write_result(job_id: str) -> Json:
 
 
 def _metadata(module: str) -> Json:
-    """What the SDK reads of an organisation, and of one of its modules."""
+    """Return what the SDK reads of an organisation and one of its modules."""
 
     def asked(parameter: Any, value: str) -> ParameterMap:
         parameters = ParameterMap()
@@ -217,7 +217,7 @@ def _metadata(module: str) -> Json:
 
 
 def _keep(file: Any) -> str:
-    """Write a downloaded file under the name that the SDK read from the answer."""
+    """Write a downloaded file under the name that the SDK read from the response."""
     name = str(file.get_name())
     Path(name).write_bytes(b"".join(file.get_stream()))
     return name
@@ -249,7 +249,7 @@ def _criteria(asked: Json) -> Criteria:
     field.set_api_name(asked["field"])
     criteria.set_field(field)
     criteria.set_comparator(Choice(asked["comparator"]))
-    # JSON has no date-times, the SDK has.
+    # JSON has no date-times, unlike the SDK.
     is_instant = isinstance(value, dict)
     criteria.set_value(datetime.fromisoformat(value["instant"]) if is_instant else value)
     return criteria

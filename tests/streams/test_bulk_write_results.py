@@ -141,7 +141,7 @@ def test_a_wrong_id_is_named(tap: TapCommand, serve: Serve, organisation: Organi
 def test_a_running_job_is_waited_for(
     tap: TapCommand, serve: Serve, organisation: Organisation
 ) -> None:
-    job_id = made(organisation, looks=3)
+    job_id = made(organisation, polls=3)
     server = serve(organisation, scopes=SCOPES)
     run = sync(tap, server, job_id)
 
@@ -153,7 +153,7 @@ def test_a_running_job_is_waited_for(
     ("options", "said"),
     [
         ({"status": "FAILED"}, "is FAILED, with no result."),
-        ({"looks": 10**9}, "was still IN PROGRESS after"),
+        ({"polls": 10**9}, "was still IN PROGRESS after"),
     ],
 )
 def test_a_job_without_a_result_is_a_row_that_tells_its_state(

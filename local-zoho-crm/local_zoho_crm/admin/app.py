@@ -1,7 +1,7 @@
 """The admin routes: an HTTP API for the commands, and pages for a browser.
 
-Invariant: only this machine's programs and these pages themselves are answered. Otherwise a web
-page that the user visits could read and change the organisation through the user's browser.
+Invariant: only requests from this machine's programs and from these pages are accepted. Otherwise a
+web page that the user visits could read and change the organisation through the browser.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ _MAX_RECORDS_SHOWN = 20
 
 @dataclass(frozen=True)
 class Admin:
-    """Answers the admin requests and passes all others on.
+    """Handles the admin requests and passes all others on.
 
     Attributes:
-        organisation: What is shown and changed.
-        desk: Where grant codes come from.
+        organisation: The data to show and change.
+        desk: Issues grant codes.
         config: Returns the configuration for the tap.
         requests: Returns the requests to Zoho's API so far.
-        zoho: Answers everything outside `/_local/`.
+        zoho: Handles everything outside `/_local/`.
     """
 
     organisation: Organisation
@@ -57,7 +57,7 @@ class Admin:
     zoho: ASGIApp
 
     def app(self) -> ASGIApp:
-        """Return the application that answers both."""
+        """Create the application that does both."""
         admin = Starlette(
             routes=[*self._api_routes(), *self._page_routes()],
             exception_handlers={EditError: _refuse},
@@ -67,7 +67,9 @@ class Admin:
             if not scope["path"].startswith(f"{PREFIX}/"):
                 await self.zoho(scope, receive, send)
             elif not _is_own(scope):
-                refusal = Response("Only this machine's programs and pages are answered.", 403)
+                refusal = Response(
+                    "Only programs on this machine and the admin page may send requests here.", 403
+                )
                 await refusal(scope, receive, send)
             else:
                 await admin(scope, receive, send)
@@ -76,7 +78,7 @@ class Admin:
 
     @property
     def edits(self) -> Edits:
-        """Return what changes the records."""
+        """Return the editor of the organisation's records."""
         return Edits(self.organisation)
 
     def _api_routes(self) -> list[Route]:
@@ -175,7 +177,7 @@ class Admin:
             ]
 
     def _latest(self, module_name: str) -> list[dict[str, str]]:
-        """Return the id and the name of the records that were changed last."""
+        """Return the ids and names of the newest records."""
         with self.organisation.lock:
             module = self.organisation.module(module_name)
             records = list(module.records.values())

@@ -15,7 +15,7 @@ _PAUSE_SECONDS = 0.05
 
 
 class CommandError(Exception):
-    """A command that failed, in words for the user."""
+    """A command that failed, with a message for the user."""
 
 
 class AdminClient:

@@ -1,4 +1,4 @@
-"""Changes to records as a user writes them: field names and values as text or JSON."""
+"""Changes to records as users enter them: field names, and values as text or JSON."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _MAX_BIGINT = 2**63 - 1
 
 
 class EditError(Exception):
-    """A change that cannot be made, in words for the user.
+    """A change that is refused, with a message for the user.
 
     Attributes:
-        status: The HTTP status that says the same.
+        status: The HTTP status of the response.
     """
 
     def __init__(self, message: str, status: int = 400) -> None:
@@ -37,7 +37,7 @@ class Edits:
         self._organisation = organisation
 
     def module(self, name: str) -> Module:
-        """Return a module.
+        """Return a module by its API name.
 
         Raises:
             EditError: There is no such module.
