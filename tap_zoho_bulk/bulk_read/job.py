@@ -22,7 +22,7 @@ from tap_zoho_bulk.reporting.events import event
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tap_zoho_bulk.api.client import ZohoClient
     from tap_zoho_bulk.bulk_read.download import Downloader
@@ -60,15 +60,23 @@ class BulkReadJobs:
         downloader: Downloads results.
         settings: The run's settings.
         spending: Counts what the jobs cost.
+        clock: Returns the time in seconds; it never goes back.
     """
 
     def __init__(
-        self, client: ZohoClient, downloader: Downloader, settings: Settings, spending: Spending
+        self,
+        client: ZohoClient,
+        downloader: Downloader,
+        settings: Settings,
+        spending: Spending,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.spending = spending
         self._client = client
         self._downloader = downloader
         self._settings = settings
+        self._clock = clock
 
     def create(self, query: BulkReadQuery, page: int, body: dict[str, Any]) -> CreatedJob:
         """Create a job.
@@ -131,8 +139,8 @@ class BulkReadJobs:
             scope=scope_of(job.module),
             expects="data",
         )
-        log = _WaitLog(job, self.spending)
-        for _ in poll_intervals(self._settings, self._client.stop):
+        log = _WaitLog(job, self.spending, self._clock)
+        for _ in poll_intervals(self._settings, self._client.stop, clock=self._clock):
             details = self._details(request, job)
             state = str(details.get("state") or "without a state")
             status = JobStatus.parse(state)
@@ -186,19 +194,21 @@ class _WaitLog:
     Args:
         job: The job.
         spending: What the stream has cost so far.
+        clock: Returns the time in seconds; it never goes back.
     """
 
-    def __init__(self, job: JobRef, spending: Spending) -> None:
+    def __init__(self, job: JobRef, spending: Spending, clock: Callable[[], float]) -> None:
         self.state = ""
         self._job = job
         self._spending = spending
-        self._began = time.monotonic()
+        self._clock = clock
+        self._began = clock()
         self._logged = self._began
 
     @property
     def seconds(self) -> float:
         """Seconds since the wait began."""
-        return time.monotonic() - self._began
+        return self._clock() - self._began
 
     def completed(self, result: JobResult) -> None:
         """Log that the job is completed.
@@ -220,7 +230,7 @@ class _WaitLog:
         Args:
             state: In Zoho's words.
         """
-        now = time.monotonic()
+        now = self._clock()
         if state == self.state and now - self._logged < _STILL_WAITING_SECONDS:
             return
         self.state, self._logged = state, now
@@ -246,7 +256,11 @@ class _WaitLog:
 
 
 def poll_intervals(
-    settings: Settings, stop: threading.Event, *, at_once: bool = False
+    settings: Settings,
+    stop: threading.Event,
+    *,
+    at_once: bool = False,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[None]:
     """Yield each time the job should be polled: at growing intervals, and at the deadline.
 
@@ -254,15 +268,16 @@ def poll_intervals(
         settings: The run's settings.
         stop: Set when the run shuts down.
         at_once: Whether to poll for the first time without a wait.
+        clock: Returns the time in seconds; it never goes back.
 
     Raises:
         StoppedError: When the run is shutting down.
     """
-    deadline = time.monotonic() + settings.job_timeout_seconds
+    deadline = clock() + settings.job_timeout_seconds
     interval = settings.poll_interval_seconds
     if at_once:
         yield
-    while (left := deadline - time.monotonic()) > 0:
+    while (left := deadline - clock()) > 0:
         if stop.wait(min(interval, left)):
             raise StoppedError
         yield

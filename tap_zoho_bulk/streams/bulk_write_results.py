@@ -216,12 +216,15 @@ def _row(
     return {**empty, **job, **file, "row_number": row_number, **cells}
 
 
-def result_rows(archive: Archive, entry: IO[bytes]) -> Iterator[dict[str, Any]]:
+def result_rows(
+    archive: Archive, entry: IO[bytes], *, max_rows: int = PAGE_RECORDS
+) -> Iterator[dict[str, Any]]:
     """Read a CSV: the mapped columns, then Zoho's own three.
 
     Args:
         archive: As downloaded; for messages.
         entry: One of its files.
+        max_rows: Most rows that it may have.
 
     Raises:
         PageDamagedError: When it is not of that form.
@@ -238,8 +241,8 @@ def result_rows(archive: Archive, entry: IO[bytes]) -> Iterator[dict[str, Any]]:
         mapped = [place for place in range(len(header)) if place not in own.values()]
         portions = iter(lambda: take_rows(rows, raw), [])
         for number, row in enumerate(chain.from_iterable(portions), 1):
-            if number > PAGE_RECORDS:
-                raise PageDamagedError(f"{archive}: the CSV has more than {PAGE_RECORDS} rows.")
+            if number > max_rows:
+                raise PageDamagedError(f"{archive}: the CSV has more than {max_rows} rows.")
             if not row:
                 continue
             if len(row) != len(header):

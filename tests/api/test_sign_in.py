@@ -18,6 +18,7 @@ from tap_zoho_bulk.api.auth import ZohoAuthenticator
 from tap_zoho_bulk.api.client import ZohoClient
 from tap_zoho_bulk.api.transport import Transport
 from tap_zoho_bulk.settings import Settings
+from tests.support.clock import FakeClock
 from tests.support.singer import FAST
 
 if TYPE_CHECKING:
@@ -119,17 +120,6 @@ def test_set_urls_win_over_everything() -> None:
     assert url == "http://127.0.0.1:1/oauth/v2/token"
 
 
-class Clock:
-    """A clock that tests set."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        """Tell the time that was set."""
-        return self.now
-
-
 @pytest.mark.parametrize(
     ("expires_in", "good_for", "stale_after"),
     [
@@ -145,7 +135,7 @@ class Clock:
 def test_a_token_is_renewed_before_it_expires(
     expires_in: Any, good_for: int, stale_after: int
 ) -> None:
-    clock = Clock()
+    clock = FakeClock(1000.0)
     host = AccountsHost(expires_in=expires_in)
     authenticator = ZohoAuthenticator(Settings.from_config(SECRETS), host, clock=clock.monotonic)
     authenticator.access()

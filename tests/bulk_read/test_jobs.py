@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_zoho_bulk.api.client import ZohoClient
-from tap_zoho_bulk.bulk_read import job as job_module
 from tap_zoho_bulk.bulk_read.download import Downloader
 from tap_zoho_bulk.bulk_read.job import BulkReadJobs
 from tap_zoho_bulk.bulk_read.page import JobRef, JobResult
@@ -16,10 +15,9 @@ from tap_zoho_bulk.bulk_read.query import BulkReadQuery
 from tap_zoho_bulk.exceptions import JobFailedError, Problem, StoppedError, ZohoRefusedError
 from tap_zoho_bulk.reporting.spending import Spending
 from tap_zoho_bulk.settings import Settings
+from tests.support.clock import FakeClock
 
 if TYPE_CHECKING:
-    import threading
-
     from tap_zoho_bulk.api.request import ApiRequest
     from tests.support.singer import Json
 
@@ -41,39 +39,19 @@ RESULT: Json = {
 QUERY = BulkReadQuery("Leads", ())
 
 
-class Time:
-    """A clock that goes on only when somebody waits, and remembers for how long."""
-
-    def __init__(self) -> None:
-        self.now = 5000.0
-        self.waits: list[float] = []
-        self.stopped_after: int | None = None
-
-    def monotonic(self) -> float:
-        """Tell the time."""
-        return self.now
-
-    def wait(self, seconds: float) -> bool:
-        """Let the time pass; tell whether the run is ending, as an event does."""
-        self.waits.append(seconds)
-        self.now += seconds
-        return self.stopped_after is not None and len(self.waits) >= self.stopped_after
-
-
 class Zoho(ZohoClient):
     """Answers what it is told to, in that order, and the last answer for ever."""
 
-    def __init__(self, time: Time, *answers: Json | Exception | None) -> None:
+    def __init__(self, clock: FakeClock, *answers: Json | Exception | None) -> None:
         super().__init__(Settings.from_config(SETTINGS))
-        self._time: Any = time
+        self.clock = clock
         self.answers = list(answers)
         self.asked: list[str] = []
 
     @property
-    def stop(self) -> threading.Event:
-        """What ends waits: the test's clock."""
-        event: threading.Event = self._time
-        return event
+    def stop(self) -> FakeClock:
+        """Return what ends waits: the test's clock."""
+        return self.clock
 
     def get(self, request: ApiRequest, **_: Any) -> Json | None:
         """Answer a request for a job's status."""
@@ -96,24 +74,22 @@ def state(name: Any, **more: Any) -> Json:
 
 
 @pytest.fixture
-def time(monkeypatch: pytest.MonkeyPatch) -> Time:
-    made = Time()
-    monkeypatch.setattr(job_module, "time", made)
-    return made
+def clock() -> FakeClock:
+    return FakeClock(5000.0)
 
 
 def jobs(zoho: Zoho, **settings: Any) -> BulkReadJobs:
     made = Settings.from_config({**SETTINGS, **settings})
-    return BulkReadJobs(zoho, Downloader(zoho, None), made, Spending())
+    return BulkReadJobs(zoho, Downloader(zoho, None), made, Spending(), clock=zoho.clock.monotonic)
 
 
 def wait(zoho: Zoho, **settings: Any) -> JobResult:
     return jobs(zoho, **settings).wait(QUERY, JobRef("Leads", 1, "42"))
 
 
-def test_every_state_before_the_end_is_waited_for(time: Time) -> None:
+def test_every_state_before_the_end_is_waited_for(clock: FakeClock) -> None:
     before = ["ADDED", "QUEUED", "IN PROGRESS", "IN_PROGRESS", "INPROGRESS", "in progress"]
-    zoho = Zoho(time, *map(state, before), state("COMPLETED", result=RESULT))
+    zoho = Zoho(clock, *map(state, before), state("COMPLETED", result=RESULT))
 
     result = wait(zoho)
 
@@ -126,25 +102,25 @@ def test_every_state_before_the_end_is_waited_for(time: Time) -> None:
     assert zoho.asked == [f"{QUERY.path}/42"] * 7
 
 
-def test_a_result_before_completion_is_not_taken(time: Time) -> None:
+def test_a_result_before_completion_is_not_taken(clock: FakeClock) -> None:
     early = {**RESULT, "count": 1}
-    zoho = Zoho(time, state("IN PROGRESS", result=early), state("COMPLETED", result=RESULT))
+    zoho = Zoho(clock, state("IN PROGRESS", result=early), state("COMPLETED", result=RESULT))
 
     assert wait(zoho).count == 7
 
 
-def test_the_interval_grows_to_its_limit(time: Time) -> None:
-    zoho = Zoho(time, *[state("QUEUED")] * 29, state("COMPLETED", result=RESULT))
+def test_the_interval_grows_to_its_limit(clock: FakeClock) -> None:
+    zoho = Zoho(clock, *[state("QUEUED")] * 29, state("COMPLETED", result=RESULT))
 
     wait(zoho, job_timeout_seconds=1000)
 
-    assert time.waits[0] == 1
-    assert time.waits == sorted(time.waits)
-    assert time.waits[-1] == 10
+    assert clock.waits[0] == 1
+    assert clock.waits == sorted(clock.waits)
+    assert clock.waits[-1] == 10
     assert all(
-        later <= 2 * before for before, later in zip(time.waits, time.waits[1:], strict=False)
+        later <= 2 * before for before, later in zip(clock.waits, clock.waits[1:], strict=False)
     )
-    assert time.waits[3] > 1.5
+    assert clock.waits[3] > 1.5
 
 
 @pytest.mark.parametrize(
@@ -172,36 +148,36 @@ def test_the_interval_grows_to_its_limit(time: Time) -> None:
     ],
     ids=str,
 )
-def test_what_is_no_success_fails_at_the_deadline(time: Time, answer: Json | None) -> None:
-    zoho = Zoho(time, answer)
+def test_what_is_no_success_fails_at_the_deadline(clock: FakeClock, answer: Json | None) -> None:
+    zoho = Zoho(clock, answer)
 
     with pytest.raises(JobFailedError, match="job_timeout_seconds") as raised:
         wait(zoho)
 
     assert "Leads" in str(raised.value)
     assert "42" in str(raised.value)
-    assert time.now == pytest.approx(5100)
-    assert sum(time.waits) == pytest.approx(100)
+    assert clock.now == pytest.approx(5100)
+    assert sum(clock.waits) == pytest.approx(100)
 
 
-def test_a_job_that_is_completed_at_the_deadline_is_taken(time: Time) -> None:
-    zoho = Zoho(time, state("QUEUED"), state("COMPLETED", result=RESULT))
+def test_a_job_that_is_completed_at_the_deadline_is_taken(clock: FakeClock) -> None:
+    zoho = Zoho(clock, state("QUEUED"), state("COMPLETED", result=RESULT))
 
     result = wait(zoho, poll_interval_seconds=90, max_poll_interval_seconds=90)
 
     assert result.count == 7
-    assert time.waits == [90, 10]
+    assert clock.waits == [90, 10]
 
 
 @pytest.mark.parametrize("name", ["FAILURE", "Failed", "failure"])
-def test_a_failure_is_told_with_zohos_words(time: Time, name: str) -> None:
+def test_a_failure_is_told_with_zohos_words(clock: FakeClock, name: str) -> None:
     problem = {
         "status": "error",
         "code": "INTERNAL_SERVER_ERROR",
         "message": "Oops.",
         "details": {},
     }
-    zoho = Zoho(time, state(name, result={"error_message": problem}))
+    zoho = Zoho(clock, state(name, result={"error_message": problem}))
 
     with pytest.raises(JobFailedError, match="INTERNAL_SERVER_ERROR") as raised:
         wait(zoho)
@@ -212,30 +188,30 @@ def test_a_failure_is_told_with_zohos_words(time: Time, name: str) -> None:
 
 
 @pytest.mark.parametrize("result", [None, {}, {"error_message": "Oops."}, "Oops."])
-def test_a_failure_without_words_is_one_too(time: Time, result: Any) -> None:
-    zoho = Zoho(time, state("FAILURE", result=result))
+def test_a_failure_without_words_is_one_too(clock: FakeClock, result: Any) -> None:
+    zoho = Zoho(clock, state("FAILURE", result=result))
 
     with pytest.raises(JobFailedError, match="FAILURE"):
         wait(zoho)
 
 
-def test_a_job_that_zoho_does_not_know_has_failed(time: Time) -> None:
+def test_a_job_that_zoho_does_not_know_has_failed(clock: FakeClock) -> None:
     gone = ZohoRefusedError("look at it", Problem(status=404, code="RESOURCE_NOT_FOUND"))
 
     with pytest.raises(JobFailedError, match="42"):
-        wait(Zoho(time, gone))
+        wait(Zoho(clock, gone))
 
 
-def test_another_refusal_is_not_taken_for_a_failed_job(time: Time) -> None:
+def test_another_refusal_is_not_taken_for_a_failed_job(clock: FakeClock) -> None:
     refusal = ZohoRefusedError("look at it", Problem(status=403, code="NO_PERMISSION"))
 
     with pytest.raises(ZohoRefusedError, match="NO_PERMISSION"):
-        wait(Zoho(time, refusal))
+        wait(Zoho(clock, refusal))
 
 
-def test_waiting_ends_when_the_run_does(time: Time) -> None:
-    time.stopped_after = 3
-    zoho = Zoho(time, state("QUEUED"))
+def test_waiting_ends_when_the_run_does(clock: FakeClock) -> None:
+    clock.stop_after = 3
+    zoho = Zoho(clock, state("QUEUED"))
 
     with pytest.raises(StoppedError):
         wait(zoho)
@@ -243,10 +219,10 @@ def test_waiting_ends_when_the_run_does(time: Time) -> None:
     assert len(zoho.asked) == 2
 
 
-def test_the_next_pages_token_is_read(time: Time) -> None:
+def test_the_next_pages_token_is_read(clock: FakeClock) -> None:
     result = {**RESULT, "more_records": True, "next_page_token": "abc"}
 
-    found = wait(Zoho(time, state("COMPLETED", result=result)))
+    found = wait(Zoho(clock, state("COMPLETED", result=result)))
 
     assert found.more_records
     assert found.next_page_token == "abc"
@@ -256,8 +232,8 @@ def created(**details: Any) -> Json:
     return {"data": [{"status": "success", "code": "ADDED_SUCCESSFULLY", "details": details}]}
 
 
-def test_a_created_job_has_its_time_in_utc(time: Time) -> None:
-    zoho = Zoho(time, created(id="42", created_time="2024-11-03T01:30:00-07:00"))
+def test_a_created_job_has_its_time_in_utc(clock: FakeClock) -> None:
+    zoho = Zoho(clock, created(id="42", created_time="2024-11-03T01:30:00-07:00"))
 
     made = jobs(zoho).create(QUERY, 1, {})
 
@@ -278,9 +254,9 @@ def test_a_created_job_has_its_time_in_utc(time: Time) -> None:
         created(id="42", created_time="2024-11-03T01:30:00"),  # no instant without an offset
     ],
 )
-def test_a_job_without_id_or_instant_is_none(time: Time, answer: Json) -> None:
+def test_a_job_without_id_or_instant_is_none(clock: FakeClock, answer: Json) -> None:
     with pytest.raises(JobFailedError, match="Leads"):
-        jobs(Zoho(time, answer)).create(QUERY, 1, {})
+        jobs(Zoho(clock, answer)).create(QUERY, 1, {})
 
 
 @pytest.mark.parametrize(

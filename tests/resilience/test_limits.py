@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +13,7 @@ from tap_zoho_bulk.api.rate_limit import RateLimit
 from tap_zoho_bulk.exceptions import StoppedError
 from tests.resilience.organisations import QUICK, catalog, small_organisation
 from tests.resilience.target import UpsertingTarget
+from tests.support.clock import FakeClock
 
 if TYPE_CHECKING:
     from local_zoho_crm import LoggedRequest, Organisation
@@ -22,33 +22,11 @@ if TYPE_CHECKING:
 JOB_CREDITS = 50
 
 
-@dataclass
-class Clock(threading.Event):
-    """A clock that only waiting moves, and an event that nobody sets."""
-
-    now: float = 0.0
-    slept: list[float] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        super().__init__()
-
-    def monotonic(self) -> float:
-        """The time."""
-        return self.now
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Let the time pass."""
-        assert timeout is not None, "a wait without end"
-        self.slept.append(timeout)
-        self.now += timeout
-        return False
-
-
 @pytest.mark.parametrize(("count", "seconds"), [(10, 60.0), (10, 600.0), (1, 60.0)])
 @pytest.mark.parametrize("seed", range(5))
 def test_zoho_never_sees_more_requests_in_a_span(count: int, seconds: float, seed: int) -> None:
     """However long a request takes on its way, and however long until the next."""
-    clock = Clock()
+    clock = FakeClock()
     limit = RateLimit(count, seconds, "requests", clock=clock.monotonic)
     rng = random.Random(seed)
     arrived = []
@@ -63,11 +41,11 @@ def test_zoho_never_sees_more_requests_in_a_span(count: int, seconds: float, see
     for first, one_too_many in zip(arrived, arrived[count:], strict=False):
         assert one_too_many - first > seconds - 1e-6
     # And no slower than that asks for.
-    assert all(0 <= each < seconds + 1e-6 for each in clock.slept)
+    assert all(0 <= each < seconds + 1e-6 for each in clock.waits)
 
 
 def test_a_limit_lets_through_at_once_what_it_may() -> None:
-    clock = Clock()
+    clock = FakeClock()
     limit = RateLimit(10, 60.0, "requests", clock=clock.monotonic)
 
     for _ in range(10):

@@ -13,7 +13,6 @@ from local_zoho_crm.oauth import DEFAULT_SCOPES
 from tap_zoho_bulk.api.client import download_host
 from tap_zoho_bulk.exceptions import PageDamagedError
 from tap_zoho_bulk.settings import Settings
-from tap_zoho_bulk.streams import bulk_write_results as bulk_write
 from tap_zoho_bulk.streams.bulk_write_results import errors, result_rows
 from tests.support.pages import page_of, zipped
 from tests.support.singer import select
@@ -233,11 +232,10 @@ def test_a_result_of_too_few_rows_is_told(
     assert f"of bulk write job {job_id} has 2 rows, but the job tells of 3." in run.stderr
 
 
-def rows_of(content: bytes) -> list[Json]:
-    with page_of(zipped(content), count=0).archive.open_all() as files:
-        return [
-            row for _, entry in files for row in result_rows(page_of(b"", count=0).archive, entry)
-        ]
+def rows_of(content: bytes, **options: Any) -> list[Json]:
+    archive = page_of(zipped(content), count=0).archive
+    with archive.open_all() as files:
+        return [row for _, entry in files for row in result_rows(archive, entry, **options)]
 
 
 HEADER = b"Name,STATUS,RECORD_ID,ERRORS\r\n"
@@ -255,13 +253,9 @@ ROW = b"a,ADDED,1,\r\n"
         (HEADER + 3 * ROW, "more than 2 rows"),
     ],
 )
-def test_what_is_no_result_is_damaged(
-    monkeypatch: pytest.MonkeyPatch, content: bytes, said: str
-) -> None:
-    monkeypatch.setattr(bulk_write, "PAGE_RECORDS", 2)
-
+def test_what_is_no_result_is_damaged(content: bytes, said: str) -> None:
     with pytest.raises(PageDamagedError, match=said):
-        rows_of(content)
+        rows_of(content, max_rows=2)
 
 
 def test_empty_lines_and_a_byte_order_mark_are_no_data() -> None:
