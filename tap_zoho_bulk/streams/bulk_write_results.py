@@ -224,7 +224,7 @@ def result_rows(
     Args:
         archive: As downloaded; for messages.
         entry: One of its files.
-        max_rows: Most rows that it may have.
+        max_rows: Maximum number of its rows, empty ones included.
 
     Raises:
         PageDamagedError: When it is not of that form.
