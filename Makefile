@@ -11,11 +11,12 @@ PYTEST_ARGS ?= -n auto --dist loadfile
 # The oldest Python that the tap supports if it is here, else the one that there is
 LOWEST_PYTHON ?= $(shell PYENV_VERSION=3.10 python3.10 -c 'import sys; print(sys.executable)' \
 	2>/dev/null || echo $(PYTHON))
-# At lowest versions there is no Meltano, no warehouse and no S3 server.
+# Where packages are not the newest that pyproject.toml allows, there is no Meltano, no warehouse and
+# no S3 server.
 LOWEST_TESTS ?= tests --ignore-glob='*/test_meltano*.py' --ignore=tests/warehouses/test_loader_duckdb.py \
 	--ignore=tests/warehouses/test_warehouses.py --deselect=tests/emit/test_batches.py::test_files_on_s3_hold_every_record
 
-.PHONY: help demo test test-lowest bench docs lint pictures format types settings dist clean
+.PHONY: help demo test test-lowest test-prerelease bench docs lint pictures format types settings dist clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +29,9 @@ test: .meltano/installed ## Run the whole test suite
 
 test-lowest: .venv-lowest/installed ## Run it at the lowest versions of all that the tap needs
 	.venv-lowest/bin/python -m pytest $(PYTEST_ARGS) $(LOWEST_TESTS)
+
+test-prerelease: .venv-prerelease/installed ## Run it with the newest pre-release of the Singer SDK
+	.venv-prerelease/bin/python -m pytest $(PYTEST_ARGS) $(LOWEST_TESTS)
 
 bench: .venv/installed ## Measure how fast it is, which takes a quarter of an hour
 	$(BIN)/python -m benchmarks
@@ -63,7 +67,7 @@ dist: .venv/installed ## Build what is released, and try it in an environment of
 	cd dist && ../.venv-dist/bin/tap-zoho-bulk --about --format=json >/dev/null
 
 clean: ## Remove everything that was installed or generated, but not .env and *.duckdb
-	rm -rf .venv .venv-lowest .venv-dist .meltano .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist output
+	rm -rf .venv .venv-lowest .venv-prerelease .venv-dist .meltano .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The development environment
@@ -81,6 +85,18 @@ clean: ## Remove everything that was installed or generated, but not .env and *.
 	$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct \
 		--group test --editable '.[parquet,s3]' --editable local-zoho-crm
 	touch $@
+
+# The newest versions, and of the Singer SDK the newest that there is, whatever pyproject.toml allows.
+# It must be resolved each time, since it has no version to tell by.
+.PHONY: .venv-prerelease/installed
+.venv-prerelease/installed: .venv/installed
+	$(BIN)/uv venv --quiet --clear --no-python-downloads --python $(PYTHON) .venv-prerelease
+	echo 'singer-sdk[msgspec,s3,testing]>=0.54' >.venv-prerelease/override.txt
+	$(BIN)/uv pip install --quiet --python .venv-prerelease/bin/python \
+		--override .venv-prerelease/override.txt --prerelease-package singer-sdk=allow \
+		--group test --editable '.[parquet,s3]' --editable local-zoho-crm
+	.venv-prerelease/bin/python -c \
+		'from importlib.metadata import version; print("singer-sdk", version("singer-sdk"))'
 
 # The Meltano plugins: this tap and the targets, each in an environment of its own
 .meltano/installed: meltano.yml .venv/installed $(wildcard loaders/*/*.toml loaders/*/*/*.py)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from singer_sdk import typing as th
-from singer_sdk.helpers.capabilities import EMIT_ACTIVATE_VERSION_CONFIG
 
 from tap_zoho_bulk.crm.data_centers import API_SUBDOMAINS, DATA_CENTERS
 
@@ -305,8 +304,18 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
             "directory."
         ),
     ),
+    # singer-sdk 0.54 leaves it out, although its streams read it.
+    th.Property(
+        "emit_activate_version_messages",
+        th.BooleanType,
+        default=False,
+        title="Emit `ACTIVATE_VERSION` messages",
+        description=(
+            "Whether to emit `ACTIVATE_VERSION` messages. If set to `True`, the tap will emit "
+            "`ACTIVATE_VERSION` messages for each stream."
+        ),
+    ),
 ).to_dict()
-CONFIG_JSONSCHEMA["properties"].update(EMIT_ACTIVATE_VERSION_CONFIG["properties"])
 
 SECRET_SETTINGS = tuple(
     name for name, schema in CONFIG_JSONSCHEMA["properties"].items() if schema.get("secret")

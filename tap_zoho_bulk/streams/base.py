@@ -8,7 +8,6 @@ from datetime import timezone
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from singer_sdk.helpers._batch import BatchConfig
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from typing_extensions import override
 
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from singer_sdk import Tap
-    from singer_sdk.helpers._batch import BaseBatchFileEncoding
+    from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context
 
     from tap_zoho_bulk.reporting.spending import Spending
@@ -148,7 +147,9 @@ class ZohoStream(StreamOverrides):
     def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
         """Let a file hold a page, unless `batch_size` says otherwise."""
         settings = config.get("batch_config")
-        return BatchConfig.from_dict({"batch_size": PAGE_RECORDS, **settings}) if settings else None
+        return super().get_batch_config(
+            {"batch_config": settings and {"batch_size": PAGE_RECORDS, **settings}}
+        )
 
     @override
     def get_batches(
