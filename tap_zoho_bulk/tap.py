@@ -175,7 +175,7 @@ class TapZohoBulk(TapOverrides):
             raise TargetGoneError("The target closed the pipe. See its log.") from error
         finally:
             run.close()
-            run.summary.tell_all(outcome)
+            run.summary.log_run(outcome)
 
     @override
     def test_connection(self) -> None:

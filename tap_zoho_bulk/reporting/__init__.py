@@ -1,1 +1,1 @@
-"""What a run reports: events, cost, progress."""
+"""What a run reports: events, cost and progress, and how the user sees them."""

@@ -1,10 +1,10 @@
 """Events: what happens to a run, its streams, jobs and pages, as fields of log records.
 
-A log line stays a sentence for people; `extra=event(...)` gives the same to programs. The SDK's
-structured log carries it, and so does Meltano's. The terminal's live view (`progress.py`) and the
-report (`report.py`) know of a run what events say, and nothing else.
+The message of a log record is for people; `extra=event(...)` carries the same for programs, in the
+structured logs of the SDK and of Meltano. Events are the only source of the live view
+(`live_view.py`) and of the report (`html_report.py`).
 
-Invariant: an event holds names, ids, numbers and states, and no value of any record.
+Invariant: an event holds names, ids, numbers and states, but no value of a record.
 
 Source: https://sdk.meltano.com/en/latest/implementation/logging.html
 """
@@ -41,57 +41,57 @@ Kind = Literal[
     "summary_line",
     "run_ended",  # outcome, seconds, records, jobs, bytes, credits
 ]
-"""What can happen, and with which fields besides `at`, `run` and, for most, `stream`."""
+"""The kinds of events, with their fields besides `at`, `run` and, for most, `stream`."""
 
 FIELD = "sync_event"
 """The log record's attribute that holds the event."""
 
 steps = logging.getLogger("tap-zoho-bulk.step")
-"""Tells, for debugging and for the live view, what begins and how far it has come."""
+"""Logs beginnings and progress, for debugging and for the live view."""
 
-_PACE_SECONDS = 0.5
+_MIN_INTERVAL_SECONDS = 0.5
 
 
 def event(kind: Kind, stream: str | None = None, **fields: Any) -> dict[str, Any]:
-    """Give the `extra` of a log call.
+    """Create an event, as the `extra` of a log call.
 
     Args:
-        kind: What has happened.
-        stream: Name of the stream that it happened to, if it is one's.
-        fields: What else there is to say; see `Kind`. Times are in seconds.
+        kind: What happened.
+        stream: Name of the stream, if the event concerns one.
+        fields: Further fields; see `Kind`. Times are in seconds.
     """
-    told = {"kind": kind, "run": _run(os.getpid()), "at": round(time.time(), 3), **fields}
+    fields = {"kind": kind, "run": _run(os.getpid()), "at": round(time.time(), 3), **fields}
     if stream is None:
-        return {FIELD: told}
-    return {FIELD: {**told, "stream": stream}, "stream_name": stream}  # The SDK's own field.
+        return {FIELD: fields}
+    return {FIELD: {**fields, "stream": stream}, "stream_name": stream}  # The SDK's own field.
 
 
 def event_of(record: logging.LogRecord) -> dict[str, Any] | None:
-    """Give the event that a log record tells of, if it does.
+    """Return the event of a log record; None if it has none.
 
     Args:
-        record: Any.
+        record: Any log record.
     """
     found = getattr(record, FIELD, None)
     return found if isinstance(found, dict) else None
 
 
-class Pace:
-    """Lets something be told now and then only, and only where somebody listens to `steps`."""
+class Throttle:
+    """Limits progress events to one every half second, and to none if `steps` is disabled."""
 
     def __init__(self) -> None:
-        self._next = time.monotonic() + _PACE_SECONDS
+        self._next = time.monotonic() + _MIN_INTERVAL_SECONDS
 
     def is_due(self) -> bool:
-        """Say whether it is time to tell it again."""
+        """Return whether the next event is due."""
         if not steps.isEnabledFor(logging.DEBUG) or time.monotonic() < self._next:
             return False
-        self._next = time.monotonic() + _PACE_SECONDS
+        self._next = time.monotonic() + _MIN_INTERVAL_SECONDS
         return True
 
 
 @cache
 def _run(process: int) -> str:
-    """Name a process's run: unlike any other's, and saying when it began."""
-    del process  # It keeps the name of a fork from being its parent's.
+    """Return a unique name for the run of a process, with the time when it began."""
+    del process  # A cache key: a forked process gets its own name.
     return f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{uuid4().hex[:6]}"

@@ -1,9 +1,9 @@
-"""The report: a run's structured log as one HTML page that needs nothing else.
+"""The report: a run's structured log as one self-contained HTML page.
 
 `tap-zoho-bulk-report run.log -o report.html`
 
-Invariant: whatever names and messages a log holds, they are text on the page. The page's length has
-a limit, however many jobs a run had.
+Invariant: names and messages of a log are escaped. The page's length has a limit, even for runs
+with very many jobs.
 """
 
 from __future__ import annotations
@@ -25,12 +25,18 @@ from tap_zoho_bulk.reporting.run_log import NoEventsError, RunLog
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tap_zoho_bulk.reporting.timeline import Job, Phase, Step, Stream, Timeline
+    from tap_zoho_bulk.reporting.timeline import (
+        JobTimeline,
+        Phase,
+        PhaseName,
+        StreamTimeline,
+        Timeline,
+    )
 
 WIDTH = 1000
-"""Units of the timeline from the run's begin to its end."""
+"""Width of the timeline, from the run's beginning to its end, in SVG units."""
 
-_PHASES: dict[Phase, str] = {
+_PHASES: dict[PhaseName, str] = {
     "queued": "The job is made, and Zoho had not begun with it when it was looked at.",
     "running": "Zoho works on the job, or is done with it and the tap has not looked yet.",
     "waiting": (
@@ -46,21 +52,21 @@ _TICKS = (
     *(number * _MINUTE for number in (1, 2, 5, 10, 15, 30)),
     *(number * _HOUR for number in (1, 2, 4, 12)),
 )
-_MOST_TICKS = 9
-_MOST_LANES = 6
-_SLOWEST = 12
-_NARROWEST = 1.0
-_FAILED = 4.0
-_MERGED = 0.2
+_MAX_TICKS = 9
+_MAX_LANES = 6
+_MAX_SLOWEST_PHASES = 12
+_MIN_BAR_WIDTH = 1.0
+_FAILURE_WIDTH = 4.0
+_MIN_GAP_WIDTH = 0.2
 
 
 @dataclass
 class Bar:
-    """A step on the timeline, in its units.
+    """A bar on the timeline. Positions and sizes are in SVG units.
 
     Args:
-        kind: The phase, or `failed`, or `turn` for a stream without jobs.
-        title: What it says when pointed at.
+        kind: Name of the phase, or `failed`, or `turn` for a stream without jobs.
+        title: The tooltip.
     """
 
     x: float
@@ -71,18 +77,18 @@ class Bar:
 
 
 @dataclass
-class Row:
-    """A stream on the page."""
+class ReportRow:
+    """A stream in the report."""
 
-    stream: Stream
+    stream: StreamTimeline
     outcome: str
-    spent: dict[Phase, float]
+    spent: dict[PhaseName, float]
     bars: list[Bar] = field(default_factory=list)
     lanes: int = 1
 
 
-class Page:
-    """What the page shows of a run.
+class ReportPage:
+    """The content of a report.
 
     Args:
         log: The run's log.
@@ -100,12 +106,12 @@ class Page:
         self.rows = [self._row(stream) for stream in timeline.streams.values()]
         self.failed = sum(row.outcome == "FAILED" for row in self.rows)
         self.total = self._total()
-        self.spent: dict[Phase, float] = {
+        self.spent: dict[PhaseName, float] = {
             phase: sum(row.spent[phase] for row in self.rows) for phase in _PHASES
         }
         self.slowest = self._slowest()
-        self.most_records = max((row.stream.records for row in self.rows), default=0)
-        self.most_credits = max((row.stream.credits for row in self.rows), default=0)
+        self.max_records = max((row.stream.records for row in self.rows), default=0)
+        self.max_credits = max((row.stream.credits for row in self.rows), default=0)
         self.version = version("tap-zoho-bulk")
 
     @property
@@ -114,30 +120,32 @@ class Page:
         return self.timeline.outcome or "not over"
 
     @property
-    def phases(self) -> dict[Phase, str]:
-        """What each phase means."""
+    def phases(self) -> dict[PhaseName, str]:
+        """The meaning of each phase, by its name."""
         return _PHASES
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Give the time axis: places in units, and labels."""
-        apart = next((tick for tick in _TICKS if self.seconds / tick <= _MOST_TICKS), None)
-        if apart is None:
-            apart = _DAY * (1 + self.seconds // (_DAY * _MOST_TICKS))
-        count = int(self.seconds / apart) + 1
-        return [(self._x(number * apart), duration(number * apart)) for number in range(count)]
+        """Return the ticks of the time axis: positions in SVG units, and labels."""
+        interval = next((tick for tick in _TICKS if self.seconds / tick <= _MAX_TICKS), None)
+        if interval is None:
+            interval = _DAY * (1 + self.seconds // (_DAY * _MAX_TICKS))
+        count = int(self.seconds / interval) + 1
+        return [
+            (self._x(number * interval), duration(number * interval)) for number in range(count)
+        ]
 
     def _total(self) -> dict[str, float]:
         names = ("records", "pages", "jobs", "bytes", "credits")
         summed = {name: sum(getattr(row.stream, name) for row in self.rows) for name in names}
         return {**summed, **self.timeline.figures, "pages": summed["pages"]}
 
-    def _row(self, stream: Stream) -> Row:
-        jobs = sorted(stream.all_jobs, key=lambda job: job.steps[0].began if job.steps else 0.0)
-        spent: dict[Phase, float] = dict.fromkeys(_PHASES, 0.0)
+    def _row(self, stream: StreamTimeline) -> ReportRow:
+        jobs = sorted(stream.all_jobs, key=lambda job: job.phases[0].began if job.phases else 0.0)
+        spent: dict[PhaseName, float] = dict.fromkeys(_PHASES, 0.0)
         for job in jobs:
-            for step in job.steps:
-                spent[step.phase] += self._ended(step) - step.began
-        row = Row(stream, stream.outcome or _unfinished(stream), spent)
+            for phase in job.phases:
+                spent[phase.name] += self._ended(phase) - phase.began
+        row = ReportRow(stream, stream.outcome or _unfinished(stream), spent)
         if jobs:
             row.lanes = self._draw(row, jobs)
         elif stream.began is not None:
@@ -146,78 +154,78 @@ class Page:
             row.bars.append(self._bar(stream.began, ended, 0, "turn", title))
         return row
 
-    def _draw(self, row: Row, jobs: list[Job]) -> int:
-        """Draw jobs, each on the first lane that is free, and tell how many lanes that takes."""
+    def _draw(self, row: ReportRow, jobs: list[JobTimeline]) -> int:
+        """Draw each job on the first free lane, and return the number of lanes used."""
         free_from: list[float] = []
         failures: list[Bar] = []
         for job in jobs:
-            if not job.steps:
+            if not job.phases:
                 continue
-            began, ended = job.steps[0].began, self._ended(job.steps[-1])
+            began, ended = job.phases[0].began, self._ended(job.phases[-1])
             lane = next((lane for lane, free in enumerate(free_from) if free <= began), None)
             if lane is None:
-                lane = min(len(free_from), _MOST_LANES - 1)
+                lane = min(len(free_from), _MAX_LANES - 1)
                 free_from += [0.0] * (lane + 1 - len(free_from))
             free_from[lane] = max(free_from[lane], ended)
-            for step in job.steps:
-                until = self._ended(step)
+            for phase in job.phases:
+                until = self._ended(phase)
                 title = (
-                    f"{row.stream.name}, page {job.page}, job {job.id}: {step.phase} for "
-                    f"{duration(until - step.began)}"
+                    f"{row.stream.name}, page {job.page}, job {job.id}: {phase.name} for "
+                    f"{duration(until - phase.began)}"
                 )
-                _add(row.bars, self._bar(step.began, until, lane, step.phase, title))
+                _add(row.bars, self._bar(phase.began, until, lane, phase.name, title))
             if job.failed:
                 title = f"{row.stream.name}, page {job.page}, job {job.id}: failed"
-                x = max(self._x(ended - self.began) - _FAILED, 0.0)
-                failures.append(Bar(round(x, 2), _FAILED, lane, "failed", title))
-        # On top, where nothing covers them; those that lie in the same place are one.
+                x = max(self._x(ended - self.began) - _FAILURE_WIDTH, 0.0)
+                failures.append(Bar(round(x, 2), _FAILURE_WIDTH, lane, "failed", title))
+        # Last, so that no bar covers them; one of several at the same position is enough.
         row.bars += {(round(bar.x), bar.lane): bar for bar in failures}.values()
         return max(len(free_from), 1)
 
     def _bar(self, began: float, ended: float, lane: int, kind: str, title: str) -> Bar:
-        x = min(self._x(began - self.began), WIDTH - _NARROWEST)
-        width = max(self._x(ended - self.began) - x, _NARROWEST)
+        x = min(self._x(began - self.began), WIDTH - _MIN_BAR_WIDTH)
+        width = max(self._x(ended - self.began) - x, _MIN_BAR_WIDTH)
         return Bar(round(x, 2), round(min(width, WIDTH - x), 2), lane, kind, title)
 
     def _x(self, seconds: float) -> float:
         return min(max(seconds, 0.0) / self.seconds, 1.0) * WIDTH
 
-    def _ended(self, step: Step) -> float:
-        return max(self.timeline.latest if step.ended is None else step.ended, step.began)
+    def _ended(self, phase: Phase) -> float:
+        return max(self.timeline.latest if phase.ended is None else phase.ended, phase.began)
 
-    def _slowest(self) -> list[tuple[float, Row, Job, Step]]:
-        steps = (
-            (self._ended(step) - step.began, row, job, step)
+    def _slowest(self) -> list[tuple[float, ReportRow, JobTimeline, Phase]]:
+        phases = (
+            (self._ended(phase) - phase.began, row, job, phase)
             for row in self.rows
             for job in row.stream.all_jobs
-            for step in job.steps
-            if step.phase != "waiting"
+            for phase in job.phases
+            if phase.name != "waiting"
         )
-        return heapq.nlargest(_SLOWEST, steps, key=lambda found: found[0])
+        return heapq.nlargest(_MAX_SLOWEST_PHASES, phases, key=lambda found: found[0])
 
 
-def _unfinished(stream: Stream) -> str:
+def _unfinished(stream: StreamTimeline) -> str:
     return "not over" if stream.began is not None or any(stream.all_jobs) else "not begun"
 
 
 def _add(bars: list[Bar], bar: Bar) -> None:
-    """Add a bar, unless it would lie in the same place as the one before, as thin as a hair."""
+    """Add a bar, merging it into the previous one if it would be too thin to see."""
     last = bars[-1] if bars else None
     if last is not None and last.lane == bar.lane:
         end = bar.x + bar.width
-        if bar.width <= _NARROWEST and end - last.x <= last.width + _MERGED:
+        if bar.width <= _MIN_BAR_WIDTH and end - last.x <= last.width + _MIN_GAP_WIDTH:
             return
-        if last.kind == bar.kind and bar.x - (last.x + last.width) < _MERGED:
+        if last.kind == bar.kind and bar.x - (last.x + last.width) < _MIN_GAP_WIDTH:
             last.width = round(max(last.width, end - last.x), 2)
             return
     bars.append(bar)
 
 
 def duration(seconds: float) -> str:
-    """Write seconds as people read them, such as `0.4 s`, `12 s` or `1:02:03`.
+    """Format seconds for people, such as `0.4 s`, `12 s` or `1:02:03`.
 
     Args:
-        seconds: How many.
+        seconds: The duration.
     """
     if seconds < _MINUTE:
         text = f"{seconds:.1f}" if seconds < 10 else f"{seconds:.0f}"  # noqa: PLR2004
@@ -239,11 +247,11 @@ def _moment(seconds: float | None) -> str:
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
-def render(page: Page) -> str:
-    """Write the page as HTML.
+def render(page: ReportPage) -> str:
+    """Return the report as HTML.
 
     Args:
-        page: What it shows.
+        page: The content.
     """
     environment = Environment(
         loader=PackageLoader("tap_zoho_bulk.reporting", ""),
@@ -259,10 +267,10 @@ def render(page: Page) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write a report; the exit code.
+    """Write a report, and return the exit code.
 
     Args:
-        arguments: Of the command line.
+        arguments: Command line arguments; None for those of the process.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -271,7 +279,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             with Path(options.log).open("rb") as file:
                 log = RunLog(file, options.run)
-        html = render(Page(log, "stdin" if options.log == "-" else Path(options.log).name))
+        html = render(ReportPage(log, "stdin" if options.log == "-" else Path(options.log).name))
         data = html.encode("utf-8", "replace")
         if options.output == "-":
             sys.stdout.buffer.write(data)

@@ -1,11 +1,11 @@
-"""The live view: on a terminal, what every stream and job is doing, below the log.
+"""The live view: a table of all active streams and jobs below the log, on a terminal.
 
-It is drawn on stderr from events alone, knows nothing of Singer, and leaves plain lines alone
-wherever it could do harm: without a terminal, on one that cannot move its cursor, in CI, and where
-stdout, to which records go, is the terminal, too.
+It is drawn on stderr, from events alone. It is off wherever it could do harm: without a terminal,
+on a terminal that cannot move its cursor, in CI, and if stdout, which receives the records, is also
+a terminal.
 
-Invariant: a sync does not depend on it. It only listens, draws on a thread of its own, and when the
-terminal goes away nothing else does.
+Invariant: a sync does not depend on the live view. It only listens to events, draws on a thread of
+its own, and survives the loss of the terminal.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
     from rich.console import ConsoleOptions, RenderResult
 
-    from tap_zoho_bulk.reporting.timeline import Job, Stream
+    from tap_zoho_bulk.reporting.timeline import JobTimeline, StreamTimeline
 
 _FRAMES_PER_SECOND = 4
-_AROUND_ROWS = 7  # the view's other lines, and some of the log
-_FEWEST_ROWS = 3
-_WIDE = 100  # columns from which there is room for bars
+_RESERVED_ROWS = 7  # the view's other lines, and some of the log
+_MIN_ROWS = 3
+_MIN_BAR_COLUMNS = 100  # Narrower terminals have no room for bars.
 _STYLES = {
     "queued": "yellow",
     "running": "bright_blue",
@@ -52,7 +52,7 @@ _logger = logging.getLogger("tap-zoho-bulk")
 
 @contextmanager
 def live_view() -> Iterator[None]:
-    """Show events from here to the end of the block, if people look at a terminal."""
+    """Show the live view until the end of the block, if the terminal is suitable."""
     if not _is_wanted():
         yield
         return
@@ -67,14 +67,14 @@ def live_view() -> Iterator[None]:
     )
     with _listening(view), _below_the_log(live):
         yield
-    with suppress(OSError):  # The terminal is gone, and nobody looks.
+    with suppress(OSError):  # The terminal is gone.
         console.print(view.summary())
 
 
 def _is_wanted() -> bool:
-    """Say whether people look at a terminal that can be drawn on, and records go elsewhere.
+    """Return whether stderr is a terminal to draw on, and records go elsewhere.
 
-    Rich reads `TTY_INTERACTIVE` in the same way.
+    Rich interprets `TTY_INTERACTIVE` in the same way.
     """
     return (
         sys.stderr.isatty()
@@ -88,7 +88,7 @@ def _is_wanted() -> bool:
 
 @contextmanager
 def _listening(view: View) -> Iterator[None]:
-    """Let the view have all events; what `steps` tells goes to it alone, unless it is logged."""
+    """Attach the view to all events. It enables `steps` for itself only, if they are not logged."""
     level, propagate = steps.level, steps.propagate
     if not steps.isEnabledFor(logging.DEBUG):
         steps.propagate = False
@@ -106,7 +106,7 @@ def _listening(view: View) -> Iterator[None]:
 
 @contextmanager
 def _below_the_log(live: Live) -> Iterator[None]:
-    """Show the view, and what is logged to the terminal above it."""
+    """Show the view, with the terminal's log above it."""
     stderr = sys.stderr
     handlers = [
         handler
@@ -116,46 +116,46 @@ def _below_the_log(live: Live) -> Iterator[None]:
     live.start()
     try:
         for handler in handlers:
-            handler.setStream(sys.stderr)  # It is `Live`'s own by now.
-            handler.addFilter(_is_no_table)
+            handler.setStream(sys.stderr)  # `Live` has replaced it.
+            handler.addFilter(_is_not_table)
         yield
     finally:
         for handler in handlers:
-            handler.removeFilter(_is_no_table)
+            handler.removeFilter(_is_not_table)
             handler.setStream(stderr)
         with suppress(OSError):
             live.stop()
 
 
-def _is_no_table(record: logging.LogRecord) -> bool:
-    """Leave out the log's table: the view ends with one that fits the terminal."""
+def _is_not_table(record: logging.LogRecord) -> bool:
+    """Drop the log's table: the view ends with one that fits the terminal."""
     event = event_of(record)
     return event is None or event.get("kind") != "summary_line"
 
 
 class View(logging.Handler):
-    """Takes events from the log, on any thread, and draws what they come to."""
+    """A log handler that draws the events it receives, from any thread."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._timeline = Timeline(keep=0)
+        self._timeline = Timeline(max_finished_jobs=0)
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
         event = event_of(record)
         if event is not None:
-            self._timeline.take(event)
+            self._timeline.add(event)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw a frame."""
+        """Yield the current frame."""
         self.acquire()
         try:
-            yield self._frame(console.size.height, is_wide=options.max_width >= _WIDE)
+            yield self._frame(console.size.height, is_wide=options.max_width >= _MIN_BAR_COLUMNS)
         finally:
             self.release()
 
     def summary(self) -> Table:
-        """Draw what each stream brought and cost, and how it ended."""
+        """Return a table of the records, cost and outcome of each stream."""
         table = _table("stream", "records", "jobs", "bytes", "seconds", "credits")
         table.add_column("outcome", min_width=13)
         table.show_footer = True
@@ -176,10 +176,10 @@ class View(logging.Handler):
     def _frame(self, height: int, *, is_wide: bool) -> Group:
         timeline, now = self._timeline, time.time()
         streams = list(timeline.streams.values())
-        at_work = [stream for stream in streams if stream.is_at_work]
+        active = [stream for stream in streams if stream.is_active]
         over = sum(stream.outcome is not None for stream in streams)
-        rows = [(stream, job) for stream in at_work for job in stream.open.values() or (None,)]
-        room = max(height - _AROUND_ROWS, _FEWEST_ROWS)
+        rows = [(stream, job) for stream in active for job in stream.open.values() or (None,)]
+        room = max(height - _RESERVED_ROWS, _MIN_ROWS)
         table = _table("stream", "page", "state", "time", "records", "bytes", "credits")
         table.columns[2].justify = "left"
         if is_wide:
@@ -188,16 +188,16 @@ class View(logging.Handler):
         for stream, job in rows[:room]:
             table.add_row(
                 _text(stream.name if stream is not before else ""),
-                *_doing(stream, job, now, is_wide=is_wide),
-                *(_so_far(stream) if stream is not before else ()),
+                *_job_cells(stream, job, now, is_wide=is_wide),
+                *(_stream_cells(stream) if stream is not before else ()),
             )
             before = stream
-        told = (
-            f"{over:,} of {len(streams):,} streams done, {len(at_work):,} at work, "
-            f"{len(streams) - over - len(at_work):,} to come"
+        counts = (
+            f"{over:,} of {len(streams):,} streams done, {len(active):,} at work, "
+            f"{len(streams) - over - len(active):,} to come"
         )
         head = _text(
-            f"{clock(now - (timeline.began or now))}  {told if streams else 'getting ready'}",
+            f"{clock(now - (timeline.began or now))}  {counts if streams else 'getting ready'}",
             "bold",
         )
         foot = _text(
@@ -218,34 +218,34 @@ def _figures(values: dict[str, float]) -> Iterator[str]:
     yield f"{values.get('credits', 0):,.0f}"
 
 
-def _doing(
-    stream: Stream, job: Job | None, now: float, *, is_wide: bool
+def _job_cells(
+    stream: StreamTimeline, job: JobTimeline | None, now: float, *, is_wide: bool
 ) -> tuple[str, Text | Table, str]:
-    """Say on which page what is done, and for how long."""
-    if job is None or job.step is None:
+    """Return the cells of a job: its page, its state, and the time in that state."""
+    if job is None or job.phase is None:
         return "", _text("reading"), clock(now - (stream.began or now))
-    phase = job.step.phase
+    phase = job.phase.name
     style = _STYLES[phase]
     state = _text(job.state if phase in {"queued", "running"} else phase, style)
-    told: Text | Table = state
+    shown: Text | Table = state
     if job.total:
         share = min(job.done / job.total, 1.0)
         state.append(f" {share:.0%}")
         if is_wide:
-            told = Table.grid(padding=(0, 1))
-            told.add_column(width=16)
-            told.add_row(
+            shown = Table.grid(padding=(0, 1))
+            shown.add_column(width=16)
+            shown.add_row(
                 state, ProgressBar(1.0, share, 12, complete_style=style, finished_style=style)
             )
-    return str(job.page), told, clock(now - job.step.began)
+    return str(job.page), shown, clock(now - job.phase.began)
 
 
-def _so_far(stream: Stream) -> tuple[str, str, str]:
+def _stream_cells(stream: StreamTimeline) -> tuple[str, str, str]:
     return f"{_records(stream):,}", decimal(stream.bytes), f"{stream.credits:,}"
 
 
 def _table(*headings: str) -> Table:
-    """Make a table whose first column is a name, which is cut where there is little room."""
+    """Create a table. Its first column is a name, cut if there is too little room."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black", footer_style="bold")
     table.add_column(headings[0], no_wrap=True, overflow="ellipsis")
     for heading in headings[1:]:
@@ -254,26 +254,26 @@ def _table(*headings: str) -> Table:
 
 
 def _text(text: str, style: str = "") -> Text:
-    """Give text as it is, but for characters that a terminal would take as orders."""
+    """Return literal text, with control characters replaced."""
     shown = "".join(character if character.isprintable() else "?" for character in text)
     return Text(shown, style=style, no_wrap=True, overflow="ellipsis")
 
 
-def _records(stream: Stream) -> int:
-    """Count a stream's records, those of a page that is going out among them."""
-    going = (
+def _records(stream: StreamTimeline) -> int:
+    """Return a stream's records, including those of a page that is being emitted."""
+    emitting = (
         job.done
         for job in stream.open.values()
-        if job.step is not None and job.step.phase == "decoding"
+        if job.phase is not None and job.phase.name == "decoding"
     )
-    return stream.records + sum(going)
+    return stream.records + sum(emitting)
 
 
 def clock(seconds: float) -> str:
-    """Write seconds as a clock shows them, such as `1:02:03`.
+    """Format seconds like a clock, such as `1:02:03`.
 
     Args:
-        seconds: How many.
+        seconds: The duration.
     """
     minutes, rest = divmod(int(max(seconds, 0.0)), 60)
     hours, minutes = divmod(minutes, 60)

@@ -1,7 +1,7 @@
-"""A page's progress: its download and its decoding, from beginning to end, as events.
+"""A page's progress: its download and its decoding, as events.
 
-The end is logged for users. The beginning and the steps between are for debugging and for the live
-view, at a pace that costs nothing.
+The end of each is logged for users. Its beginning and its progress are for debugging and for the
+live view, throttled.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tap_zoho_bulk.reporting.events import Pace, event, steps
+from tap_zoho_bulk.reporting.events import Throttle, event, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sized
@@ -26,10 +26,10 @@ class DownloadProgress:
     """Logs a page's download.
 
     Args:
-        module: API name of the module; for messages.
-        number: Of the page, from 1.
-        job_id: The job that it is the result of.
-        spending: What the stream has cost so far.
+        module: API name of the module, for messages.
+        number: The page's number, from 1.
+        job_id: The job whose result the page is.
+        spending: The stream's cost so far.
     """
 
     def __init__(self, module: str, number: int, job_id: str, spending: Spending) -> None:
@@ -37,29 +37,29 @@ class DownloadProgress:
         self._about: dict[str, Any] = {"page": number, "job_id": job_id}
         self._spending = spending
         self._began = time.monotonic()
-        self._pace = Pace()
+        self._throttle = Throttle()
 
     def received(self, size: int, total: int | None) -> None:
-        """Log how much was received.
+        """Log the bytes received so far.
 
         Args:
-            size: Bytes so far; 0 whenever it starts.
-            total: Bytes in all, if known.
+            size: Bytes received; 0 at the beginning of each attempt.
+            total: Bytes in total; None if unknown.
         """
         stream = self._spending.stream
         if size == 0:
             self._began = time.monotonic()
             about = event("download_began", stream, **self._about, total=total)
             steps.debug("%s: downloading page %d.", *self._page, extra=about)
-        elif self._pace.is_due():
+        elif self._throttle.is_due():
             about = event("download_progress", stream, **self._about, bytes=size, total=total)
             steps.debug("%s: page %d, %d bytes so far.", *self._page, size, extra=about)
 
     def ended(self, size: int) -> None:
-        """Log that it is complete.
+        """Log that the download is complete.
 
         Args:
-            size: Its bytes.
+            size: Bytes received.
         """
         seconds = time.monotonic() - self._began
         about = event(
@@ -84,9 +84,9 @@ class DecodeProgress:
 
     Args:
         stream: Name of the stream.
-        number: Of the page, from 1.
-        job_id: The job that it is the result of.
-        expected: Records of the page.
+        number: The page's number, from 1.
+        job_id: The job whose result the page is.
+        expected: Number of records of the page.
     """
 
     def __init__(self, stream: str, number: int, job_id: str, *, expected: int) -> None:
@@ -98,18 +98,18 @@ class DecodeProgress:
         self._began = time.monotonic()
 
     def of(self, chunks: Iterator[C]) -> Iterator[C]:
-        """Pass a page's records on, and log their number at intervals.
+        """Yield a page's chunks unchanged, and log the number of records so far.
 
         Args:
-            chunks: The records.
+            chunks: The page's records.
         """
-        pace = Pace()
+        throttle = Throttle()
         about = event("decode_began", self._stream, **self._about, records=self._expected)
         steps.debug("%s: reading page %d.", self._stream, self._number, extra=about)
         for chunk in chunks:
             yield chunk
             self._records += len(chunk)
-            if pace.is_due():
+            if throttle.is_due():
                 steps.debug(
                     "%s: page %d, %d of %d records so far.",
                     self._stream,
@@ -122,7 +122,7 @@ class DecodeProgress:
                 )
 
     def ended(self) -> None:
-        """Log that all of it was emitted."""
+        """Log that all records of the page were emitted."""
         seconds = time.monotonic() - self._began
         logger.info(
             "%s: page %d went out, %s records in %.1f s.",

@@ -1,10 +1,9 @@
-"""The structured log of a run, read back: its events as a timeline, and its warnings and errors.
+"""The structured log of a run, parsed: its events as a timeline, and its warnings and errors.
 
-It reads the SDK's JSON lines, and Meltano's, in which the same fields stand one level higher. Other
-lines are passed over, so the log may be that of a whole pipeline, or be cut anywhere.
+It parses the SDK's JSON lines, and Meltano's, which have the same fields one level higher. Other
+lines are skipped, so the log may be that of a complete pipeline, or be cut anywhere.
 
-Invariant: memory does not grow with the log: lines, notices, runs and jobs that are kept have
-limits.
+Invariant: memory does not grow with the log: lines, notices, runs and jobs have limits.
 
 Source: https://sdk.meltano.com/en/latest/implementation/logging.html
 """
@@ -25,17 +24,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MARK = b"tap-zoho-bulk"
-"""Every line of the tap has it: it is part of the logger's name."""
+"""Part of the logger's name, and so of each of the tap's lines."""
 _LEVELS = frozenset({"warning", "error", "critical"})
-_MOST_LINE_BYTES = 1 << 20
-_MOST_RUNS = 10_000
-_MOST_NOTICES = 200
-_MOST_NOTICE_CHARACTERS = 1000
-_KEPT_JOBS = 20_000  # of a stream; Zoho's limit on downloads allows 14,400 a day
+_MAX_LINE_BYTES = 1 << 20
+_MAX_RUNS = 10_000
+_MAX_NOTICES = 200
+_MAX_NOTICE_CHARACTERS = 1000
+_MAX_FINISHED_JOBS = 20_000  # per stream; Zoho allows 14,400 downloads a day
 
 
 class NoEventsError(TapZohoBulkError):
-    """A log holds no events, or none of the run that is asked for."""
+    """A log contains no events, or none of the requested run."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Notice:
     Args:
         level: `warning`, `error` or `critical`.
         at: When, in seconds since 1970; None if unknown.
-        text: The line.
+        text: The message.
     """
 
     level: str
@@ -54,59 +53,59 @@ class Notice:
 
 
 class RunLog:
-    """One run of a log.
+    """One run in a structured log.
 
     Args:
-        file: The log, open for reading bytes.
-        run: Which run; default the one that began last.
+        file: The log, opened in binary mode.
+        run: Name of the run; None for the one that began last.
 
     Raises:
-        NoEventsError: When there is no such run.
+        NoEventsError: If the log contains no such run.
     """
 
     def __init__(self, file: IO[bytes], run: str | None = None) -> None:
         self.runs: dict[str, None] = {}
-        """Names of all runs, in their order."""
-        self.notices: deque[Notice] = deque(maxlen=_MOST_NOTICES)
-        """The latest of them."""
+        """The names of all runs, in their order."""
+        self.notices: deque[Notice] = deque(maxlen=_MAX_NOTICES)
+        """The latest notices."""
         self.notices_seen = 0
         self._timeline: Timeline | None = None
-        self._process: Any = None  # that the run is of
+        self._process: Any = None  # the run's process id
         for line in _lines(file):
             entry = _entry(line)
             if entry is None:
                 continue
             event = entry.get(FIELD)
             if isinstance(event, dict):
-                self._take_event(event, entry, run)
-            self._take_notice(entry)
+                self._add_event(event, entry, run)
+            self._add_notice(entry)
         if self._timeline is None:
-            raise NoEventsError(self._why(run))
+            raise NoEventsError(self._no_events(run))
 
     @property
     def timeline(self) -> Timeline:
-        """What the run's events come to."""
-        assert self._timeline is not None  # noqa: S101 - else there is no object
+        """The timeline of the run."""
+        assert self._timeline is not None  # noqa: S101 - __init__ raises otherwise
         return self._timeline
 
-    def _take_event(self, event: dict[str, Any], entry: dict[str, Any], run: str | None) -> None:
+    def _add_event(self, event: dict[str, Any], entry: dict[str, Any], run: str | None) -> None:
         name = event.get("run")
         if not isinstance(name, str):
             return
         if name not in self.runs:
-            if len(self.runs) == _MOST_RUNS:
+            if len(self.runs) == _MAX_RUNS:
                 return
             self.runs[name] = None
             if run in {None, name}:
-                self._timeline = Timeline(_KEPT_JOBS)
+                self._timeline = Timeline(_MAX_FINISHED_JOBS)
                 self._timeline.run = name
                 self._process = entry.get("pid")
                 self.notices.clear()
                 self.notices_seen = 0
         if self._timeline is not None and self._timeline.run == name:
-            self._timeline.take(event)
+            self._timeline.add(event)
 
-    def _take_notice(self, entry: dict[str, Any]) -> None:
+    def _add_notice(self, entry: dict[str, Any]) -> None:
         level = str(entry.get("level", entry.get("severity"))).lower()
         text = entry.get("event", entry.get("message"))
         if (
@@ -117,9 +116,9 @@ class RunLog:
         ):
             return
         self.notices_seen += 1
-        self.notices.append(Notice(level, _instant(entry), text[:_MOST_NOTICE_CHARACTERS]))
+        self.notices.append(Notice(level, _instant(entry), text[:_MAX_NOTICE_CHARACTERS]))
 
-    def _why(self, run: str | None) -> str:
+    def _no_events(self, run: str | None) -> str:
         if run is not None and self.runs:
             known = ", ".join(list(self.runs)[-10:])
             return f"holds no run {run!r}. The latest that it holds: {known}."
@@ -130,17 +129,17 @@ class RunLog:
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:
-    """Give the lines that may be the tap's; none that is too long to be one."""
-    while line := file.readline(_MOST_LINE_BYTES):
-        if len(line) == _MOST_LINE_BYTES and not line.endswith(b"\n"):
-            while (rest := file.readline(_MOST_LINE_BYTES)) and not rest.endswith(b"\n"):
+    """Yield the lines that may be the tap's, without overlong ones."""
+    while line := file.readline(_MAX_LINE_BYTES):
+        if len(line) == _MAX_LINE_BYTES and not line.endswith(b"\n"):
+            while (rest := file.readline(_MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
                 pass
         elif _MARK in line:
             yield line
 
 
 def _entry(line: bytes) -> dict[str, Any] | None:
-    """Read a line's fields, whatever stands before its JSON; None where it has none."""
+    """Parse the JSON of a line after any prefix; None if there is none."""
     try:
         entry = json.loads(line[line.index(b"{") :])
     except (ValueError, RecursionError):

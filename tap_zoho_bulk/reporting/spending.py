@@ -1,4 +1,4 @@
-"""Spending: what a run, or a part of it, has cost at Zoho."""
+"""Spending: the cost of a run, or of one of its streams."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Spending:
-    """What a run, or a part of it, has cost at Zoho.
+    """The cost of a run, or of one of its streams, so far.
 
     Args:
-        stream: Name of the stream whose cost it is; None for the whole run's.
+        stream: Name of the stream; None for the run.
         credits: API credits.
         jobs: Bulk read jobs created.
         bytes: Bytes downloaded as results.
@@ -24,7 +24,7 @@ class Spending:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def add(self, *, credits: int = 0, jobs: int = 0, bytes: int = 0) -> None:  # noqa: A002
-        """Count something more, from any thread."""
+        """Add a cost. Thread-safe."""
         with self._lock:
             self.credits += credits
             self.jobs += jobs

@@ -1,4 +1,4 @@
-"""The summary: what each stream brought, cost and came to, for people to read at the end."""
+"""The summary: the records, cost and outcome of each stream, logged at the end of a run."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ logger = logging.getLogger("tap-zoho-bulk.summary")
 
 @dataclass
 class StreamSummary:
-    """One stream's part.
+    """The records, cost and outcome of one stream, or of the run.
 
     Args:
         spending: API credits, jobs and bytes.
         records: Records emitted.
-        invalid_values: Values that became null because they did not parse.
-        gap: By how many records Zoho counts more than bulk read gave; None where none were counted.
-        began: When its turn came, on the monotonic clock.
-        ended: When its turn was over; None while it is not.
-        outcome: How it ended, in a word or two.
+        invalid_values: Values replaced with null because they did not parse.
+        gap: Zoho's count of the records minus the number exported; None if they were not counted.
+        began: When the stream began, on the monotonic clock; None if it has not.
+        ended: When the stream ended; None if it has not.
+        outcome: How the stream ended, in a word or two.
     """
 
     spending: Spending = field(default_factory=Spending)
@@ -40,24 +40,24 @@ class StreamSummary:
 
     @property
     def seconds(self) -> float:
-        """How long its turn took."""
+        """How long the stream has taken."""
         if self.began is None:
             return 0.0
         return (self.ended or time.monotonic()) - self.began
 
     @property
     def note(self) -> str:
-        """What else there is to say of its outcome."""
-        told = []
+        """Details of the outcome; "" if there are none."""
+        notes = []
         if self.invalid_values:
-            told.append(f"{self.invalid_values} invalid values became null")
+            notes.append(f"{self.invalid_values} invalid values became null")
         if self.gap is not None:
             by = f"{abs(self.gap):,} {'more' if self.gap > 0 else 'fewer'}"
-            told.append(f"Zoho counts {by if self.gap else 'the same'}")
-        return ", ".join(told)
+            notes.append(f"Zoho counts {by if self.gap else 'the same'}")
+        return ", ".join(notes)
 
     def figures(self) -> dict[str, Any]:
-        """Give its numbers by name."""
+        """Return the numbers by their names in events."""
         spent = self.spending
         return {
             "records": self.records,
@@ -69,7 +69,7 @@ class StreamSummary:
 
 
 class Summary:
-    """What the run brought, stream by stream."""
+    """The summaries of all streams of a run."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -80,36 +80,36 @@ class Summary:
         return self._streams.setdefault(stream, StreamSummary(Spending(stream)))
 
     def begin(self, stream: str) -> None:
-        """Note that a stream's turn has come."""
+        """Record that a stream began."""
         if self[stream].began is None:
             self[stream].began = time.monotonic()
             steps.debug("%s: its turn has come.", stream, extra=event("stream_began", stream))
 
     def end(self, stream: str) -> None:
-        """Note that a stream's turn is over."""
+        """Record that a stream ended."""
         self[stream].ended = time.monotonic()
 
-    def tell(self, stream: str) -> None:
-        """Tell what a stream came to, if its turn came."""
-        told = self[stream]
-        if told.began is not None:
+    def log_stream(self, stream: str) -> None:
+        """Log the summary of a stream, if it began."""
+        summary = self[stream]
+        if summary.began is not None:
             logger.info(
                 "%s: %s, %s records in %.1f s.",
                 stream,
-                told.outcome,
-                f"{told.records:,}",
-                told.seconds,
+                summary.outcome,
+                f"{summary.records:,}",
+                summary.seconds,
                 extra=event(
                     "stream_ended",
                     stream,
-                    outcome=told.outcome,
-                    note=told.note,
-                    **told.figures(),
+                    outcome=summary.outcome,
+                    note=summary.note,
+                    **summary.figures(),
                 ),
             )
 
-    def tell_all(self, outcome: str) -> None:
-        """Tell what the run came to: a table of the streams whose turn came.
+    def log_run(self, outcome: str) -> None:
+        """Log the summary of the run, with a table of the streams that began.
 
         Args:
             outcome: How the run ended, in a word.
@@ -125,7 +125,7 @@ class Summary:
         )
 
     def total(self) -> StreamSummary:
-        """Add up all streams; the seconds are the run's."""
+        """Return the sums of all streams; the seconds are those of the run."""
         total = StreamSummary(began=self._began, outcome="")
         for stream in self._streams.values():
             spent = stream.spending
@@ -134,12 +134,12 @@ class Summary:
         return total
 
     def failed(self, stream: str, error: Exception) -> None:
-        """Note that a stream failed."""
+        """Record that a stream failed."""
         self.failures[stream] = error
         self[stream].outcome = "FAILED"
 
     def lines(self) -> Iterator[str]:
-        """Give a table of the streams whose turn came."""
+        """Yield the lines of a table of the streams that began."""
         row = "{:<32} {:>12} {:>6} {:>14} {:>9} {:>8}  {}"
         yield row.format("stream", "records", "jobs", "bytes", "seconds", "credits", "outcome")
         for name, stream in self._streams.items():

@@ -1,8 +1,7 @@
-"""The timeline: what a run's events come to, stream by stream and job by job.
+"""The timeline: a run as its events describe it, stream by stream and job by job.
 
-Both the live view and the report are drawn from it. It takes events in the order in which they were
-told, needs none of them to be there, and trusts no value in them: a log may be cut or come from
-anywhere.
+The live view and the report show it. It expects events in the order in which they were logged. It
+works without any of them and trusts no value in them: a log may be cut, or come from anywhere.
 """
 
 from __future__ import annotations
@@ -11,54 +10,56 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from tap_zoho_bulk.crm.job_status import JobStatus
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 T = TypeVar("T", int, str)
 
-Phase = Literal["queued", "running", "waiting", "downloading", "decoding"]
+PhaseName = Literal["queued", "running", "waiting", "downloading", "decoding"]
 
-_MOST_STREAMS = 10_000
-_MOST_OPEN_JOBS = 1000
-_MOST_NAME_CHARACTERS = 200
-_GREATEST = 1 << 53
-_LATEST = 1 << 37  # some thousand years from now
+_MAX_STREAMS = 10_000
+_MAX_OPEN_JOBS = 1000
+_MAX_NAME_CHARACTERS = 200
+_MAX_NUMBER = 1 << 53
+_MAX_TIME_SECONDS = 1 << 37  # thousands of years after 1970
 
 
 @dataclass(slots=True)
-class Step:
-    """A job's time in one phase.
+class Phase:
+    """One phase of a job.
 
     Args:
-        phase: `queued` and `running` at Zoho, then `downloading` and `decoding` here, with
-            `waiting` before each of the two.
+        name: `queued` and `running` at Zoho, then `downloading` and `decoding` in the tap, each of
+            these two after `waiting`.
         began: In seconds since 1970.
-        ended: The same; None while it lasts.
+        ended: Likewise; None while the phase lasts.
     """
 
-    phase: Phase
+    name: PhaseName
     began: float
     ended: float | None = None
 
 
 @dataclass(slots=True)
-class Job:
-    """A bulk read job, and what became of its page.
+class JobTimeline:
+    """A bulk read job and its page.
 
     Args:
-        id: Zoho's id; "" where nobody said it.
-        page: Number of the page; 0 where nobody said it.
-        steps: In the order of time.
-        state: As Zoho last named it.
-        expected: Records of the page, when Zoho has said so.
-        done: Bytes or records of the step at hand so far.
-        total: Bytes or records of the step at hand; None if unknown.
-        failed: Whether it, or its page, was of no use.
+        id: Zoho's id; "" if unknown.
+        page: Number of the page; 0 if unknown.
+        phases: In chronological order.
+        state: The latest state as Zoho names it.
+        expected: Number of records of the page; None until Zoho reports it.
+        done: Bytes or records of the current phase so far.
+        total: Bytes or records of the current phase in total; None if unknown.
+        failed: Whether the job failed or its page was discarded.
     """
 
     id: str
     page: int
-    steps: list[Step] = field(default_factory=list)
+    phases: list[Phase] = field(default_factory=list)
     state: str = ""
     expected: int | None = None
     done: int = 0
@@ -66,42 +67,42 @@ class Job:
     failed: bool = False
 
     @property
-    def step(self) -> Step | None:
-        """The step that lasts, if one does."""
-        return self.steps[-1] if self.steps and self.steps[-1].ended is None else None
+    def phase(self) -> Phase | None:
+        """The current phase; None between phases."""
+        return self.phases[-1] if self.phases and self.phases[-1].ended is None else None
 
-    def enter(self, phase: Phase, at: float) -> None:
-        """Begin a phase, where it is not that of the job already."""
-        if self.step is not None and self.step.phase == phase:
+    def enter(self, name: PhaseName, at: float) -> None:
+        """Begin a phase, unless the job is in it already."""
+        if self.phase is not None and self.phase.name == name:
             return
         self.leave(at)
-        self.steps.append(Step(phase, at))
+        self.phases.append(Phase(name, at))
         self.done, self.total = 0, None
 
     def leave(self, at: float) -> None:
-        """End the step that lasts, if one does."""
-        if self.step is not None:
-            self.steps[-1].ended = max(at, self.steps[-1].began)
+        """End the current phase, if any."""
+        if self.phase is not None:
+            self.phases[-1].ended = max(at, self.phases[-1].began)
 
-    def ended(self, phase: Phase, seconds: float, at: float) -> None:
-        """Take note that a phase ended, whether or not anybody told of its beginning."""
-        if self.step is None or self.step.phase != phase:
-            self.enter(phase, max(at - seconds, self.steps[-1].began if self.steps else 0.0))
+    def ended(self, name: PhaseName, seconds: float, at: float) -> None:
+        """Record the end of a phase, whether or not its beginning was recorded."""
+        if self.phase is None or self.phase.name != name:
+            self.enter(name, max(at - seconds, self.phases[-1].began if self.phases else 0.0))
         self.leave(at)
 
 
 @dataclass
-class Stream:
+class StreamTimeline:
     """A stream's part of the run.
 
     Args:
-        name: Its name.
-        finished: Its jobs that are over, the latest of them if they are too many to keep.
+        name: The stream's name.
+        finished: Its finished jobs, or only the latest if there are too many to keep.
     """
 
     name: str
-    finished: deque[Job]
-    open: dict[str, Job] = field(default_factory=dict)
+    finished: deque[JobTimeline]
+    open: dict[str, JobTimeline] = field(default_factory=dict)
     began: float | None = None
     ended: float | None = None
     outcome: str | None = None
@@ -114,26 +115,26 @@ class Stream:
     note: str = ""
 
     @property
-    def all_jobs(self) -> Iterator[Job]:
-        """Its jobs, those that are over first."""
+    def all_jobs(self) -> Iterator[JobTimeline]:
+        """All of its jobs, finished ones first."""
         yield from self.finished
         yield from self.open.values()
 
     @property
-    def is_at_work(self) -> bool:
-        """Whether something of it is under way."""
+    def is_active(self) -> bool:
+        """Whether the stream or one of its jobs is in progress."""
         return self.outcome is None and (self.began is not None or bool(self.open))
 
 
 class Timeline:
-    """A run, as its events have told it so far.
+    """A run as its events have described it so far.
 
     Args:
-        keep: Finished jobs to keep of each stream.
+        max_finished_jobs: Maximum number of finished jobs to keep per stream.
     """
 
-    def __init__(self, keep: int) -> None:
-        self.streams: dict[str, Stream] = {}
+    def __init__(self, max_finished_jobs: int) -> None:
+        self.streams: dict[str, StreamTimeline] = {}
         self.run: str = ""
         self.version: str | None = None
         self.began: float | None = None
@@ -141,88 +142,96 @@ class Timeline:
         self.outcome: str | None = None
         self.figures: dict[str, float] = {}
         self.limits: dict[str, float] = {}
-        """Seconds that were waited, of all threads, by what the limit is on."""
-        self.repeated = 0
-        """Requests that were tried again."""
-        self._keep = keep
+        """Seconds that all threads together have waited for each limit."""
+        self.retries = 0
+        """Retries of requests."""
+        self._max_finished_jobs = max_finished_jobs
+        self._of_run = {
+            "run_began": self._run_began,
+            "streams_selected": self._streams_selected,
+            "limit_waited_for": self._limit_waited_for,
+            "request_repeated": self._request_repeated,
+            "run_ended": self._run_ended,
+        }
 
-    def take(self, event: Mapping[str, Any]) -> None:
-        """Take an event in.
+    def add(self, event: Mapping[str, Any]) -> None:
+        """Add an event.
 
         Args:
-            event: As `events.event` made it, or anything else.
+            event: As `events.event` creates it, or anything else.
         """
-        told = _Told(event)
-        self.run = self.run or told("run", "")
-        at = told.number("at", self.latest)
-        if at >= _LATEST:
+        fields = _Fields(event)
+        self.run = self.run or fields("run", "")
+        at = fields.number("at", self.latest)
+        if at >= _MAX_TIME_SECONDS:
             at = self.latest
         self.began = at if self.began is None else self.began
         self.latest = max(self.latest, at)
-        kind = told("kind", "")
-        take = _OF_RUN.get(kind)
-        if take is not None:
-            take(self, told, at)
+        kind = fields("kind", "")
+        of_run = self._of_run.get(kind)
+        if of_run is not None:
+            of_run(fields, at)
             return
-        name = told("stream", "")
+        name = fields("stream", "")
         stream = self._stream(name) if name else None
         if stream is None:
             return
-        stream.credits = max(stream.credits, told("credits", 0))
+        stream.credits = max(stream.credits, fields("credits", 0))
         of_stream, of_job = _OF_STREAM.get(kind), _OF_JOB.get(kind)
         if of_stream is not None:
-            of_stream(stream, told, at)
+            of_stream(stream, fields, at)
         elif of_job is not None:
-            of_job(stream, self._job(stream, told), told, at)
+            of_job(stream, self._job(stream, fields), fields, at)
 
-    def _stream(self, name: str) -> Stream | None:
-        name = name[:_MOST_NAME_CHARACTERS]
-        if name not in self.streams and len(self.streams) < _MOST_STREAMS:
-            self.streams[name] = Stream(name, deque(maxlen=self._keep))
+    def _stream(self, name: str) -> StreamTimeline | None:
+        name = name[:_MAX_NAME_CHARACTERS]
+        if name not in self.streams and len(self.streams) < _MAX_STREAMS:
+            finished: deque[JobTimeline] = deque(maxlen=self._max_finished_jobs)
+            self.streams[name] = StreamTimeline(name, finished)
         return self.streams.get(name)
 
-    def _job(self, stream: Stream, told: _Told) -> Job:
-        job_id, page = told("job_id", "")[:_MOST_NAME_CHARACTERS], told("page", 0)
+    def _job(self, stream: StreamTimeline, fields: _Fields) -> JobTimeline:
+        job_id, page = fields("job_id", "")[:_MAX_NAME_CHARACTERS], fields("page", 0)
         found = stream.open.get(job_id)
         if found is None:
-            if len(stream.open) >= _MOST_OPEN_JOBS:
+            if len(stream.open) >= _MAX_OPEN_JOBS:
                 _finish(stream, next(iter(stream.open.values())), self.latest, failed=False)
-            found = stream.open[job_id] = Job(job_id, page)
+            found = stream.open[job_id] = JobTimeline(job_id, page)
         return found
 
-    # What happens to the run
+    # Events of the run
 
-    def _run_began(self, told: _Told, at: float) -> None:
+    def _run_began(self, fields: _Fields, at: float) -> None:
         self.began = at
-        self.version = told("version", "") or None
+        self.version = fields("version", "") or None
 
-    def _selected(self, told: _Told, at: float) -> None:
+    def _streams_selected(self, fields: _Fields, at: float) -> None:
         del at
-        names = told.event.get("names")
+        names = fields.event.get("names")
         for name in names if isinstance(names, list) else ():
             if isinstance(name, str):
                 self._stream(name)
 
-    def _waited(self, told: _Told, at: float) -> None:
+    def _limit_waited_for(self, fields: _Fields, at: float) -> None:
         del at
-        limit = told("limit", "requests")[:_MOST_NAME_CHARACTERS]
-        if limit in self.limits or len(self.limits) < _MOST_STREAMS:
-            self.limits[limit] = self.limits.get(limit, 0.0) + told.number("seconds")
+        limit = fields("limit", "requests")[:_MAX_NAME_CHARACTERS]
+        if limit in self.limits or len(self.limits) < _MAX_STREAMS:
+            self.limits[limit] = self.limits.get(limit, 0.0) + fields.number("seconds")
 
-    def _repeated(self, told: _Told, at: float) -> None:
-        del told, at
-        self.repeated += 1
+    def _request_repeated(self, fields: _Fields, at: float) -> None:
+        del fields, at
+        self.retries += 1
 
-    def _run_ended(self, told: _Told, at: float) -> None:
-        self.outcome = told("outcome", "ok")
+    def _run_ended(self, fields: _Fields, at: float) -> None:
+        self.outcome = fields("outcome", "ok")
         names = ("records", "jobs", "bytes", "credits", "seconds")
-        self.figures = {name: told.number(name) for name in names}
+        self.figures = {name: fields.number(name) for name in names}
         for stream in self.streams.values():
-            _drop_open(stream, at, failed=False)
+            _finish_open(stream, at, failed=False)
 
 
-class _Told:
-    """An event's fields, of which each has the type that is asked for, or is not there."""
+class _Fields:
+    """An event's fields. One without the expected type counts as missing."""
 
     def __init__(self, event: Mapping[str, Any]) -> None:
         self.event = event
@@ -231,7 +240,7 @@ class _Told:
         value = self.event.get(name)
         if isinstance(value, bool) or not isinstance(value, type(default)):
             return default
-        if isinstance(value, int) and not 0 <= value < _GREATEST:
+        if isinstance(value, int) and not 0 <= value < _MAX_NUMBER:
             return default
         return value
 
@@ -239,124 +248,117 @@ class _Told:
         value = self.event.get(name)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return default
-        return value if 0 <= value < _GREATEST else default  # It may even be infinite.
+        return value if 0 <= value < _MAX_NUMBER else default  # NaN and infinity fail, too.
 
 
-# What happens to a stream
+# Events of a stream
 
 
-def _stream_began(stream: Stream, told: _Told, at: float) -> None:
-    del told
+def _stream_began(stream: StreamTimeline, fields: _Fields, at: float) -> None:
+    del fields
     stream.began = at if stream.began is None else stream.began
 
 
-def _stream_ended(stream: Stream, told: _Told, at: float) -> None:
-    stream.outcome = told("outcome", "ok")[:_MOST_NAME_CHARACTERS]
-    stream.seconds = told.number("seconds")
+def _stream_ended(stream: StreamTimeline, fields: _Fields, at: float) -> None:
+    stream.outcome = fields("outcome", "ok")[:_MAX_NAME_CHARACTERS]
+    stream.seconds = fields.number("seconds")
     stream.began = at - stream.seconds if stream.began is None else stream.began
     stream.ended = at
-    stream.records, stream.jobs = told("records", stream.records), told("jobs", stream.jobs)
-    stream.bytes = told("bytes", stream.bytes)
-    stream.note = told("note", "")[:_MOST_NAME_CHARACTERS]
-    _drop_open(stream, at, failed=stream.outcome == "FAILED")
+    stream.records, stream.jobs = fields("records", stream.records), fields("jobs", stream.jobs)
+    stream.bytes = fields("bytes", stream.bytes)
+    stream.note = fields("note", "")[:_MAX_NAME_CHARACTERS]
+    _finish_open(stream, at, failed=stream.outcome == "FAILED")
 
 
-def _chain_restarted(stream: Stream, told: _Told, at: float) -> None:
-    del told
-    _drop_open(stream, at, failed=True)
+def _chain_restarted(stream: StreamTimeline, fields: _Fields, at: float) -> None:
+    del fields
+    _finish_open(stream, at, failed=True)
 
 
-def _drop_open(stream: Stream, at: float, *, failed: bool) -> None:
-    """End the jobs that nobody will tell more of."""
+def _finish_open(stream: StreamTimeline, at: float, *, failed: bool) -> None:
+    """Finish the open jobs, of which no further event is expected."""
     for job in list(stream.open.values()):
         _finish(stream, job, at, failed=failed)
 
 
-def _finish(stream: Stream, job: Job, at: float, *, failed: bool) -> None:
+def _finish(stream: StreamTimeline, job: JobTimeline, at: float, *, failed: bool) -> None:
     job.leave(at)
     job.failed = failed
     stream.open.pop(job.id, None)
     stream.finished.append(job)
 
 
-# What happens to a job
+# Events of a job
 
 
-def _job_created(stream: Stream, job: Job, told: _Told, at: float) -> None:
-    del told
+def _job_created(stream: StreamTimeline, job: JobTimeline, fields: _Fields, at: float) -> None:
+    del fields
     stream.jobs += 1
     job.state = "created"
     job.enter("queued", at)
 
 
-def _job_state(stream: Stream, job: Job, told: _Told, at: float) -> None:
+def _job_state(stream: StreamTimeline, job: JobTimeline, fields: _Fields, at: float) -> None:
     del stream
-    job.state = told("state", "")[:_MOST_NAME_CHARACTERS]
-    if not job.steps:  # An earlier run made it.
-        job.enter("queued", at - told.number("seconds"))
-    if job.state.upper().replace(" ", "").replace("_", "") == "INPROGRESS":
+    job.state = fields("state", "")[:_MAX_NAME_CHARACTERS]
+    if not job.phases:  # An earlier run created the job.
+        job.enter("queued", at - fields.number("seconds"))
+    if JobStatus.parse(job.state) is JobStatus.IN_PROGRESS:
         job.enter("running", at)
 
 
-def _job_completed(stream: Stream, job: Job, told: _Told, at: float) -> None:
+def _job_completed(stream: StreamTimeline, job: JobTimeline, fields: _Fields, at: float) -> None:
     del stream
-    job.state, job.expected = "COMPLETED", told("records", 0)
-    if not job.steps:
-        job.enter("running", at - told.number("seconds"))
-    elif job.step is not None and job.step.phase == "queued":
-        job.steps[-1].phase = "running"  # It was over before anybody saw it run.
+    job.state, job.expected = "COMPLETED", fields("records", 0)
+    if not job.phases:
+        job.enter("running", at - fields.number("seconds"))
+    elif job.phase is not None and job.phase.name == "queued":
+        job.phases[-1].name = "running"  # The job completed between two status checks.
     job.enter("waiting", at)
 
 
-def _job_failed(stream: Stream, job: Job, told: _Told, at: float) -> None:
-    del told
+def _job_failed(stream: StreamTimeline, job: JobTimeline, fields: _Fields, at: float) -> None:
+    del fields
     _finish(stream, job, at, failed=True)
 
 
-def _download_began(stream: Stream, job: Job, told: _Told, at: float) -> None:
+def _download_began(stream: StreamTimeline, job: JobTimeline, fields: _Fields, at: float) -> None:
     del stream
     job.enter("downloading", at)
-    job.done, job.total = 0, told("total", 0) or None
+    job.done, job.total = 0, fields("total", 0) or None
 
 
-def _progress(stream: Stream, job: Job, told: _Told, at: float) -> None:
+def _progress(stream: StreamTimeline, job: JobTimeline, fields: _Fields, at: float) -> None:
     del stream, at
-    job.done = told("bytes", told("records", 0))
+    job.done = fields("bytes", fields("records", 0))
 
 
-def _download_ended(stream: Stream, job: Job, told: _Told, at: float) -> None:
-    stream.bytes += told("bytes", 0)
-    job.ended("downloading", told.number("seconds"), at)
+def _download_ended(stream: StreamTimeline, job: JobTimeline, fields: _Fields, at: float) -> None:
+    stream.bytes += fields("bytes", 0)
+    job.ended("downloading", fields.number("seconds"), at)
     job.enter("waiting", at)
 
 
-def _decode_began(stream: Stream, job: Job, told: _Told, at: float) -> None:
+def _decode_began(stream: StreamTimeline, job: JobTimeline, fields: _Fields, at: float) -> None:
     del stream
     job.enter("decoding", at)
-    job.done, job.total = 0, told("records", 0) or None
+    job.done, job.total = 0, fields("records", 0) or None
 
 
-def _decode_ended(stream: Stream, job: Job, told: _Told, at: float) -> None:
-    stream.records += told("records", 0)
+def _decode_ended(stream: StreamTimeline, job: JobTimeline, fields: _Fields, at: float) -> None:
+    stream.records += fields("records", 0)
     stream.pages += 1
-    job.ended("decoding", told.number("seconds"), at)
+    job.ended("decoding", fields.number("seconds"), at)
     _finish(stream, job, at, failed=False)
 
 
-def _page_repeated(stream: Stream, job: Job, told: _Told, at: float) -> None:
-    if told("by", "") == "download":
+def _page_repeated(stream: StreamTimeline, job: JobTimeline, fields: _Fields, at: float) -> None:
+    if fields("by", "") == "download":
         job.enter("waiting", at)
     else:
         _finish(stream, job, at, failed=True)
 
 
-_OF_RUN = {
-    "run_began": Timeline._run_began,  # noqa: SLF001 - it is this file's own
-    "streams_selected": Timeline._selected,  # noqa: SLF001
-    "limit_waited_for": Timeline._waited,  # noqa: SLF001
-    "request_repeated": Timeline._repeated,  # noqa: SLF001
-    "run_ended": Timeline._run_ended,  # noqa: SLF001
-}
 _OF_STREAM = {
     "stream_began": _stream_began,
     "stream_ended": _stream_ended,

@@ -88,7 +88,7 @@ class ZohoStream(StreamOverrides):
 
     @override
     def synced(self) -> None:
-        self.run.summary.tell(self.name)
+        self.run.summary.log_stream(self.name)
 
     def bookmark(self, state: dict[str, Any]) -> str | None:
         """Return a bookmark.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from local_zoho_crm import Fault, Organisation
 from tap_zoho_bulk.reporting.events import Kind
-from tap_zoho_bulk.reporting.html_report import Page, render
+from tap_zoho_bulk.reporting.html_report import ReportPage, render
 from tap_zoho_bulk.reporting.run_log import NoEventsError, RunLog
 from tests.support import structured_log
 from tests.support.report_page import TAGS, Html, number, page, report, zoho_says
@@ -261,7 +261,7 @@ def test_a_run_of_very_many_jobs_makes_a_page_of_some_length() -> None:
         )
     )
 
-    html = render(Page(RunLog(BytesIO(log)), "log"))
+    html = render(ReportPage(RunLog(BytesIO(log)), "log"))
 
     rows = Html(html).streams()
     assert sum(number(rows[f"S{each}"]["pages"]) for each in range(20)) == 10_000
@@ -305,7 +305,7 @@ EVENTS = st.fixed_dictionaries(
 @settings(deadline=None)
 @given(st.lists(EVENTS, min_size=1, max_size=30))
 def test_any_events_in_any_order_make_a_page(events: list[Json]) -> None:
-    html = render(Page(RunLog(BytesIO(structured(*events))), "log"))
+    html = render(ReportPage(RunLog(BytesIO(structured(*events))), "log"))
 
     assert Html(html).tags <= TAGS
 
