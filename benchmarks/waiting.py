@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks import processes
 from benchmarks.figures import Figure
 from local_zoho_crm import ZohoServer
-from tests.resilience.organisations import catalog, small_organisation
+from tests.support.organisations import catalog, small_organisation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

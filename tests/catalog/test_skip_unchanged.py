@@ -9,7 +9,7 @@ import pytest
 
 from local_zoho_crm import Fault, Organisation
 from tests.reporting.test_summary import table
-from tests.resilience.organisations import catalog, small_organisation
+from tests.support.organisations import catalog, small_organisation
 from tests.support.singer import as_full_table
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from local_zoho_crm import Fault, ZohoServer
-from tests.resilience.organisations import QUICK, catalog, small_organisation
-from tests.resilience.target import UpsertingTarget
+from tests.support.organisations import QUICK, catalog, small_organisation
+from tests.support.target import UpsertingTarget
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from local_zoho_crm import Fault, ZohoServer
-from tests.resilience.organisations import QUICK, small_organisation
-from tests.resilience.target import UpsertingTarget
 from tests.resilience.trap import Trap
+from tests.support.organisations import QUICK, small_organisation
+from tests.support.target import UpsertingTarget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

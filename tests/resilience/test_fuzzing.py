@@ -30,7 +30,7 @@ from tap_zoho_bulk.reporting.spending import Spending
 from tap_zoho_bulk.settings import Settings
 from tap_zoho_bulk.tap import TapZohoBulk
 from tests.resilience.conftest import SCALE
-from tests.resilience.organisations import catalog, small_organisation
+from tests.support.organisations import catalog, small_organisation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_zoho_crm import Fault, ZohoServer
-from tests.resilience.organisations import QUICK, catalog, small_organisation
-from tests.resilience.target import UpsertingTarget
+from tests.support.organisations import QUICK, catalog, small_organisation
+from tests.support.target import UpsertingTarget
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,9 +11,9 @@ import pytest
 from local_zoho_crm import Fault, RandomFaults, ZohoServer
 from tap_zoho_bulk.api.rate_limit import RateLimit
 from tap_zoho_bulk.exceptions import StoppedError
-from tests.resilience.organisations import QUICK, catalog, small_organisation
-from tests.resilience.target import UpsertingTarget
 from tests.support.clock import FakeClock
+from tests.support.organisations import QUICK, catalog, small_organisation
+from tests.support.target import UpsertingTarget
 
 if TYPE_CHECKING:
     from local_zoho_crm import LoggedRequest, Organisation

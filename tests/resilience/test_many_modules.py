@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from local_zoho_crm import ZohoServer
-from tests.resilience.organisations import QUICK, catalog, small_organisation
-from tests.resilience.target import UpsertingTarget
 from tests.resilience.watch import Watch
+from tests.support.organisations import QUICK, catalog, small_organisation
+from tests.support.target import UpsertingTarget
 
 if TYPE_CHECKING:
     from tests.resilience.forks import TapForks

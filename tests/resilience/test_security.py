@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_zoho_crm import Fault, ZohoServer
-from tests.resilience.organisations import QUICK, catalog, small_organisation
-from tests.resilience.target import UpsertingTarget
 from tests.resilience.trap import Trap
 from tests.resilience.watch import Watch
+from tests.support.organisations import QUICK, catalog, small_organisation
+from tests.support.target import UpsertingTarget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

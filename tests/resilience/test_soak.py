@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local_zoho_crm import RandomFaults, ZohoServer
-from tests.resilience.organisations import QUICK, catalog, small_organisation
-from tests.resilience.target import UpsertingTarget
 from tests.resilience.watch import Watch
+from tests.support.organisations import QUICK, catalog, small_organisation
+from tests.support.target import UpsertingTarget
 
 if TYPE_CHECKING:
     from tests.resilience.forks import TapForks

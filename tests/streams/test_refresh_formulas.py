@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_zoho_crm import Organisation
-from tests.resilience.organisations import catalog, small_organisation
-from tests.resilience.target import UpsertingTarget
+from tests.support.organisations import catalog, small_organisation
 from tests.support.singer import select
+from tests.support.target import UpsertingTarget
 
 if TYPE_CHECKING:
     from tests.conftest import Serve

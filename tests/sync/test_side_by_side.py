@@ -8,7 +8,7 @@ from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from tests.resilience.organisations import QUICK, catalog, small_organisation
+from tests.support.organisations import QUICK, catalog, small_organisation
 
 if TYPE_CHECKING:
     from local_zoho_crm import LoggedRequest
