@@ -1,7 +1,7 @@
-"""Sign-in: data centers, token requests, and access tokens from the refresh token.
+"""Sign-in: token requests, and access tokens from the refresh token.
 
-Invariant: secrets travel only in the body of a request to the accounts host; a thread never uses
-a token that is about to expire, and never are two renewals under way.
+Invariant: secrets are sent only in the body of a request to the accounts host. No thread uses a
+token that is about to expire, and at most one renewal runs at a time.
 
 Source: https://www.zoho.com/crm/developer/docs/api/v8/refresh.html
 """
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.api.transport import Transport
     from tap_zoho_bulk.settings import Settings
 
-_RENEW_BEFORE_SECONDS = 300.0
-_TOKENS_PER_SPAN, _TOKEN_SPAN_SECONDS = 10, 600.0
+_RENEWAL_MARGIN_SECONDS = 300.0
+_MAX_TOKEN_REQUESTS, _SPAN_SECONDS = 10, 600.0
 """Zoho's limit: 10 token requests in 10 minutes for a refresh token."""
 
 CLIENT_ADVICE = {
@@ -64,11 +64,11 @@ logger = logging.getLogger("tap-zoho-bulk.auth")
 class _AccessToken:
     value: str
     api_url: str
-    renew_at: float  # on the monotonic clock
+    renew_at: float  # by the authenticator's clock
 
 
 class ZohoAuthenticator:
-    """Gives access tokens, and the API host that they are for, to all threads.
+    """Access tokens, and the API host that they are for, shared by all threads.
 
     Args:
         settings: The run's settings.
@@ -87,12 +87,12 @@ class ZohoAuthenticator:
         self._transport = transport
         self._clock = clock
         self._accounts_url = accounts_url(settings.data_center, settings.accounts_url)
-        self._limit = RateLimit(_TOKENS_PER_SPAN, _TOKEN_SPAN_SECONDS, "access tokens", clock=clock)
+        self._limit = RateLimit(_MAX_TOKEN_REQUESTS, _SPAN_SECONDS, "access tokens", clock=clock)
         self._lock = threading.Lock()
         self._token: _AccessToken | None = None
 
     def access(self, *, rejected: str | None = None) -> tuple[str, str]:
-        """Give a valid access token, after renewing it when that is due.
+        """Return a valid access token, renewed if that is due.
 
         Args:
             rejected: A token that Zoho refused. It is renewed, unless another thread did so.
@@ -101,8 +101,8 @@ class ZohoAuthenticator:
             The token, and the URL of the API host that it is for.
 
         Raises:
-            SignInError: When Zoho gives no token.
-            StoppedError: When the run is ending.
+            SignInError: When Zoho issues no access token.
+            StoppedError: When the run is shutting down.
             ZohoUnavailableError: When the accounts host cannot be reached.
         """
         with self._lock:
@@ -112,7 +112,7 @@ class ZohoAuthenticator:
             return token.value, token.api_url
 
     def redact(self, text: str) -> str:
-        """Take this account's secrets out of a text that came from outside.
+        """Remove this account's secrets from a text that came from outside.
 
         Args:
             text: Such as a message of Zoho's.
@@ -125,8 +125,8 @@ class ZohoAuthenticator:
 
     def _renew(self) -> _AccessToken:
         with self._limit.slot(self._transport.stop):
-            asked_at = self._clock()
-            answer = request_tokens(
+            requested_at = self._clock()
+            response = request_tokens(
                 self._transport,
                 self._accounts_url,
                 {
@@ -138,35 +138,35 @@ class ZohoAuthenticator:
                 secrets=[self._token.value] if self._token else [],
                 advice=_ADVICE,
             )
-        life = _seconds(answer.get("expires_in"))
-        # A short life is renewed when half is over, so that no token is stale when new.
-        renew_at = asked_at + max(life - _RENEW_BEFORE_SECONDS, life / 2)
+        life = _seconds(response.get("expires_in"))
+        # A token with a short life is renewed halfway, so that no new token is due already.
+        renew_at = requested_at + max(life - _RENEWAL_MARGIN_SECONDS, life / 2)
         logger.info("Signed in to Zoho; the access token is good for %d s.", life)
         return _AccessToken(
-            answer["access_token"], self._api_url(answer.get("api_domain")), renew_at
+            response["access_token"], self._api_url(response.get("api_domain")), renew_at
         )
 
     def _api_url(self, api_domain: Any) -> str:
-        """Choose the API host: the override, else the answer's if it is Zoho's, else the table's.
+        """Return the API host: the override, else the response's if it is Zoho's, else the table's.
 
-        Only the domain is taken from the answer; the environment stays the one that was set.
+        Only the domain comes from the response; the environment is that of the settings.
         """
         if self._settings.api_url:
             return self._settings.api_url.rstrip("/")
         domain = DATA_CENTERS[self._settings.data_center].api_domain
         if isinstance(api_domain, str) and api_domain:
-            named = _zoho_domain(api_domain)
-            if named is None:
+            zoho_domain = _zoho_domain(api_domain)
+            if zoho_domain is None:
                 logger.warning(
                     "The accounts host named an API host that is not Zoho's; using %s.", domain
                 )
             else:
-                domain = named
+                domain = zoho_domain
         return f"https://{API_SUBDOMAINS[self._settings.environment]}.{domain}"
 
 
 def accounts_url(data_center: str, override: str | None) -> str:
-    """Give the accounts host of a data center, without a slash at its end.
+    """Return the URL of a data center's accounts host, without a slash at its end.
 
     Args:
         data_center: Such as `eu`.
@@ -183,57 +183,56 @@ def request_tokens(
     secrets: Iterable[str] = (),
     advice: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Send one token request; `Transport.attempt` repeats it.
+    """Send one token request; `Transport.attempt` retries it.
 
     Args:
         transport: Sends it.
         url: Of the accounts host.
-        form: The grant. All of its values are secrets.
+        form: The grant. All values but the grant type are secrets.
         secrets: Further texts that no error may show.
         advice: What to do, by Zoho's code for what is wrong.
 
     Returns:
-        Zoho's answer, whose `access_token` is one.
+        Zoho's response, with a valid `access_token`.
 
     Raises:
-        SignInError: When Zoho gives no token.
-        StoppedError: When the run is ending.
-        TransientError: When the accounts host fails in a way that may pass.
-        ZohoUnavailableError: When the request never can succeed.
+        SignInError: When Zoho issues no access token.
+        StoppedError: When the run is shutting down.
+        TransientError: When another attempt may succeed.
+        ZohoUnavailableError: When the request can never succeed.
     """
-    with transport.send(requests.Request("POST", f"{url}/oauth/v2/token", data=form)) as response:
-        body = transport.read_text(response)
-        status, headers = response.status_code, response.headers
-    answer = json_object(body)
-    error = answer.get("error")
-    told = str(answer.get("code") if error is None else error)
+    with transport.send(requests.Request("POST", f"{url}/oauth/v2/token", data=form)) as received:
+        status, headers = received.status_code, received.headers
+        response = json_object(transport.read_text(received))
+    error = response.get("error")
+    reported = str(response.get("code") if error is None else error)
     hidden = [value for name, value in form.items() if name != "grant_type"]
-    code = hide(told, [*hidden, *secrets])[:100]
-    told = f"HTTP {status}" if code == "None" else f"{code}, HTTP {status}"
+    code = hide(reported, [*hidden, *secrets])[:100]
+    shown = f"HTTP {status}" if code == "None" else f"{code}, HTTP {status}"
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
         raise TransientError(
-            f"the accounts host answered {told}", retry_after=retry_after_seconds(headers)
+            f"the accounts host answered {shown}", retry_after=retry_after_seconds(headers)
         )
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         raise SignInError(
             f"The accounts host redirects (HTTP_{status}), which the tap does not follow: "
             "secrets go to one host only. Check `accounts_url` and `data_center`."
         )
-    value = answer.get("access_token")
-    if isinstance(value, str) and _header_text(value) and error is None:
-        return answer
+    token = response.get("access_token")
+    if isinstance(token, str) and _header_text(token) and error is None:
+        return response
     if error is None:
-        raise TransientError(f"the accounts host sent no token ({told})")
+        raise TransientError(f"the accounts host sent no token ({shown})")
     what_to_do = advice.get(code, "Check the client and `data_center`, and sign in anew.")
     raise SignInError(f"Zoho gave no access token: {code} (HTTP {status} from {url}). {what_to_do}")
 
 
 def hide(text: str, secrets: Iterable[str]) -> str:
-    """Take secrets out of a text that came from outside.
+    """Replace secrets in a text that came from outside.
 
     Args:
         text: Such as a message of Zoho's.
-        secrets: What it must not hold.
+        secrets: What the result must not contain.
     """
     for secret in filter(None, secrets):
         text = text.replace(secret, "(hidden)")
@@ -244,7 +243,7 @@ _header_text = re.compile(r"[!-~]+").fullmatch
 
 
 def _zoho_domain(url: str) -> str | None:
-    """Give the API domain that a URL names, such as `zohoapis.eu`, or None if it is not Zoho's."""
+    """Return a URL's API domain, such as `zohoapis.eu`; None if it is not Zoho's."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -261,7 +260,7 @@ def _zoho_domain(url: str) -> str | None:
 
 
 def _seconds(value: Any) -> float:
-    """Read `expires_in`; an hour, which is what Zoho documents, where it says nothing sensible."""
+    """Parse `expires_in`; if it is invalid, return the hour that Zoho documents."""
     try:
         seconds = float(value)
     except (TypeError, ValueError):

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_DOWNLOAD_BYTES = 4 << 30
-"""Longest download. 200,000 records are some 100 MB as a ZIP; this keeps a disk from filling up."""
+"""200,000 records are about 100 MB as a ZIP; this keeps a disk from filling up."""
 JOB_CREDITS = 50
-"""API credits that Zoho takes for starting a bulk read job; most other requests cost 1."""
+"""API credits for creating a bulk read job; most other requests cost 1."""
 
 logger = logging.getLogger("tap-zoho-bulk.client")
 
@@ -77,7 +77,7 @@ class ZohoClient:
         return self._authenticator.redact(text)
 
     def close(self) -> None:
-        """End all requests and waits."""
+        """Stop all requests and waits."""
         self._transport.close()
 
     def get(
@@ -86,7 +86,7 @@ class ZohoClient:
         """Request a JSON object.
 
         Args:
-            request: What to ask for.
+            request: What to request.
             spending: Also counts its cost, besides the run's own.
 
         Returns:
@@ -106,11 +106,11 @@ class ZohoClient:
                 Request("GET", url, headers=headers, params=request.params)
             ) as response:
                 self._spend(spending, credits=request.credits)
-                answer = self._json(response, request)
+                body = self._json(response, request)
             expects = request.expects
-            if answer is not None and expects and not isinstance(answer.get(expects), list):
+            if body is not None and expects and not isinstance(body.get(expects), list):
                 raise TransientError(f"the answer has no list of `{expects}`", unexpected=True)
-            return answer
+            return body
 
         return self._authorised(request, send)
 
@@ -139,17 +139,17 @@ class ZohoClient:
                 with self._transport.send(
                     Request("POST", api_url + request.path, headers=headers, json=body)
                 ) as response:
-                    answer = self._json(response, request)
+                    created = self._json(response, request)
             except TransientError as error:
                 if error.not_processed:
                     self._release_job(spending)
-                raise  # Else Zoho may have made the job, and taken its credits.
+                raise  # Otherwise Zoho may have created the job, and charged for it.
             except (ZohoRefusedError, TokenRejectedError):
                 self._release_job(spending)
                 raise
-            if answer is None:
+            if created is None:
                 raise TransientError("the answer is empty")
-            return answer
+            return created
 
         return self._authorised(request, send)
 
@@ -272,11 +272,11 @@ class ZohoClient:
         status = response.status_code
         if status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
             return None
-        answer = json_object(self._transport.read_text(response))
-        raise_for_problem(request, status, response.headers, answer, self.redact)
-        if not answer:
+        body = json_object(self._transport.read_text(response))
+        raise_for_problem(request, status, response.headers, body, self.redact)
+        if not body:
             raise TransientError(f"the answer is not a JSON object (HTTP {status})")
-        return answer
+        return body
 
     def _spend(self, spending: Spending | None, **cost: int) -> None:
         """Count a cost, in amounts that `Spending.add` takes, for the run and for a stream."""

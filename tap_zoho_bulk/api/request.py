@@ -1,4 +1,4 @@
-"""The request: what the client asks Zoho for, and how messages name it."""
+"""The request: what the client sends to Zoho, and how messages describe it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ApiRequest:
         params: Query of the URL.
         headers: Further headers.
         credits: API credits that it costs.
-        expects: Name of a list that the response must hold; any response will do if None.
+        expects: Name of a list that the response must hold; None if any response is valid.
     """
 
     path: str

@@ -40,16 +40,16 @@ def raise_for_problem(
     request: ApiRequest,
     status: int,
     headers: Mapping[str, str],
-    answer: dict[str, Any],
+    body: dict[str, Any],
     redact: Callable[[str], str],
 ) -> None:
     """Raise if a response is an error.
 
     Args:
-        request: What was asked for.
+        request: What was requested.
         status: HTTP status of the response.
         headers: Of the response.
-        answer: Its JSON object; empty if it has none.
+        body: Its JSON object; empty if it has none.
         redact: Removes the account's secrets from a text.
 
     Raises:
@@ -58,7 +58,7 @@ def raise_for_problem(
         TransientError: When another attempt may succeed.
         ZohoRefusedError: When Zoho refuses the request.
     """
-    error = _error(answer)
+    error = _error(body)
     code = redact(str(error.get("code") or f"HTTP_{status}"))[:_MAX_CODE_CHARACTERS]
     server_error = status >= HTTPStatus.INTERNAL_SERVER_ERROR
     if status in _TRANSIENT_STATUSES or server_error or code in _TRANSIENT_CODES:
@@ -90,11 +90,11 @@ def raise_for_problem(
         )
 
 
-def _error(answer: dict[str, Any]) -> dict[str, Any]:
-    """Find Zoho's error object, at the top or as the first of `data`; {} if there is none."""
-    data = answer.get("data")
+def _error(body: dict[str, Any]) -> dict[str, Any]:
+    """Return Zoho's error object, at the top or as the first of `data`; {} if there is none."""
+    data = body.get("data")
     first = data[0] if isinstance(data, list) and data else None
-    for candidate in (answer, first):
+    for candidate in (body, first):
         if isinstance(candidate, dict) and (
             candidate.get("status") == "error"
             or ("code" in candidate and "message" in candidate and "status" not in candidate)

@@ -1,6 +1,6 @@
-"""HTTP to any host: one session, attempts repeated after faults that may pass, bodies in bounds.
+"""HTTP transport: one session, retries of transient errors, bounded response bodies.
 
-Invariant: no wait is without end, no redirect is followed, no certificate goes unchecked, and no
+Invariant: every wait has a limit, no redirect is followed, every certificate is verified, and no
 body is read past its limit.
 """
 
@@ -31,11 +31,11 @@ T = TypeVar("T")
 
 CHUNK_BYTES = 1 << 16
 MAX_TEXT_BYTES = 64 << 20
-"""Longest answer other than a download. Zoho's longest, a module's fields, is some MB."""
+"""Of a response other than a download. Zoho's longest, a module's fields, has a few MB."""
 MAX_WAIT_SECONDS = 60.0
-"""Longest wait before an attempt is repeated, unless the server asks for more."""
+"""Before a retry, unless the server asks for more."""
 MAX_RETRY_AFTER_SECONDS = 600.0
-"""Longest wait that a server may ask for."""
+"""That a server may ask for."""
 
 logger = logging.getLogger("tap-zoho-bulk.http")
 
@@ -68,8 +68,8 @@ class Transport:
     """One HTTP session for all threads.
 
     Args:
-        timeout: Seconds to connect, and seconds to wait for more of an answer.
-        max_retries: How often an attempt is repeated.
+        timeout: Seconds to connect, and seconds to wait for more of a response.
+        max_retries: Retries after a first attempt.
         max_concurrent_requests: Requests in flight at once.
     """
 
@@ -85,20 +85,20 @@ class Transport:
         self._session.mount("http://", adapter)
 
     def attempt(self, what: str, once: Callable[[], T]) -> T:
-        """Run `once` until it succeeds, fails for good, or has been tried often enough.
+        """Run `once`, and retry it after transient errors.
 
-        Between attempts it waits as long as the server asks, else with full jitter.
+        The wait before a retry is what the server asks for, or else has full jitter.
 
         Args:
             what: The request in words, such as "list the modules".
-            once: One attempt; it raises `TransientError` for what may pass.
+            once: One attempt; it raises TransientError if another may succeed.
 
         Raises:
-            StoppedError: When the run is ending.
-            ZohoUnavailableError: When the last attempt allowed has failed.
+            StoppedError: When the run is shutting down.
+            ZohoUnavailableError: When the last attempt has failed.
         """
         waits = backoff.expo(max_value=MAX_WAIT_SECONDS)
-        next(waits)  # It starts with a 0 that is no wait.
+        next(waits)  # The first value starts the generator, and is not a wait.
         tries = 0
         while True:
             tries += 1
@@ -107,8 +107,8 @@ class Transport:
             except TransientError as error:
                 if self.stop.is_set():
                     raise StoppedError from error
-                asked = error.retry_after
-                seconds = backoff.full_jitter(next(waits)) if asked is None else asked
+                wait = error.retry_after
+                seconds = backoff.full_jitter(next(waits)) if wait is None else wait
                 if seconds > MAX_RETRY_AFTER_SECONDS:
                     raise ZohoUnavailableError(
                         f"Could not {what}: {error}, and Zoho asks to wait {seconds:.0f} s. A "
@@ -142,9 +142,9 @@ class Transport:
             request: With a URL without secrets.
 
         Raises:
-            StoppedError: When the run is ending.
+            StoppedError: When the run is shutting down.
             TransientError: When the connection fails.
-            ZohoUnavailableError: When it never can succeed.
+            ZohoUnavailableError: When the request can never succeed.
         """
         if self.stop.is_set():
             raise StoppedError
@@ -158,7 +158,7 @@ class Transport:
                     params=request.params,
                     data=request.data,
                     json=request.json,
-                    auth=_as_is,
+                    auth=_keep_authorization,
                     timeout=(self._timeout, self._timeout),
                     allow_redirects=False,
                     stream=True,
@@ -185,15 +185,15 @@ class Transport:
     def chunks(
         self, response: requests.Response, *, deadline: float, limit: int | None = None
     ) -> Iterator[bytes]:
-        """Read a body, piece by piece.
+        """Yield a body, chunk by chunk.
 
         Args:
             response: From `send`.
             deadline: On the monotonic clock, in seconds.
-            limit: Bytes, at most.
+            limit: Maximum bytes.
 
         Raises:
-            StoppedError: When the run is ending.
+            StoppedError: When the run is shutting down.
             TransientError: When the body ends early, takes too long or is too long.
         """
         received = 0
@@ -208,51 +208,51 @@ class Transport:
             yield chunk
 
     def read_text(self, response: requests.Response) -> bytes:
-        """Read a whole body that is no download.
+        """Return the body of a response other than a download.
 
         Args:
             response: From `send`.
 
         Raises:
-            StoppedError: When the run is ending.
+            StoppedError: When the run is shutting down.
             TransientError: When the body ends early, takes too long or is too long.
         """
         deadline = time.monotonic() + 2 * self._timeout
         return b"".join(self.chunks(response, deadline=deadline, limit=MAX_TEXT_BYTES))
 
     def close(self) -> None:
-        """Let go of all connections and make every thread's next request fail."""
+        """Close all connections, and make the next request of every thread raise StoppedError."""
         self.stop.set()
         self._session.close()
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """Read a JSON object.
+    """Parse a JSON object.
 
     Args:
-        body: Of an answer.
+        body: Of a response.
 
     Returns:
-        The object; an empty one where the body is none. Halves of characters, which JSON can
-        name and UTF-8 cannot hold, are question marks.
+        The object; an empty one if the body is not an object. Unpaired surrogates, which JSON can
+        escape and UTF-8 cannot encode, become question marks.
     """
     try:
-        answer = json.loads(body)
+        value = json.loads(body)
         if b"\\ud" in body.lower():
-            answer = json.loads(json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace"))
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return {}
-    return answer if isinstance(answer, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """Read a Retry-After header, which is seconds or a date.
+    """Parse a Retry-After header, which is seconds or a date.
 
     Args:
-        headers: Of an answer.
+        headers: Of a response.
 
     Returns:
-        Seconds from now, or None where the header is missing or senseless.
+        Seconds from now; None if the header is missing or invalid.
     """
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
@@ -266,8 +266,8 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     return max(0.0, (instant - datetime.now(timezone.utc)).total_seconds())
 
 
-def _as_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Keep `requests` from putting a netrc entry in place of the token."""
+def _keep_authorization(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Return the request as it is; without this, `requests` replaces the token by a netrc entry."""
     return request
 
 
@@ -276,7 +276,7 @@ def _origin(url: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Say what happened to a connection, without the URL and the object that failed."""
+    """Return what happened to a connection, without the URL and the object that failed."""
     if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
         return "no answer in time"
     inner = error.args[0] if error.args else error
