@@ -1,6 +1,6 @@
-"""Custom views by name: which id Zoho knows a module's view by.
+"""Custom views by name: the id of a module's view.
 
-Invariant: a name that means no view, or several, is an error; none is guessed.
+Invariant: a name that matches no view, or more than one, is an error.
 
 Source: https://www.zoho.com/crm/developer/docs/api/v8/custom-view-meta.html
 """
@@ -25,44 +25,44 @@ if TYPE_CHECKING:
 _SCOPE = "ZohoCRM.settings.custom_views.READ"
 _NAMES = ("name", "system_name", "display_value")
 _MAX_PAGES = 100
-_MOST_TOLD = 50
+_MAX_LISTED_VIEWS = 50
 
 
 def find_custom_view(
-    client: ZohoClient, settings: Settings, module: str, wanted: str, spending: Spending
+    client: ZohoClient, settings: Settings, module: str, name: str, spending: Spending
 ) -> str:
-    """Find a custom view's id, at one API credit for 200 views.
+    """Return a custom view's id, at one API credit for 200 views.
 
     Args:
         client: Zoho's API.
         settings: The run's settings.
         module: API name of the module.
-        wanted: The view's name, or its system name, such as `ALLVIEWS`.
-        spending: Counts what it costs.
+        name: The view's name, or its system name, such as `ALLVIEWS`.
+        spending: Also counts the cost, besides the run's own.
 
     Returns:
         The id.
 
     Raises:
-        UnreadableStreamError: When no view is named so, or several are, or Zoho lists none.
+        UnreadableStreamError: When no view matches, or several do, or Zoho refuses the list.
         TapZohoBulkError: As `ZohoClient.get` does.
     """
     try:
         views = list(_views(client, settings, module, spending))
-    except ZohoRefusedError as error:  # It says nothing of a job that an earlier run has begun.
+    except ZohoRefusedError as error:  # This is not about a job that an earlier run created.
         raise UnreadableStreamError(f"{module}: {error}") from error
-    named: dict[str, dict[str, Any]] = {
-        view["id"]: view for view in views if wanted in map(view.get, _NAMES)
+    matches: dict[str, dict[str, Any]] = {
+        view["id"]: view for view in views if name in map(view.get, _NAMES)
     }
-    if len(named) == 1:
-        return next(iter(named))
-    if named:
+    if len(matches) == 1:
+        return next(iter(matches))
+    if matches:
         raise UnreadableStreamError(
-            f"{module}: several custom views are named `{wanted}`: {_told(named.values())}. "
+            f"{module}: several custom views are named `{name}`: {_listed(matches.values())}. "
             "Choose one by `custom_view_id` instead of `custom_view` in `module_options`."
         )
     raise UnreadableStreamError(
-        f"{module}: no custom view is named `{wanted}`. There are {_told(views) or 'none'}. Mend "
+        f"{module}: no custom view is named `{name}`. There are {_listed(views) or 'none'}. Mend "
         "`custom_view` in `module_options`; private views of other users are not listed."
     )
 
@@ -98,12 +98,12 @@ def _views(
             seen.update(view["id"] for view in new)
 
 
-def _told(views: Iterable[dict[str, Any]]) -> str:
-    """Name views for people."""
+def _listed(views: Iterable[dict[str, Any]]) -> str:
+    """Return the names and ids of views, for messages."""
     names = [
         f"`{view.get('name') or view.get('system_name')}` "
         f"({', '.join(filter(None, (view.get('system_name'), view['id'])))})"
         for view in views
     ]
-    more = len(names) - _MOST_TOLD
-    return ", ".join(names[:_MOST_TOLD]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - _MAX_LISTED_VIEWS
+    return ", ".join(names[:_MAX_LISTED_VIEWS]) + (f" and {more} more" if more > 0 else "")

@@ -1,7 +1,7 @@
 """Discovery: the account's modules and their fields, as JSON Schemas for streams.
 
-Invariant: an odd module or field costs itself at most, never another; whatever is left out is
-said in one line. Only an outage ends discovery: no module may vanish from a sync because of one.
+Invariant: an unexpected module or field affects only itself; whatever is left out is logged in one
+line. Only an outage ends discovery, because no module may vanish from a sync because of one.
 
 Source: https://www.zoho.com/crm/developer/docs/api/v8/modules-api.html and field-meta.html
 """
@@ -31,11 +31,11 @@ REPLICATION_KEY = "Modified_Time"
 
 _MODULES_SCOPE = "ZohoCRM.settings.modules.READ"
 _FIELDS_SCOPE = "ZohoCRM.settings.fields.READ"
-# Zoho documents that bulk read does not take these; others it refuses when asked.
+# Zoho documents that bulk read does not support these; it refuses others when a job is created.
 _UNSUPPORTED_MODULES = frozenset({"Attachments", "Emails", "Notes"})
 _UNSUPPORTED_KINDS = frozenset({"linking"})
 
-# Zoho documents that bulk read exports these, and lists them nowhere.
+# Zoho documents that bulk read exports these, but lists them in no metadata.
 _UNLISTED = {
     "Leads": {
         "$converted": {
@@ -73,24 +73,24 @@ class DiscoveredModule:
 def list_modules(
     client: ZohoClient, settings: Settings, spending: Spending | None = None
 ) -> list[str]:
-    """Name the modules that the settings ask for and that bulk read may export.
+    """Return the names of the modules that the settings select and bulk read may export.
 
     Args:
         client: Zoho's API.
         settings: The run's settings.
-        spending: Counts what it costs, besides the run's own.
+        spending: Also counts the cost, besides the run's own.
 
     Raises:
         TapZohoBulkError: As `ZohoClient.get` does.
     """
-    return _chosen(_modules(client, settings, spending), settings)
+    return _selected(_modules(client, settings, spending), settings)
 
 
 def _modules(
     client: ZohoClient, settings: Settings, spending: Spending | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Ask for all modules, by API name."""
-    answer = client.get(
+    """Return all modules, by API name."""
+    response = client.get(
         ApiRequest(
             f"/crm/{settings.api_version}/settings/modules",
             what="list the modules",
@@ -101,13 +101,13 @@ def _modules(
     )
     return {
         module["api_name"]: module
-        for module in _objects(answer, "modules")
+        for module in _objects(response, "modules")
         if isinstance(module.get("api_name"), str) and module["api_name"]
     }
 
 
-def _chosen(modules: dict[str, dict[str, Any]], settings: Settings) -> list[str]:
-    """Name the modules among these that the settings ask for and that bulk read may export."""
+def _selected(modules: dict[str, dict[str, Any]], settings: Settings) -> list[str]:
+    """Return the names of those modules that the settings select and bulk read may export."""
     names = []
     for name, module in modules.items():
         if not _matches(name, settings.modules) or _matches(name, settings.exclude_modules):
@@ -129,22 +129,22 @@ def _chosen(modules: dict[str, dict[str, Any]], settings: Settings) -> list[str]
 
 
 def discover_modules(client: ZohoClient, settings: Settings) -> list[DiscoveredModule]:
-    """Describe the modules, asking for the fields of several at once.
+    """Describe the modules, requesting the fields of several in parallel.
 
     Args:
         client: Zoho's API.
         settings: The run's settings.
 
     Raises:
-        TapZohoBulkError: As `ZohoClient.get` does, but for what is one module's own trouble.
+        TapZohoBulkError: As `ZohoClient.get` does, except for errors of a single module.
     """
     modules = _modules(client, settings)
-    names = _chosen(modules, settings)
+    names = _selected(modules, settings)
     with ThreadPoolExecutor(
         settings.max_concurrent_requests, thread_name_prefix="discovery"
     ) as pool:
-        asked = pool.map(lambda name: _fields(client, settings, name), names)
-        fields = dict(zip(names, asked, strict=True))
+        listed = pool.map(lambda name: _fields(client, settings, name), names)
+        fields = dict(zip(names, listed, strict=True))
         parents = _parents(fields, settings) - fields.keys()
         fields_of_parents = pool.map(lambda name: _fields(client, settings, name), parents)
         known = {**fields, **dict(zip(parents, fields_of_parents, strict=True))}
@@ -157,9 +157,9 @@ def discover_modules(client: ZohoClient, settings: Settings) -> list[DiscoveredM
 
 
 def _fields(client: ZohoClient, settings: Settings, module: str) -> Fields | None:
-    """Ask for a module's fields, by API name; None where Zoho gives none."""
+    """Return a module's fields, by API name; None if Zoho lists none."""
     try:
-        answer = client.get(
+        response = client.get(
             ApiRequest(
                 f"/crm/{settings.api_version}/settings/fields",
                 params={"module": module},
@@ -178,7 +178,7 @@ def _fields(client: ZohoClient, settings: Settings, module: str) -> Fields | Non
         return None
     fields = {
         field["api_name"]: field
-        for field in _objects(answer, "fields")
+        for field in _objects(response, "fields")
         if isinstance(field.get("api_name"), str) and field["api_name"]
     }
     if not fields:
@@ -202,7 +202,7 @@ def _describe(
         properties[api_name] = _property(field, settings)
     options = settings.module_options.get(name)
     criteria = options.criteria if options else None
-    wanted = _related(name, options.related_fields if options else (), fields)
+    requested = _related(name, options.related_fields if options else (), fields)
     offers = [path for path in map(parent_names.path, fields.values()) if path is not None]
     unlisted = {
         api_name: _property(field, settings)
@@ -211,7 +211,7 @@ def _describe(
     }
     related = {
         property_name(path): _related_property(path, fields, parent_names, settings)
-        for path in (*wanted, *offers)
+        for path in (*requested, *offers)
         if property_name(path) not in properties  # Zoho's own fields keep their names.
     }
     for problem in type_problems(criteria, properties) if criteria else ():
@@ -221,13 +221,13 @@ def _describe(
         api_name=name,
         schema={"type": "object", "properties": {**properties, **unlisted, **related}},
         unsupported=frozenset(unsupported),
-        offered=frozenset(unlisted.keys() | related.keys() - set(map(property_name, wanted))),
+        offered=frozenset(unlisted.keys() | related.keys() - set(map(property_name, requested))),
         replication_key=REPLICATION_KEY if modified.get("format") == "date-time" else None,
     )
 
 
 def _related(module: str, paths: tuple[str, ...], fields: Fields) -> list[str]:
-    """Give those related fields whose lookup the module has."""
+    """Return the related fields whose lookup the module has."""
     found = []
     for path in paths:
         lookup, _, _ = path.partition(".")
@@ -259,8 +259,8 @@ def _related_property(
 
 def _property(field: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     schema = json_schema(field, multiselect_array=settings.multiselect_separator is not None)
-    words = {"title": _label(field, ""), "description": type_note(field)}
-    return {**schema, **{key: text for key, text in words.items() if text}}
+    labels = {"title": _label(field, ""), "description": type_note(field)}
+    return {**schema, **{key: text for key, text in labels.items() if text}}
 
 
 def _label(field: Mapping[str, Any], default: str) -> str:
@@ -269,7 +269,7 @@ def _label(field: Mapping[str, Any], default: str) -> str:
 
 
 def _parents(fields: dict[str, Fields | None], settings: Settings) -> set[str]:
-    """Name the modules whose fields `related_fields` asks for."""
+    """Return the names of the modules whose fields `related_fields` selects."""
     parents = set()
     for name, options in settings.module_options.items():
         module_fields = fields.get(name) or {}
@@ -280,9 +280,9 @@ def _parents(fields: dict[str, Fields | None], settings: Settings) -> set[str]:
     return parents
 
 
-def _objects(answer: dict[str, Any] | None, key: str) -> list[dict[str, Any]]:
-    listed = (answer or {}).get(key)
-    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+def _objects(response: dict[str, Any] | None, key: str) -> list[dict[str, Any]]:
+    listed = (response or {}).get(key)
+    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:

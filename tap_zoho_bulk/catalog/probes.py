@@ -1,6 +1,6 @@
-"""Cheap looks at a module, for one API credit each: has it changed, and how large is it.
+"""Cheap probes of a module, at one API credit each: has it changed, and how large is it.
 
-Invariant: a look that tells nothing clear is no answer, and never a stream's failure.
+Invariant: an inconclusive probe means "unknown", and never fails a stream.
 
 Source: https://www.zoho.com/crm/developer/docs/api/v8/get-records.html and record-count.html
 """
@@ -22,29 +22,29 @@ if TYPE_CHECKING:
 
 _SCOPE = "ZohoCRM.modules.ALL (or ZohoCRM.modules.{module}.READ)"
 
-_MOST_DIGITS = 18  # Python refuses to read thousands of them.
+_MAX_DIGITS = 18  # Python refuses to parse thousands of them.
 
-logger = logging.getLogger("tap-zoho-bulk.looks")
+logger = logging.getLogger("tap-zoho-bulk.probes")
 
 
 def is_unchanged(
     client: ZohoClient, settings: Settings, module: str, since: datetime, spending: Spending
 ) -> bool:
-    """Tell whether surely no record of a module has changed.
+    """Return True if certainly no record of a module has changed.
 
     Args:
         client: Zoho's API.
         settings: The run's settings.
         module: API name of the module.
         since: The instant after which a change counts, in whole seconds.
-        spending: Counts what it costs.
+        spending: Also counts the cost, besides the run's own.
 
     Raises:
-        SignInError: When Zoho gives no access token.
-        StoppedError: When the run is ending.
+        SignInError: When Zoho issues no access token.
+        StoppedError: When the run is shutting down.
     """
     try:
-        answer = client.get(
+        response = client.get(
             ApiRequest(
                 f"/crm/{settings.api_version}/{module}",
                 params={"fields": "id", "per_page": 1, "converted": "both", "approved": "both"},
@@ -57,7 +57,7 @@ def is_unchanged(
     except (ZohoRefusedError, ZohoUnavailableError) as error:
         logger.warning("%s Making the job, as if it had.", error)
         return False
-    return answer is None
+    return response is None
 
 
 def count_records(
@@ -67,24 +67,24 @@ def count_records(
     custom_view_id: str | None,
     spending: Spending,
 ) -> int | None:
-    """Ask how many records a module has.
+    """Return how many records a module has.
 
     Args:
         client: Zoho's API.
         settings: The run's settings.
         module: API name of the module.
         custom_view_id: Count only the records of this custom view.
-        spending: Counts what it costs.
+        spending: Also counts the cost, besides the run's own.
 
     Returns:
-        The number; None where Zoho does not tell.
+        The number; None if Zoho does not report it.
 
     Raises:
-        SignInError: When Zoho gives no access token.
-        StoppedError: When the run is ending.
+        SignInError: When Zoho issues no access token.
+        StoppedError: When the run is shutting down.
     """
     try:
-        answer = client.get(
+        response = client.get(
             ApiRequest(
                 f"/crm/{settings.api_version}/{module}/actions/count",
                 params={"cvid": custom_view_id} if custom_view_id else None,
@@ -96,8 +96,8 @@ def count_records(
     except (ZohoRefusedError, ZohoUnavailableError) as error:
         logger.warning("%s So the count is not verified.", error)
         return None
-    count = str((answer or {}).get("count"))
-    if not (count.isascii() and count.isdigit() and len(count) <= _MOST_DIGITS):
+    count = str((response or {}).get("count"))
+    if not (count.isascii() and count.isdigit() and len(count) <= _MAX_DIGITS):
         logger.warning("Zoho's answer to a count of %s holds none, so it is not verified.", module)
         return None
     return int(count)

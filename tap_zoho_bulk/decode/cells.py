@@ -1,10 +1,10 @@
 """Cells to values: one converter for each column, compiled from its JSON Schema.
 
-Invariant: a converter returns exactly the values that the cells' texts stand for, or raises
-ValueError; it never guesses. An empty cell is null.
+Invariant: a converter returns exactly the values that the cells represent, or raises ValueError; it
+never guesses. An empty cell is null.
 
-A converter works on a column of many rows at once, in one of two ways: a fast one for cells in the
-form that Zoho writes, which stops at any other form, and one that checks each cell by itself.
+A converter works on a column of many rows at once. A fast path handles cells in the form that Zoho
+writes, and stops at any other form; a slow path checks each cell.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     Converter = Callable[[Sequence[str]], Sequence[Any]]
 
 MAX_DIGITS = 1000
-"""A longer text is not read as a number."""
+"""A longer text is not parsed as a number."""
 
 
 def converter(schema: Mapping[str, Any], *, multiselect_separator: str | None) -> Converter:
-    """Give the function that turns a column's cells into values of the schema.
+    """Return the function that turns a column's cells into values of the schema.
 
     Args:
         schema: JSON Schema of one property.
-        multiselect_separator: Where arrays are split.
+        multiselect_separator: What separates the items of an array.
 
     Returns:
-        The function, which raises ValueError when there is a cell that it cannot read.
+        The function, which raises ValueError if it cannot parse a cell.
     """
     types = schema.get("type", [])
     types = {types} if isinstance(types, str) else set(types)
@@ -58,7 +58,7 @@ def _integers(cells: Sequence[str]) -> list[Any]:
         try:
             return [int(cell) if cell else None for cell in cells]
         except ValueError:
-            pass  # A sign stands where it cannot; below it is said without showing the cell.
+            pass  # A sign is misplaced. The error below does not show the cell.
     return [_to_integer(cell) if cell else None for cell in cells]
 
 
@@ -67,7 +67,7 @@ def _numbers(cells: Sequence[str]) -> list[Any]:
         try:
             return [Decimal(cell) if cell else None for cell in cells]
         except ArithmeticError:
-            pass  # A sign or a point stands where it cannot.
+            pass  # A sign or a point is misplaced.
     return [_to_number(cell) if cell else None for cell in cells]
 
 
@@ -86,7 +86,7 @@ def _datetimes(cells: Sequence[str]) -> list[Any]:
             if not cell:
                 values.append(None)
                 continue
-            # In few small tables, which a processor's cache holds.
+            # Few small tables, which fit into a processor's cache.
             days, hour = _utc_hours[cell[10:13] + cell[19:]]
             minute, second = _sixtieths[cell[13:16]], _sixtieths[cell[16:19]]
             values.append(f"{days[cell[:10]]}{hour}{minute}{second}+00:00")
@@ -96,10 +96,10 @@ def _datetimes(cells: Sequence[str]) -> list[Any]:
 
 
 def _are_digits(cells: Sequence[str], others: bytes) -> bool:
-    """Tell whether the cells are of ASCII digits and some other characters only.
+    """Return whether the cells consist of ASCII digits and some other characters only.
 
-    If so, Python reads them as numbers just where they are: there are no spaces, underscores,
-    other alphabets' digits, or names such as "Infinity", which it would take, too.
+    If so, Python parses them as numbers only if they are numbers: they have no spaces, underscores,
+    digits of other alphabets, or names such as "Infinity", which Python also accepts.
     """
     text = "".join(cells)
     return (
@@ -109,11 +109,11 @@ def _are_digits(cells: Sequence[str], others: bytes) -> bool:
     )
 
 
-class _Known(dict[str, Any]):
-    """Values by text, each converted when it is first met.
+class _Cache(dict[str, Any]):
+    """Values by text, each converted once.
 
     Args:
-        convert: Gives a text's value, or raises ValueError.
+        convert: Returns a text's value, or raises ValueError.
     """
 
     def __init__(self, convert: Callable[[str], Any]) -> None:
@@ -122,13 +122,13 @@ class _Known(dict[str, Any]):
 
     def __missing__(self, text: str) -> Any:
         value = self._convert(text)
-        if len(self) >= _MAX_KNOWN:
+        if len(self) >= _MAX_CACHED:
             self.clear()
         self[text] = value
         return value
 
 
-_MAX_KNOWN = 1 << 15  # of days, 90 years
+_MAX_CACHED = 1 << 15  # days, which are 90 years
 
 
 # Single cells
@@ -148,7 +148,7 @@ def _to_integer(cell: str) -> int:
 
 
 def _to_number(cell: str) -> Decimal:
-    """Keep every digit: a Decimal is written to JSON as it is."""
+    """Return a Decimal, which is written to JSON with every digit."""
     if _number_text(cell) is None or len(cell) > MAX_DIGITS:
         raise ValueError("not a number")
     return Decimal(cell)
@@ -172,7 +172,7 @@ def _to_date(cell: str) -> str:
 
 
 def _to_day(shift: int) -> Callable[[str], str]:
-    """Give what turns a date into the one so many days later."""
+    """Return a function that returns the date so many days after a date."""
 
     def convert(cell: str) -> str:
         try:
@@ -183,8 +183,8 @@ def _to_day(shift: int) -> Callable[[str], str]:
     return convert
 
 
-def _to_utc_hour(cell: str) -> tuple[_Known, str]:
-    """Turn `THH+HH:00` into the table of the days in UTC, and the hour there, as `THH`."""
+def _to_utc_hour(cell: str) -> tuple[_Cache, str]:
+    """Return for `THH+HH:00` the table of days in UTC, and the hour in UTC as `THH`."""
     if _hour_text(cell) is None:
         raise ValueError("no usual hour")
     instant = to_utc(f"2000-01-02{cell[:3]}:00:00{cell[3:]}")
@@ -192,15 +192,15 @@ def _to_utc_hour(cell: str) -> tuple[_Known, str]:
 
 
 def _to_sixtieth(cell: str) -> str:
-    """Take `:MM` or `:SS` as it is."""
+    """Return `:MM` or `:SS` as it is, if it is valid."""
     if _sixtieth_text(cell) is None:
         raise ValueError("no usual minute or second")
     return cell
 
 
-_boolean_values = _Known(lambda cell: _to_boolean(cell) if cell else None)
-_date_values = _Known(lambda cell: _to_date(cell) if cell else None)
-_days = {shift: _Known(_to_day(shift)) for shift in (-1, 0, 1)}
+_boolean_values = _Cache(lambda cell: _to_boolean(cell) if cell else None)
+_date_values = _Cache(lambda cell: _to_date(cell) if cell else None)
+_days = {shift: _Cache(_to_day(shift)) for shift in (-1, 0, 1)}
 # Whole hours of offset, so that minutes and seconds are the same in UTC.
-_utc_hours = _Known(_to_utc_hour)
-_sixtieths = _Known(_to_sixtieth)
+_utc_hours = _Cache(_to_utc_hour)
+_sixtieths = _Cache(_to_sixtieth)

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 class Chunk:
     """Some records, column by column: lists of Python values.
 
-    A class derived from it makes other columns of the cells, of more of them at a time.
+    A derived class may make other columns of the cells, and larger chunks.
 
     Args:
         columns: Values by property, each in the records' order.
     """
 
     csv_bytes = 0
-    """A chunk is of so many bytes of the CSV, at least."""
+    """Minimum CSV bytes per chunk."""
 
     def __init__(self, columns: dict[str, Sequence[Any]]) -> None:
         self.columns = columns
@@ -32,34 +32,34 @@ class Chunk:
         return len(next(iter(self.columns.values())))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Give the records one by one."""
+        """Yield the records one at a time."""
         for values in zip(*self.columns.values(), strict=True):
             yield dict(zip(self.columns, values, strict=True))
 
     def part(self, start: int, end: int) -> Chunk:
-        """Give some of the records.
+        """Return some of the records.
 
         Args:
-            start: Place of the first.
-            end: Place after the last; those that there are, if there are fewer.
+            start: Index of the first.
+            end: Index after the last; it may be past the end.
         """
         if start == 0 and end >= len(self):
             return self
         return type(self)({name: values[start:end] for name, values in self.columns.items()})
 
-    def greatest(self, name: str) -> str | None:
-        """Give the greatest value of a property of texts.
+    def maximum(self, name: str) -> str | None:
+        """Return the maximum of a property of texts; None if no record has a value.
 
         Args:
-            name: The property; it may be one that the records do not have.
+            name: The property; the records may lack it.
         """
         return max(filter(None, self.columns.get(name, ())), default=None)
 
-    # What makes a chunk
+    # How a chunk is made
 
     @staticmethod
     def pack(cells: Sequence[str]) -> Any:
-        """Keep a column's cells until there are enough rows for a chunk.
+        """Return a column's cells in the form in which they are buffered for a chunk.
 
         Args:
             cells: Of some rows.
@@ -68,19 +68,19 @@ class Chunk:
 
     @staticmethod
     def joined(portions: Sequence[Any]) -> Any:
-        """Make one column of what was kept.
+        """Return one column of buffered cells.
 
         Args:
-            portions: As `pack` gave them, at least one.
+            portions: What `pack` returned, at least one.
         """
         return portions[0] if len(portions) == 1 else list(chain.from_iterable(portions))
 
     @staticmethod
     def converter(schema: Mapping[str, Any], *, multiselect_separator: str | None) -> Converter:
-        """Give what turns a column of cells into one of values; see `cells.converter`.
+        """Return what turns a column of cells into values; see `cells.converter`.
 
         Args:
             schema: JSON Schema of one property.
-            multiselect_separator: Where arrays are split.
+            multiselect_separator: What separates the items of an array.
         """
         return converter(schema, multiselect_separator=multiselect_separator)

@@ -1,6 +1,6 @@
-"""A CSV in an archive: its bytes within bounds, and its rows.
+"""A CSV in an archive: bounded reads of its bytes, and its rows.
 
-Invariant: no more than one row's limit of the file is in memory, whatever the file holds.
+Invariant: at most the maximum length of a row is in memory, whatever the file contains.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.bulk_read.archive import Archive
 
 MAX_ROW_BYTES = 32 << 20
-"""Zoho's longest cells have some 100 KB; a ZIP that holds a longer row than this is a bomb."""
+"""Zoho's longest cells have about 100 KB; a ZIP with a longer row than this is a bomb."""
 
 _PORTION_BYTES = 1 << 17
-_CSV_TAKES_NUL = sys.version_info >= (3, 11)
-_NUL_STAND_IN = "\ud800"  # UTF-8 cannot hold it, so no file can bring it.
+_CSV_ACCEPTS_NUL = sys.version_info >= (3, 11)
+_NUL_STAND_IN = "\ud800"  # UTF-8 cannot encode it, so no file contains it.
 
-# One limit for the whole process. The default, 131,072, is less than Zoho's cells have.
+# The limit applies to the process. The default, 131,072, is less than Zoho's cells have.
 csv.field_size_limit(MAX_ROW_BYTES)
 
 
@@ -45,11 +45,11 @@ def open_csv(archive: Archive) -> Iterator[CsvBytes]:
 
 
 class CsvBytes(io.RawIOBase):
-    """The bytes of a CSV, of which only as many are read as the caller allows.
+    """The bytes of a CSV, read only as far as the caller allows.
 
     Args:
         entry: The CSV in its archive.
-        name: What the file is of; for messages.
+        name: Of the archive; for messages.
     """
 
     def __init__(self, entry: IO[bytes], name: str) -> None:
@@ -76,7 +76,7 @@ class CsvBytes(io.RawIOBase):
         """Read some bytes, as `io` requires.
 
         Raises:
-            PageDamagedError: When they are more than is allowed.
+            PageDamagedError: When the caller allowed fewer bytes.
         """
         if self.count > self._allowed:
             raise PageDamagedError(f"{self._name}: a row is longer than {MAX_ROW_BYTES} bytes.")
@@ -92,12 +92,14 @@ class CsvBytes(io.RawIOBase):
 
 
 def csv_rows(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Parse CSV strictly. Python 3.10's reader refuses NUL, so it gets a stand-in.
+    """Return the rows of strictly parsed CSV.
+
+    Python 3.10's reader refuses NUL, so it reads a stand-in.
 
     Args:
         lines: Text, line by line.
     """
-    if _CSV_TAKES_NUL:
+    if _CSV_ACCEPTS_NUL:
         return csv.reader(lines, strict=True)
     masked = (line.replace("\0", _NUL_STAND_IN) for line in lines)
     return (
@@ -107,7 +109,7 @@ def csv_rows(lines: Iterable[str]) -> Iterator[list[str]]:
 
 
 def take_rows(rows: Iterator[list[str]], raw: CsvBytes) -> list[list[str]]:
-    """Read many rows, but no more than keep memory bounded, as cells can be long.
+    """Return the next rows, few enough to keep memory bounded, because cells can be long.
 
     Args:
         rows: Of the CSV.

@@ -1,8 +1,8 @@
 """Rows to records: a page's CSV, checked row by row and converted column by column.
 
-Invariant: a page whose records all came out is whole: its ZIP's CRC holds, its header has every
-field that was asked for, every row has the header's width, and the rows number `result.count`.
-Columns are found by name; their order and any surplus ones do not matter.
+Invariant: a page whose records were all yielded is complete: its ZIP's CRC is correct, its header
+has every requested field, every row has the header's width, and there are `result.count` rows.
+Columns are found by name; their order and additional columns do not matter.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.decode.invalid_values import InvalidValues
 
 ID_COLUMNS = ("Id", "id")
-"""How Zoho heads the id: the one in the files that were seen, the other in the documentation."""
+"""Zoho's header of the id: the first in files that were seen, the second in its documentation."""
 
 _READ_BYTES = 1 << 16
 _MAX_EMPTY_LINES = 1000
@@ -36,14 +36,14 @@ _search_not_utf8 = re.compile(r"[\udc80-\udcff]").search  # as the codec `surrog
 
 
 class CsvDecoder:
-    """Turns the pages of one stream into records.
+    """Decoder of the pages of one stream.
 
     Args:
         schema: The stream's JSON Schema, with only the properties to emit.
         columns: Header of each property's column, by property, without `id`.
-        multiselect_separator: Where arrays are split.
-        invalid: What becomes of a cell that does not parse.
-        chunk_type: What the records' columns are made of.
+        multiselect_separator: What separates the items of an array.
+        invalid: The policy for cells that do not parse.
+        chunk_type: The chunk class that the output format prefers.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class CsvDecoder:
         self._columns = columns
         self._invalid = invalid
         self._chunk_type = chunk_type
-        # To convert columns, and to read single cells.
+        # The first converts columns, the second finds invalid cells.
         self._converters, self._readers = (
             {
                 name: of(schema["properties"][name], multiselect_separator=multiselect_separator)
@@ -68,18 +68,18 @@ class CsvDecoder:
         )
 
     def records(self, page: Page) -> Iterator[dict[str, Any]]:
-        """Give a page's records one by one; otherwise as `chunks`."""
+        """Yield a page's records one at a time; otherwise as `chunks`."""
         return chain.from_iterable(self.chunks(page))
 
     def chunks(self, page: Page) -> Iterator[Chunk]:
-        """Give a page's records, many at a time, in the CSV's order.
+        """Yield a page's records, many at a time, in the CSV's order.
 
         Args:
             page: As downloaded.
 
         Raises:
             InvalidValueError: When a cell does not parse as its field's type, or an id is empty.
-            PageDamagedError: When the page turns out not to be whole; records may have been given.
+            PageDamagedError: When the page is incomplete; records may have been yielded.
         """
         pack = self._chunk_type.pack
         portions: list[list[Any]] = []
@@ -93,9 +93,9 @@ class CsvDecoder:
             yield self._converted(page, portions)
 
     def _cells(self, page: Page) -> Iterator[tuple[int, list[Sequence[str]]]]:
-        """Give a page's cells, of some rows at a time, and how many of its bytes were read so far.
+        """Yield the cells of some rows at a time, and how many bytes of the page were read so far.
 
-        They come column by column: the ids, then the properties in their order.
+        The cells are in columns: the ids, then the properties in their order.
         """
         count = empty = 0
         with open_csv(page.archive) as raw:
@@ -117,7 +117,7 @@ class CsvDecoder:
                     count += len(cells[0])
                     empty += len(taken) - len(cells[0])
                     if count > page.result.count:
-                        break  # There may be no end of rows, so they are not read on.
+                        break  # There may be rows without end, so stop reading.
                     if empty > _MAX_EMPTY_LINES:
                         raise PageDamagedError(f"{page}: the CSV has {empty} empty lines.")
                     # Searching every cell is slow, so search only if the file needs it.
@@ -144,7 +144,7 @@ class CsvDecoder:
                     cells[place] = self._valid(page, name, ids, cells[place], _utf8)
 
     def _converted(self, page: Page, portions: list[list[Any]]) -> Chunk:
-        """Turn cells into values, column by column."""
+        """Return the chunk of buffered cells, converted column by column."""
         chunk_type = self._chunk_type
         columns = map(chunk_type.joined, zip(*portions, strict=True))
         ids = next(columns)
@@ -161,13 +161,13 @@ class CsvDecoder:
     def _valid(
         self, page: Page, name: str, ids: Iterable[Any], cells: Iterable[Any], read: Converter
     ) -> list[str]:
-        """Look at the cells of a column one by one: raise, or make just the invalid ones empty."""
+        """Check the cells of a column one at a time: raise, or return the invalid ones empty."""
         valid = []
         for cell, record_id in zip(map(str, cells), map(str, ids), strict=True):
             try:
                 read([cell])
                 valid.append(cell)
-            except ValueError as error:  # noqa: PERF203 - it is about single cells
+            except ValueError as error:  # noqa: PERF203 - each cell may be invalid
                 self._invalid.reject(
                     f"{page}: record {record_id}: `{name}` has a value of {len(cell)} characters "
                     f"that is not what its type needs ({error})",
@@ -178,7 +178,7 @@ class CsvDecoder:
         return valid
 
     def _places(self, page: Page, header: list[str]) -> list[int]:
-        """Find where in a row the id, which comes first, and each property stand."""
+        """Return the indexes in a row of the id, which comes first, and of each property."""
         indexes = {name: index for index, name in enumerate(header)}
         missing = [column for column in self._columns.values() if column not in indexes]
         id_column = next((name for name in ID_COLUMNS if name in indexes), None)
@@ -189,23 +189,23 @@ class CsvDecoder:
                 f"{page}: the CSV lacks {_listed(missing)}. If it stays so, discover the catalog "
                 "again or deselect what is missing."
             )
-        twice = {name for name in (id_column, *self._columns.values()) if header.count(name) > 1}
-        if twice:
-            raise PageDamagedError(f"{page}: the CSV has {_listed(twice)} twice.")
+        repeated = {name for name in (id_column, *self._columns.values()) if header.count(name) > 1}
+        if repeated:
+            raise PageDamagedError(f"{page}: the CSV has {_listed(repeated)} twice.")
         return [indexes[column] for column in (id_column, *self._columns.values())]
 
 
 def _transposed(
     page: Page, rows: list[list[str]], width: int, before: int
 ) -> list[tuple[str, ...]]:
-    """Turn rows into columns; raise when a row has not the header's width."""
+    """Return rows as columns; raise if a row does not have the header's width."""
     try:
         columns = list(zip(*rows, strict=True))
     except ValueError:
         columns = []
     if len(columns) == width:
         return columns
-    rows = [row for row in rows if row]  # An empty line is no row; the count tells what is missing.
+    rows = [row for row in rows if row]  # An empty line is not a row; the count shows missing rows.
     for number, row in enumerate(rows, before + 1):
         if len(row) != width:
             raise PageDamagedError(
@@ -215,7 +215,7 @@ def _transposed(
 
 
 def _utf8(cells: Sequence[str]) -> list[Any]:
-    """Raise when there are cells that are not UTF-8."""
+    """Return cells as they are; raise ValueError if one is not valid UTF-8."""
     if any(map(_search_not_utf8, cells)):
         raise ValueError("bytes that are not UTF-8")
     return list(cells)

@@ -1,6 +1,6 @@
 """Values that do not parse as their field's type: an error, or null (`on_invalid_value`).
 
-Invariant: an invalid value is never passed on, and a message never shows it: it is a user's data.
+Invariant: an invalid value is never emitted, and no message shows it, because it is a user's data.
 """
 
 from __future__ import annotations

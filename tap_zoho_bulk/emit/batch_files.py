@@ -1,6 +1,6 @@
 """BATCH: pages as files, written straight from columns.
 
-Invariant: a file holds records of one page, and is there under its name only when it is whole.
+Invariant: a file holds records of one page, and has its name only once it is complete.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Write = Callable[[IO[bytes], Iterator[Chunk], Mapping[str, Any]], None]
 
 _GZIP_LEVEL = 1
-"""The quickest: at gzip's usual levels, one core cannot keep up with Zoho's downloads."""
+"""The fastest: at gzip's usual levels, one core cannot keep up with Zoho's downloads."""
 
 
 class BatchFiles:
@@ -37,7 +37,7 @@ class BatchFiles:
     Args:
         stream: Name of the stream.
         schema: Its JSON Schema.
-        config: As the SDK has it: encoding, storage, and the most records of a file.
+        config: The SDK's, with encoding, storage, and the maximum records of a file.
 
     Raises:
         BatchConfigError: When such files cannot be written.
@@ -45,8 +45,8 @@ class BatchFiles:
 
     def __init__(self, stream: str, schema: Mapping[str, Any], config: BatchConfig) -> None:
         encoding, storage = config.encoding, config.storage
-        known = _WRITERS.get((encoding.format, encoding.compression or "none"))
-        if known is None:
+        writer = _WRITERS.get((encoding.format, encoding.compression or "none"))
+        if writer is None:
             raise BatchConfigError(
                 "`batch_config.encoding` must have the `format` jsonl or parquet, and the "
                 "`compression` gzip or none."
@@ -56,13 +56,13 @@ class BatchFiles:
                 f"Parquet needs an extra of the tap: {_install('parquet')} Or set "
                 "`batch_config.encoding.format` to jsonl."
             )
-        self._ending, self._write = known
+        self._extension, self._write = writer
         self._format = encoding.format
         self._schema = schema
         size = config.batch_size
         if not isinstance(size, (int, Decimal)) or size < 1 or size % 1:
             raise BatchConfigError("`batch_config.batch_size` must be a whole number from 1 on.")
-        self.size = int(size)  # the most records of a file
+        self.size = int(size)  # maximum records of a file
         self._prefix = f"{storage.prefix or ''}tap-zoho-bulk--{stream}-"
         try:
             self._root = UPath(storage.root, **storage.params).resolve()
@@ -75,7 +75,7 @@ class BatchFiles:
 
     @property
     def chunk_type(self) -> type[Chunk]:
-        """What the files are written from with the least work; others will do."""
+        """The chunk class that is cheapest to write; any other works too."""
         if self._format != "parquet":
             return Chunk
         from tap_zoho_bulk.emit.parquet import ParquetChunk  # noqa: PLC0415 - it needs an extra
@@ -89,20 +89,20 @@ class BatchFiles:
             chunks: The records.
 
         Yields:
-            The URLs of files as soon as they are whole.
+            The URLs of files, as soon as they are complete.
 
         Raises:
             InvalidValueError: When a value does not fit the format.
         """
         for _, parts in groupby(_by_file(chunks, self.size), key=itemgetter(0)):
-            path = self._root / f"{self._prefix}{uuid4()}.{self._ending}"
+            path = self._root / f"{self._prefix}{uuid4()}.{self._extension}"
             with self._new_file(path) as file:
                 self._write(file, (chunk for _, chunk in parts), self._schema)
             yield [path.as_uri()]
 
     @contextmanager
     def _new_file(self, path: UPath) -> Iterator[IO[bytes]]:
-        """Open a file that goes away if what follows fails, as the SDK's own storage does not."""
+        """Open a file that is removed if the block fails; the SDK's own storage would keep it."""
         self._root.mkdir(parents=True, exist_ok=True)
         with self._filesystem.transaction, self._filesystem.open(path, "wb") as file:
             yield file
@@ -114,7 +114,7 @@ def _install(extra: str) -> str:
 
 
 def _by_file(chunks: Iterator[Chunk], size: int) -> Iterator[tuple[int, Chunk]]:
-    """Cut chunks where a file is full; give each part with its file's number."""
+    """Split chunks where a file is full; yield each part with its file's number."""
     count = 0
     for chunk in chunks:
         start = 0

@@ -1,9 +1,10 @@
 """Parquet files, written from Arrow arrays that are made of cells without a Python value for each.
 
-Invariant: an array holds exactly the values that `decode.cells` gives for the same cells. Arrow
-reads cells of the forms that Zoho writes; where it might read one otherwise, `decode.cells` does.
+Invariant: an array holds exactly the values that `decode.cells` returns for the same cells. Arrow
+parses cells in the forms that Zoho writes; cells that it might parse differently go to
+`decode.cells`.
 
-It needs the extra `parquet`, so nothing imports it but what is about to use it.
+This file needs the extra `parquet`, so it is imported only when it is used.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from decimal import Context, Decimal, Inexact, InvalidOperation
 from itertools import chain
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-# Arrow's other ones keep some 20 MB that are not in use. It looks when it is imported.
+# Arrow's other pools keep about 20 MB that are not in use. Arrow reads this when it is imported.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 import pyarrow as pa
@@ -34,16 +35,16 @@ if TYPE_CHECKING:
 _ROW_GROUP_BYTES = 1 << 24
 
 _NUMBER_DIGITS, _NUMBER_SCALE = 38, 18
-"""Zoho documents 16 digits and 9 decimal places at most; 38 is what all readers know."""
+"""Zoho documents up to 16 digits and 9 decimal places; all readers support 38."""
 
 _TEXT = pa.string()
 _SEPARATOR = "\0"
-"""Cells wait in one text, which Arrow splits sooner than it takes text by text from Python."""
+"""Cells are buffered as one joined string, which Arrow splits faster than it converts strings."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class ParquetChunk(Chunk):
-    """Some records, column by column: Arrow arrays, or values where Arrow could not read cells."""
+    """Some records, column by column: Arrow arrays, or values if Arrow cannot parse the cells."""
 
     csv_bytes = 1 << 22
 
@@ -76,10 +77,10 @@ class ParquetChunk(Chunk):
         return convert
 
     @override
-    def greatest(self, name: str) -> str | None:
+    def maximum(self, name: str) -> str | None:
         column = self.columns.get(name)
         if not isinstance(column, pa.Array):
-            return super().greatest(name)
+            return super().maximum(name)
         microseconds = pc.max(column).value
         if microseconds is None:
             return None
@@ -97,11 +98,11 @@ def write(
     """Write a file.
 
     Args:
-        file: Where.
-        chunks: The records, at least one chunk of them.
+        file: Open for writing.
+        chunks: The records, at least one chunk.
         schema: Their JSON Schema.
-        compression: Of the columns; none or gzip.
-        level: How much to compress.
+        compression: Of the columns, none or gzip.
+        level: Of the compression.
 
     Raises:
         InvalidValueError: When a value does not fit its column's type.
@@ -111,7 +112,7 @@ def write(
     options = {
         "compression": compression,
         "compression_level": level,
-        # Zoho promises no order, so the least and greatest text of some rows tell nothing.
+        # Zoho promises no order, so the minimum and maximum text of some rows help no reader.
         "write_statistics": [field.name for field in fields if not pa.types.is_string(field.type)],
     }
     with pq.ParquetWriter(file, fields, **options) as writer:
@@ -132,7 +133,7 @@ def _field(name: str, schema: Mapping[str, Any]) -> pa.Field:
 
 
 def _type_of(schema: Mapping[str, Any]) -> pa.DataType:
-    """Give the Arrow type of a property's values."""
+    """Return the Arrow type of a property's values."""
     types = {schema["type"]} if isinstance(schema["type"], str) else set(schema["type"])
     if "array" in types:
         items = schema.get("items", {}).get("properties")
@@ -175,7 +176,7 @@ _exact = Context(prec=_NUMBER_DIGITS, traps=[Inexact, InvalidOperation])
 
 
 def _array_of(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """Make an array of values, if it is none already."""
+    """Return values as an array."""
     if isinstance(values, pa.Array):
         return values
     if pa.types.is_temporal(kind):
@@ -183,7 +184,7 @@ def _array_of(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     if pa.types.is_map(kind):
         values = [value if value is None else list(value.items()) for value in values]
     if pa.types.is_decimal(kind):
-        # Arrow refuses more digits than its own, zeros at the end too.
+        # Arrow refuses more digits than its own, even trailing zeros.
         values = [
             value.quantize(_STEP, context=_exact) if isinstance(value, Decimal) else value
             for value in values
@@ -195,23 +196,23 @@ def _first_unfit(values: Sequence[Any], kind: pa.DataType) -> int:
     for place, value in enumerate(values):
         try:
             _array_of([value], kind)
-        except _UNFIT:  # noqa: PERF203 - one of them does not fit
+        except _UNFIT:  # noqa: PERF203 - a value does not fit
             return place
     return 0
 
 
 class _Form(NamedTuple):
-    """A form of cells that Arrow reads as `decode.cells` does.
+    """A form of cells that Arrow parses as `decode.cells` does.
 
     Args:
-        characters: All that the cells are made of.
-        longest: The most that one of them has.
-        same_length: Whether all of them are as long.
-        without: What none of them has in it.
+        characters: All characters that cells may contain.
+        max_length: Of a cell, in characters.
+        same_length: Whether all cells have the maximum length.
+        without: What no cell may contain.
     """
 
     characters: bytes
-    longest: int
+    max_length: int
     same_length: bool = False
     without: tuple[bytes, ...] = ()
 
@@ -219,15 +220,15 @@ class _Form(NamedTuple):
 _DIGITS = b"0123456789"
 _FORMS = {
     pa.int64(): _Form(_DIGITS + b"-", cell_values.MAX_DIGITS),
-    # Arrow does not see each time that a number is too great, so all of these are small enough.
+    # Arrow does not detect every number that is too large, so all of these are small enough.
     pa.decimal128(_NUMBER_DIGITS, _NUMBER_SCALE): _Form(
         _DIGITS + b"-.", _NUMBER_DIGITS - _NUMBER_SCALE
     ),
-    # Arrow takes 0 and 1, too.
+    # Arrow also accepts 0 and 1.
     pa.bool_(): _Form(b"TRUEtrueFALSfals", len("false")),
-    # Arrow knows the year 0.
+    # Arrow accepts the year 0.
     pa.date32(): _Form(_DIGITS + b"-", len("2024-01-02"), without=(b"0000-",)),
-    # In UTC, an instant of the first year or the last can be in one that Python does not know.
+    # In UTC, an instant of the first or last year may be in a year that Python does not support.
     pa.timestamp("us", "UTC"): _Form(
         _DIGITS + b"-T:+",
         len("2024-01-02T03:04:05+06:00"),
@@ -242,10 +243,10 @@ def _split(text: str) -> pa.StringArray:
 
 
 def _read(cells: pa.StringArray, kind: pa.DataType, separator: str | None) -> pa.Array | None:
-    """Turn cells into an array of their values; None where Arrow may not read them rightly."""
+    """Return cells as an array of their values; None if Arrow may parse them differently."""
     lengths = pc.binary_length(cells)
     filled = pc.not_equal(lengths, 0)
-    # An empty cell is null; Arrow keeps what is null just as it keeps booleans.
+    # An empty cell is null. Arrow stores which cells are null in the way it stores booleans.
     _, offsets, characters = cells.buffers()
     buffers = [filled.buffers()[1], offsets, characters]
     texts = pa.Array.from_buffers(pa.string(), len(cells), buffers)
@@ -257,12 +258,12 @@ def _read(cells: pa.StringArray, kind: pa.DataType, separator: str | None) -> pa
     data = bytes(characters or b"")
     if (
         data.translate(None, form.characters)
-        or (pc.max(lengths).as_py() or 0) > form.longest
-        or (form.same_length and len(data) != (len(texts) - texts.null_count) * form.longest)
+        or (pc.max(lengths).as_py() or 0) > form.max_length
+        or (form.same_length and len(data) != (len(texts) - texts.null_count) * form.max_length)
         or any(each in data for each in form.without)
     ):
         return None
     try:
         return texts.cast(kind)
     except pa.ArrowException:
-        return None  # It may be no number or day, or one that does not fit.
+        return None  # A cell may be invalid, or not fit.

@@ -1,6 +1,6 @@
-"""RECORD lines, many at a time: what the SDK writes one by one, written with one call.
+"""RECORD lines, many at a time: what the SDK writes one at a time, written with one call.
 
-Invariant: byte for byte, but for `time_extracted`, the lines are those of the SDK's `MsgSpecWriter`
+Invariant: byte for byte, except `time_extracted`, the lines are those of the SDK's `MsgSpecWriter`
 for the same records.
 """
 
@@ -35,7 +35,7 @@ class _Line(msgspec.Struct, gc=False):
 
 
 class ChunkWriter(MsgSpecWriter):
-    """Writes Singer messages, and those of many records at once."""
+    """Writer of Singer messages, also of many records at once."""
 
     def write_chunk(self, stream: str, chunk: Chunk, version: int | None) -> None:
         """Write a RECORD message for each record.
@@ -43,7 +43,7 @@ class ChunkWriter(MsgSpecWriter):
         Args:
             stream: Name of the stream.
             chunk: The records.
-            version: Of a full table, if it has one.
+            version: Of the full table, if it has one.
         """
         lines = map(
             _Line,
@@ -53,7 +53,7 @@ class ChunkWriter(MsgSpecWriter):
             repeat(msgspec.UNSET if version is None else version),
             repeat(datetime.now(timezone.utc)),
         )
-        # A list: msgspec 0.22 never frees an iterator, nor so the columns behind it.
+        # A list: msgspec 0.22 never frees an iterator, and so neither the columns behind it.
         self._write(encoder.encode_lines(list(lines)))
 
     @override
@@ -62,17 +62,17 @@ class ChunkWriter(MsgSpecWriter):
 
     @staticmethod
     def _write(data: bytes | bytearray) -> None:
-        """Write all of it: with PYTHONUNBUFFERED, a signal can end one call in the middle."""
+        """Write all data: with PYTHONUNBUFFERED, a signal can interrupt one call in the middle."""
         written = 0
         while written < len(data):
-            # The views end even when the write fails: `data` is the encoder's own, used again.
+            # The views are released even if the write fails: the encoder reuses `data`.
             with memoryview(data) as whole, whole[written:] as rest:
                 written += sys.stdout.buffer.write(rest)
         sys.stdout.flush()
 
 
 def encode_records(chunk: Chunk) -> bytes:
-    """Give the records alone, each a line of JSON.
+    """Return the records alone, each as a line of JSON.
 
     Args:
         chunk: The records.
@@ -86,9 +86,9 @@ def _records(chunk: Chunk) -> Iterator[Any]:
 
 @cache
 def _record_type(names: tuple[str, ...]) -> Callable[..., Any]:
-    """Give what makes a record of these properties' values: structs, written faster than dicts.
+    """Return what makes a record of these properties' values: structs, encoded faster than dicts.
 
-    A struct's names cannot hold what JSON escapes. Zoho's do not.
+    A struct's names must not contain what JSON escapes. Zoho's names do not.
     """
     fields: list[tuple[str, Any]] = [(f"p{number}", Any) for number in range(len(names))]
     rename = {field: name for (field, _), name in zip(fields, names, strict=True)}

@@ -245,7 +245,7 @@ class BulkReadStream(VersionedStream):
             if self.run.stop.is_set():
                 raise StoppedError
             if key is not None:
-                feed.records_emitted(chunk.greatest(key))
+                feed.records_emitted(chunk.maximum(key))
             summary.records += len(chunk)
             yield chunk
 

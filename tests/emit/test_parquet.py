@@ -137,7 +137,7 @@ def compare(content: bytes, count: int, properties: Mapping[str, Any], *, null: 
     assert invalid_written.count == invalid_said.count
     for name, schema in properties.items():
         if schema.get("format") == "date-time":
-            assert max(filter(None, (each.greatest(name) for each in chunks)), default=None) == max(
+            assert max(filter(None, (each.maximum(name) for each in chunks)), default=None) == max(
                 (record[name] for record in records if record[name]), default=None
             )
     unfit = [

@@ -1,9 +1,9 @@
-"""The calendar: a page's ICS file, looked through whole before an event of it comes out.
+"""The calendar: a page's ICS file, checked completely before its first event is yielded.
 
-Invariant: events come out of a page that is whole only: its ZIP's CRC holds, each component that
-begins ends, and there are as many events as `result.count` says. No more than one component is in
-memory at a time, and the time zones that the file defines, which may stand before or after the
-events that need them.
+Invariant: events are yielded only from a complete page: its ZIP's CRC is correct, each component
+that begins ends, and there are as many events as `result.count` says. Only one component at a time
+is in memory, besides the time zones that the file defines: their definitions may come before or
+after the events that need them.
 
 Source: RFC 5545, 3.1 (content lines) and 3.4 to 3.6 (components).
 """
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.bulk_read.page import Page
 
 MAX_COMPONENT_BYTES = 4 << 20
-"""Longest event. Zoho's longest descriptions have some 100 KB; what is longer is a bomb."""
+"""Of an event. Zoho's longest descriptions have about 100 KB; a longer event is a bomb."""
 MAX_COMPONENT_LINES = 10_000
-"""Most lines of an event, an attendee each, say."""
+"""Of an event, for example one line per attendee."""
 MAX_EVENTS = 200_000
-"""Most events of a page, overrides of a series' instances among them. Zoho documents 20,000."""
+"""Of a page, including overrides of a series' instances. Zoho documents 20,000."""
 
 _READ_BYTES = 1 << 16
-_MAX_FOLDS = 1 << 17  # A line of the greatest length, folded as RFC 5545 asks, has less than half.
+_MAX_FOLDS = 1 << 17  # A line of the maximum length, folded as RFC 5545 asks, has less than half.
 _MAX_OTHER_BYTES = 64 << 20
-"""Most bytes of components that are neither an event nor a time zone."""
+"""Of components that are neither an event nor a time zone."""
 _EVENT, _TIME_ZONE = b"VEVENT", b"VTIMEZONE"
 _OVERRIDE = (b"RECURRENCE-ID:", b"RECURRENCE-ID;")
 
@@ -49,28 +49,28 @@ class Component(NamedTuple):
 
 
 class Calendar:
-    """A page's events, of a file that is whole.
+    """A page's events, of a complete file.
 
     Args:
         page: As downloaded.
 
     Raises:
-        PageDamagedError: When it is not whole.
+        PageDamagedError: When the file is incomplete.
     """
 
     def __init__(self, page: Page) -> None:
         self._page = page
         self.time_zones = TimeZones()
-        self._look_through()
+        self._check()
 
     def events(self) -> Iterator[list[bytes]]:
-        """Give the events, each as its unfolded lines, in the file's order."""
+        """Yield the events, each as its unfolded lines, in the file's order."""
         for component in _components(self._page):
             if component.kind == _EVENT:
                 yield component.lines
 
-    def _look_through(self) -> None:
-        """Raise when the file is not whole; keep the time zones that it defines."""
+    def _check(self) -> None:
+        """Raise if the file is incomplete; keep the time zones that it defines."""
         page = self._page
         events = masters = other_bytes = 0
         for kind, lines in _components(page):
@@ -79,7 +79,7 @@ class Calendar:
                 masters += not any(line[:14].upper() in _OVERRIDE for line in lines)
             elif kind != _TIME_ZONE or not self.time_zones.add(lines):
                 other_bytes += sum(map(len, lines))
-            # What comes more than once may come without end, so it is not read on.
+            # There may be events without end, so stop reading at the first surplus one.
             if masters > page.result.count or events > MAX_EVENTS:
                 raise PageDamagedError(
                     f"{page}: the calendar has more events than the {page.result.count} that the "
@@ -87,8 +87,8 @@ class Calendar:
                 )
             if other_bytes > _MAX_OTHER_BYTES:
                 raise PageDamagedError(f"{page}: the calendar is full of other things than events.")
-        # Nobody documents whether the count is that of events, or of series without the moved
-        # instances that come with them. So there may be more events, but only by such instances.
+        # It is not documented whether the count includes moved instances of a series, which come
+        # as events of their own. So there may be more events, but only by such instances.
         if events < page.result.count:
             raise PageDamagedError(
                 f"{page}: the calendar has {events} events, but the job says {page.result.count}."
@@ -96,10 +96,10 @@ class Calendar:
 
 
 def _components(page: Page) -> Iterator[Component]:
-    """Give the components that the file's calendars hold, those inside them included.
+    """Yield the components of the file's calendars, each with the components inside it.
 
     Raises:
-        PageDamagedError: When the file is no sequence of calendars, or a component has no end.
+        PageDamagedError: When the file is not a sequence of calendars, or a component has no end.
     """
     inside: list[bytes] = []
     lines: list[bytes] = []
@@ -129,7 +129,7 @@ def _components(page: Page) -> Iterator[Component]:
 
 
 def _content_lines(page: Page) -> Iterator[bytes]:
-    """Give the file's lines, unfolded, as bytes: a fold may stand inside a character."""
+    """Yield the file's lines, unfolded, as bytes: a fold may be inside a character."""
     with page.archive.open("ics") as entry:
         file: IO[bytes] = io.BufferedReader(entry, _READ_BYTES)  # type: ignore[type-var]
         pieces: list[bytes] = []
@@ -149,7 +149,7 @@ def _content_lines(page: Page) -> Iterator[bytes]:
 
 
 def _raw_lines(page: Page, file: IO[bytes]) -> Iterator[bytes]:
-    """Give the file's lines as they are, without their ends."""
+    """Yield the file's lines as they are, without line ends."""
     first = True
     while line := file.readline(MAX_COMPONENT_BYTES + 1):
         if len(line) > MAX_COMPONENT_BYTES:

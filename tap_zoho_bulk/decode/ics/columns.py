@@ -1,7 +1,7 @@
-"""The table of calendar events: what of a VEVENT stands in which column.
+"""The table of calendar events: which part of a VEVENT is in which column.
 
-Invariant: a value is exactly what the event says, or null where it says nothing; what cannot be
-read raises ValueError. All is in `vevent`, too.
+Invariant: a value is exactly what the event says, or null if it says nothing; what cannot be parsed
+raises ValueError. The column `vevent` has the complete event.
 
 Source: RFC 5545, 3.6.1 (VEVENT), 3.6.6 (VALARM) and 3.8 (properties).
 """
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.decode.ics.vevent import Event, Moment, Property
 
 MASTER = "master"
-"""The `recurrence_id` of an event that stands for itself or for its whole series. It is part of the
-key, and there are targets that take an empty text for null."""
+"""The `recurrence_id` of a single event or of a complete series. It is part of the key, and some
+targets treat an empty text as null."""
 
 _to_number = converter({"type": "number"}, multiselect_separator=None)
 
@@ -42,7 +42,7 @@ def _coordinate(place: int) -> Callable[[Event], Any]:
 
 
 def _email(person: Property) -> str | None:
-    given = person.param("EMAIL")  # RFC 7986: where the address is no mailto:
+    given = person.param("EMAIL")  # RFC 7986: if the address is not a mailto:
     if given is not None:
         return given
     scheme, colon, address = person.value.partition(":")
@@ -109,7 +109,7 @@ class Column(NamedTuple):
 
     Args:
         schema: Its JSON Schema.
-        read: Gives an event's value, or raises ValueError.
+        read: Returns an event's value, or raises ValueError.
     """
 
     schema: dict[str, Any]
@@ -119,8 +119,8 @@ class Column(NamedTuple):
 def _column(
     kind: str, read: Callable[[Event], Any], title: str, description: str = "", **schema: Any
 ) -> Column:
-    words = {"title": title, "description": description} if description else {"title": title}
-    return Column({"type": [kind, "null"], **schema, **words}, read)
+    labels = {"title": title, "description": description} if description else {"title": title}
+    return Column({"type": [kind, "null"], **schema, **labels}, read)
 
 
 def _text_column(name: str, title: str, description: str = "") -> Column:
@@ -173,7 +173,7 @@ def _moment_columns(
 
 
 def _objects(**properties: str) -> dict[str, Any]:
-    """Give the schema of an array's objects, by the JSON type of each property."""
+    """Return the schema of an array's objects, by the JSON type of each property."""
     return {
         "type": "object",
         "properties": {name: {"type": [kind, "null"]} for name, kind in properties.items()},

@@ -1,7 +1,7 @@
 """Events to records: a page's VEVENTs as rows of the table of events.
 
-Invariant: a value that cannot be read raises or becomes null, as `on_invalid_value` tells; one of
-the key always raises.
+Invariant: a value that cannot be parsed raises or becomes null, as `on_invalid_value` says; a value
+of the key always raises.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ logger = logging.getLogger("tap-zoho-bulk.events")
 
 
 class IcsDecoder:
-    """Turns the pages of a stream into records of events.
+    """Decoder of the pages of a stream of events.
 
     Args:
         names: The properties to emit, the key first.
-        invalid: What becomes of a value that cannot be read.
+        invalid: The policy for values that cannot be parsed.
     """
 
     def __init__(self, names: Sequence[str], *, invalid: InvalidValues) -> None:
@@ -39,14 +39,14 @@ class IcsDecoder:
         self._invalid = invalid
 
     def chunks(self, page: Page) -> Iterator[Chunk]:
-        """Give a page's events, many at a time, in the file's order.
+        """Yield a page's events, many at a time, in the file's order.
 
         Args:
             page: As downloaded.
 
         Raises:
-            InvalidValueError: When a value cannot be read, or an event has no key.
-            PageDamagedError: When the page is not whole.
+            InvalidValueError: When a value cannot be parsed, or an event has no key.
+            PageDamagedError: When the page is incomplete.
         """
         calendar = Calendar(page)
         keys: set[int] = set()
@@ -90,13 +90,13 @@ class IcsDecoder:
         return values
 
     def _reject(self, page: Page, event: Event, name: str, error: ValueError) -> None:
-        """Raise, or say that the value becomes null, as `on_invalid_value` tells."""
+        """Raise, or return if the value is to become null, as `on_invalid_value` says."""
         if name in KEY:
             raise InvalidValueError(
                 f"{page}: an event has no `{name}` that can be read ({error}), so no target can "
                 "tell which it is. Report it to Zoho's support."
             ) from error
-        # The value itself is somebody's data, so it is not shown.
+        # The value is a user's data, so the message does not show it.
         uid = str(event.text("UID"))[:200]
         which = f"event {uid!r} ({event.recurrence_id or MASTER})"
         self._invalid.reject(

@@ -1,7 +1,7 @@
-"""Time zones of a calendar: what a TZID means, and so what instant a clock's time is.
+"""Time zones of a calendar: what a TZID means, and so which instant a local time is.
 
-Invariant: nothing is guessed. A TZID is a zone of the IANA database, or what the file itself
-defines under this name, or a Windows name; else it is unknown.
+Invariant: nothing is guessed. A TZID is a zone of the IANA database, a definition in the file, or a
+Windows name; otherwise it is unknown.
 
 Source: RFC 5545, 3.2.19 (TZID), 3.3.5 (times that do not occur or occur twice), 3.6.5 (VTIMEZONE).
 """
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
 MAX_DEFINITION_BYTES = 1 << 15
-"""Longest definition that is used. Europe/London's, from 1847 on, has some 10 KB."""
+"""Of a definition that is used. Europe/London's, from 1847 on, has about 10 KB."""
 _MAX_DEFINITIONS = 256
 
 _DAY = timedelta(days=1)
 _tzid = re.compile(rb"TZID(?:;[^:]*)?:(.*)", re.IGNORECASE).fullmatch
-# A change or two a year, as all zones have: others would take too long to count through.
+# One or two changes a year, as all zones have: other rules would take too long to expand.
 _rule = re.compile(rb"RRULE[:;]", re.IGNORECASE).match
 _usual_rule = re.compile(
     rb"RRULE:(?=(?:.*;)?FREQ=YEARLY(?:;|$))(?=.*BYMONTH=\d+(?:;|$))"
@@ -38,20 +38,20 @@ _usual_rule = re.compile(
 
 
 class TimeZones:
-    """The zones that a calendar's times are in."""
+    """The time zones of a calendar."""
 
     def __init__(self) -> None:
         self._definitions: dict[str, list[bytes]] = {}
         self._known: dict[str, tzinfo | None] = {}
 
     def add(self, lines: list[bytes]) -> bool:
-        """Take up a definition.
+        """Keep a definition if it is used.
 
         Args:
             lines: A VTIMEZONE, unfolded.
 
         Returns:
-            Whether it is one that is used: the first of its name, and of a usual kind.
+            Whether it is used: it is the first of its name, and its rules are usual ones.
         """
         if (
             len(self._definitions) >= _MAX_DEFINITIONS
@@ -67,15 +67,15 @@ class TimeZones:
         return True
 
     def instant(self, local: datetime, tzid: str) -> datetime:
-        """Give the instant at which a zone's clocks show a time.
+        """Return the instant of a local time.
 
         Args:
-            local: What the clocks show; without a zone.
-            tzid: The zone's name, as the calendar has it.
+            local: Without a zone.
+            tzid: The zone's name in the calendar.
 
         Returns:
-            The instant in UTC. Of a time that the clocks show twice it is the first; a time that
-            they skip is what it would be had they not been put forward.
+            The instant in UTC. Of a time that occurs twice, it is the first; a skipped time is
+            interpreted with the offset before the change.
 
         Raises:
             ValueError: When the zone is unknown.
@@ -95,11 +95,11 @@ class TimeZones:
             raise ValueError("a date-time out of range in UTC") from error
 
     def local(self, instant: datetime, tzid: str) -> datetime:
-        """Give what a zone's clocks show at an instant.
+        """Return the local time of an instant.
 
         Args:
             instant: With an offset.
-            tzid: The zone's name; one for which `instant` has given something.
+            tzid: The zone's name; `instant` returned a value for it before.
         """
         try:
             return instant.astimezone(self._known[tzid]).replace(tzinfo=None)
@@ -107,7 +107,7 @@ class TimeZones:
             raise ValueError("a date-time out of range in its zone") from error
 
     def _find(self, tzid: str) -> tzinfo | None:
-        # The database first: it knows all years, where many definitions know the present rule only.
+        # The database first: it covers all years, while many definitions have the present rule only.
         return _iana(tzid) or self._defined(tzid) or _iana(WINDOWS_TO_OLSON.get(tzid, ""))
 
     def _defined(self, tzid: str) -> tzinfo | None:
@@ -117,16 +117,16 @@ class TimeZones:
         try:
             definition: Any = icalendar.Timezone.from_ical(b"\r\n".join(lines).decode() + "\r\n")
             zone: tzinfo = definition.to_tz(lookup_tzid=False)
-            zone.utcoffset(datetime(2000, 1, 1))  # noqa: DTZ001 - it is about a clock
-        except Exception:  # noqa: BLE001 - a zone that cannot be read is no zone
+            zone.utcoffset(datetime(2000, 1, 1))  # noqa: DTZ001 - a local time
+        except Exception:  # noqa: BLE001 - the zone is then unknown
             return None
         finally:
-            icalendar.use_zoneinfo()  # It keeps the zones that it has read, by name, for ever.
+            icalendar.use_zoneinfo()  # Otherwise it caches the zones that it parsed, by name.
         return zone
 
 
 def _instant(local: datetime, zone: tzinfo) -> datetime:
-    """Give the instant of a time in a zone that the file defines; dateutil errs where it jumps."""
+    """Return the instant of a time in a zone of the file; dateutil errs for skipped times."""
     offset = local.replace(tzinfo=zone).utcoffset()
     before = (local - _DAY).replace(tzinfo=zone).utcoffset()
     if offset is None or before is None:
@@ -140,5 +140,5 @@ def _instant(local: datetime, zone: tzinfo) -> datetime:
 def _iana(name: str) -> tzinfo | None:
     try:
         return ZoneInfo(name) if name else None
-    except (OSError, ValueError, LookupError):  # a name that is no file's, or that of a folder
+    except (OSError, ValueError, LookupError):  # not the name of a file, or that of a folder
         return None

@@ -1,7 +1,7 @@
 """The VEVENT: an event's lines as properties, and its dates and times as moments.
 
-Invariant: nothing is guessed: what cannot be read raises ValueError, with a message that shows
-nothing of the value, which is somebody's data.
+Invariant: nothing is guessed: what cannot be parsed raises ValueError, with a message that does not
+show the value, because it is a user's data.
 
 Source: RFC 5545, 3.1 (content lines), 3.3 (values) and 3.6.1 (VEVENT); RFC 6868 (parameter values).
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tap_zoho_bulk.decode.ics.time_zones import TimeZones
 
-_INTEGERS = 1 << 31
+_MAX_INTEGER = (1 << 31) - 1
 
 _head = re.compile(r'([A-Za-z0-9-]+)((?:;(?:[^":]|"[^"]*")*)?):').match
 _name = re.compile(rb"[A-Za-z0-9-]+").match
@@ -34,10 +34,10 @@ _to_integer = converter({"type": "integer"}, multiselect_separator=None)
 
 
 class Property(NamedTuple):
-    """A property of an event, read as far as all properties are alike.
+    """A property of an event, parsed as far as all properties are alike.
 
     Args:
-        params: Its parameters, by name; Parameters knows each in any letter case.
+        params: Its parameters, by name; Parameters ignores letter case.
         value: Its value, still escaped.
     """
 
@@ -45,19 +45,19 @@ class Property(NamedTuple):
     value: str
 
     def param(self, name: str) -> str | None:
-        """Give a parameter's text; None where there is none."""
+        """Return a parameter's text; None if there is none."""
         value = self.params.get(name)
         text = ",".join(value) if isinstance(value, list) else value
         return str(text) if text else None
 
 
 class Moment(NamedTuple):
-    """A date, or a time as some zone's clocks show it.
+    """A date, or a local time of a zone.
 
     Args:
         local: The date, or the time without its zone.
-        tzid: The zone's name as the event has it; None of a date, or of a time in no zone.
-        zones: What it means.
+        tzid: The zone's name in the event; None for a date, and for a time without a zone.
+        zones: The zones of the calendar.
     """
 
     local: date | datetime
@@ -66,17 +66,17 @@ class Moment(NamedTuple):
 
     @property
     def day(self) -> str | None:
-        """The date; None of a time."""
+        """The date; None for a time."""
         return None if isinstance(self.local, datetime) else self.local.isoformat()
 
     @property
     def clock(self) -> str | None:
-        """What the clocks show; None of a date."""
+        """The local time; None for a date."""
         return self.local.isoformat() if isinstance(self.local, datetime) else None
 
     @property
     def instant(self) -> datetime | None:
-        """The instant in UTC; None of a date, or of a time in no zone.
+        """The instant in UTC; None for a date, and for a time without a zone.
 
         Raises:
             ValueError: When the zone is unknown.
@@ -89,34 +89,34 @@ class Moment(NamedTuple):
 
     @property
     def utc(self) -> str | None:
-        """The instant in its one form; otherwise as `instant`."""
+        """The instant as text, in UTC form; otherwise as `instant`."""
         return instant.isoformat() if (instant := self.instant) else None
 
     @property
     def text(self) -> str:
-        """What tells it from any other: the instant, else the date, else what clocks show."""
+        """A text that identifies it: the instant, else the date, else the local time."""
         return self.utc or self.day or self.local.isoformat()
 
     def after(self, duration: str) -> Moment:
-        """Give the moment that is so much later.
+        """Return this moment plus a duration.
 
         Args:
-            duration: As RFC 5545 writes it. Its days are days of the calendar, its hours are exact.
+            duration: In the form of RFC 5545. Days are calendar days, hours are exact.
 
         Raises:
-            ValueError: When it cannot be told.
+            ValueError: When it cannot be computed.
         """
         days_text, t, time_text = duration.partition("T")
         sign = "-" if duration.startswith("-") else ""
         try:
             days, time = _duration(days_text), _duration(f"{sign}P{t}{time_text}")
-            begun = self._replace(local=self.local + days)
+            day_added = self._replace(local=self.local + days)
             if not time:
-                return begun
-            instant = begun.instant
+                return day_added
+            instant = day_added.instant
             if instant is None or self.tzid in {None, "UTC"}:
-                return begun._replace(local=begun.local + time)
-            return begun._replace(local=self.zones.local(instant + time, self.tzid or ""))
+                return day_added._replace(local=day_added.local + time)
+            return day_added._replace(local=self.zones.local(instant + time, self.tzid or ""))
         except OverflowError as error:
             raise ValueError("a duration out of range") from error
 
@@ -149,7 +149,7 @@ class Event:
 
     @property
     def alarms(self) -> list[Event]:
-        """Its alarms, whose properties are read as an event's are."""
+        """Its alarms, whose properties are parsed like those of an event."""
         return [Event(lines, self._zones) for lines in self._alarms]
 
     @property
@@ -157,35 +157,35 @@ class Event:
         """Its text, unfolded, with the line ends of RFC 5545.
 
         Raises:
-            ValueError: When it is no text.
+            ValueError: When it is not valid UTF-8.
         """
         return "".join(f"{_decoded(line)}\r\n" for line in self._lines)
 
     def all(self, name: str) -> list[Property]:
-        """Give the properties of a name.
+        """Return the properties of a name.
 
         Raises:
-            ValueError: When one cannot be read.
+            ValueError: When one cannot be parsed.
         """
         return [_property(line) for line in self._properties.get(name.encode(), ())]
 
     def first(self, name: str) -> Property | None:
-        """Give the first property of a name; otherwise as `all`."""
+        """Return the first property of a name; otherwise as `all`."""
         lines = self._properties.get(name.encode())
         return _property(lines[0]) if lines else None
 
     def value(self, name: str) -> str | None:
-        """Give a property's value as it is written; None where it is empty."""
+        """Return a property's value, still escaped; None if it is empty."""
         found = self.first(name)
         return found.value or None if found else None
 
     def text(self, name: str) -> str | None:
-        """Give a property's text; None where it is empty."""
+        """Return a property's text; None if it is empty."""
         found = self.first(name)
         return unescape_backslash(found.value) or None if found else None
 
     def texts(self, name: str) -> list[str] | None:
-        """Give the texts that a property, or several of a name, list, as they are written."""
+        """Return all texts that the properties of a name list."""
         return [
             text
             for found in self.all(name)
@@ -194,15 +194,15 @@ class Event:
         ] or None
 
     def integer(self, name: str) -> int | None:
-        """Give a property's whole number."""
+        """Return a property's integer."""
         value = self.value(name)
         number: int | None = _to_integer([value])[0] if value else None
-        if number is not None and not -_INTEGERS <= number < _INTEGERS:
+        if number is not None and not -_MAX_INTEGER - 1 <= number <= _MAX_INTEGER:
             raise ValueError("a whole number out of RFC 5545's range")
         return number
 
     def instant(self, name: str) -> str | None:
-        """Give a property's instant, in UTC form."""
+        """Return a property's instant, in UTC form."""
         found = self.moment(name)
         if found is None:
             return None
@@ -211,12 +211,12 @@ class Event:
         return found.utc
 
     def moment(self, name: str) -> Moment | None:
-        """Give a property's date or time."""
+        """Return a property's date or time."""
         found = self.first(name)
         return self._moment(found, found.value) if found and found.value else None
 
     def moments(self, name: str) -> list[str] | None:
-        """Give the dates, times and periods that a property, or several of a name, list."""
+        """Return all dates, times and periods that the properties of a name list."""
         return [
             self._listed(found, value)
             for found in self.all(name)
@@ -238,18 +238,18 @@ class Event:
         if match is None:
             raise ValueError("neither a date nor a date-time of RFC 5545")
         tzid = "UTC" if match[3] else found.param("TZID")
-        # A leap second, which Python does not know, is the second before it.
+        # Python does not support leap seconds; this is the second before.
         clock = match[2][:4] + match[2][4:].replace("60", "59")
         return Moment(_calendar_time(match[1], clock), tzid, self._zones)
 
     @cached_property
     def start(self) -> Moment | None:
-        """When it starts."""
+        """The start; None if there is none."""
         return self.moment("DTSTART")
 
     @cached_property
     def end(self) -> Moment | None:
-        """When it ends, which is no more part of it: as it says, or as RFC 5545 takes it."""
+        """The exclusive end: DTEND if present, otherwise derived as RFC 5545 specifies."""
         end, duration = self.moment("DTEND"), self.value("DURATION")
         if end is not None or self.start is None:
             return end
@@ -259,7 +259,7 @@ class Event:
 
     @property
     def recurrence_id(self) -> str | None:
-        """What tells an instance of a series from the others; None of no instance."""
+        """Which instance of a series it is; None if it is not an instance."""
         moment = self.moment("RECURRENCE-ID")
         return moment.text if moment else None
 
@@ -269,7 +269,7 @@ def _calendar_time(day: str, clock: str | None = None) -> date | datetime:
         when = date(int(day[:4]), int(day[4:6]), int(day[6:]))
         if clock is None:
             return when
-        return datetime(  # noqa: DTZ001 - its zone is known only later, if at all
+        return datetime(  # noqa: DTZ001 - a local time
             *when.timetuple()[:3], int(clock[:2]), int(clock[2:4]), int(clock[4:])
         )
     except ValueError:
@@ -290,20 +290,20 @@ def _property(line: bytes) -> Property:
     if match is None:
         raise ValueError("no content line of RFC 5545")
     params = match[2]
-    known = _known_params(params) if len(params) <= _MAX_KNOWN_PARAMS else _params(params)
-    return Property(known, text[match.end() :])
+    parsed = _cached_params(params) if len(params) <= _MAX_CACHED_CHARACTERS else _params(params)
+    return Property(parsed, text[match.end() :])
 
 
 def _params(text: str) -> Mapping[str, Any]:
-    """Read what stands between a property's name and its value."""
+    """Parse the parameters between a property's name and its value."""
     try:
         return Parameters.from_ical(text[1:]) if text else {}
     except ValueError:
         raise ValueError("parameters that RFC 5545 does not know") from None
 
 
-_MAX_KNOWN_PARAMS = 256
-_known_params = lru_cache(1024)(_params)  # Many lines have the same ones.
+_MAX_CACHED_CHARACTERS = 256
+_cached_params = lru_cache(1024)(_params)  # Many lines have the same parameters.
 
 
 def _decoded(line: bytes) -> str:
