@@ -39,7 +39,7 @@ from tap_zoho_bulk.streams.bulk_write_results import BulkWriteResultsStream
 from tap_zoho_bulk.streams.calendar_events import EventsIcsStream
 from tap_zoho_bulk.streams.deleted_records import DeletedRecordsStream
 from tap_zoho_bulk.streams.metadata import MetadataStream
-from tap_zoho_bulk.streams.metadata_lists import SOURCES
+from tap_zoho_bulk.streams.metadata_lists import LISTS
 from tap_zoho_bulk.streams.module import ModuleStream
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 _OTHER_STREAMS: dict[str, Callable[[Tap, Run], Stream]] = {
     DeletedRecordsStream.name: DeletedRecordsStream,
     EventsIcsStream.name: EventsIcsStream,
-    **{source.name: partial(MetadataStream, source=source) for source in SOURCES},
+    **{each.name: partial(MetadataStream, metadata_list=each) for each in LISTS},
     BulkWriteResultsStream.name: BulkWriteResultsStream,
 }
 """Streams that are not modules, by name."""

@@ -131,7 +131,7 @@ class ZohoStream(StreamOverrides):
         """Return the writer of the stream's files.
 
         Args:
-            batch_config: As the SDK has it.
+            batch_config: The SDK's.
 
         Raises:
             BatchConfigError: When such files cannot be written.
@@ -145,7 +145,7 @@ class ZohoStream(StreamOverrides):
 
     @override
     def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
-        """Let a file hold a page, unless `batch_size` says otherwise."""
+        """Return the SDK's configuration, with files of one page unless `batch_size` is set."""
         settings = config.get("batch_config")
         return super().get_batch_config(
             {"batch_config": settings and {"batch_size": PAGE_RECORDS, **settings}}

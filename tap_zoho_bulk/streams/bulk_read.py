@@ -63,7 +63,7 @@ class BulkReadStream(VersionedStream):
 
         Args:
             module: API name of the module.
-            options: What `module_options` says of it.
+            options: Of the module.
 
         Raises:
             UnreadableStreamError: When there is no such view.
@@ -238,7 +238,7 @@ class BulkReadStream(VersionedStream):
             self.completed(feed.plan.query, feed.progress)
 
     def _noted(self, feed: Feed, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-        """Pass records on, note them in the progress, and stop when the run shuts down."""
+        """Yield records and record them in the progress; stop if the run shuts down."""
         key = self.replication_key if self.replication_method == REPLICATION_INCREMENTAL else None
         summary = self.summary
         for chunk in chunks:

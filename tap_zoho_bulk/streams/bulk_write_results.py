@@ -1,8 +1,8 @@
-"""The stream of bulk write results: what became of each row that somebody imported in bulk.
+"""The stream of bulk write results: the outcome of each row that was imported in bulk.
 
-Invariant: one job's trouble does not keep the others from being read, and the stream fails when
-the result of a job that Zoho completed cannot be read whole. Zoho does not say whether its rows
-must number `total_count`, so a difference is only told.
+Invariant: an error of one job does not keep the others from being read, and the stream fails if the
+result of a completed job cannot be read completely. Zoho does not document whether a result has
+`total_count` rows, so a difference is only logged.
 
 Source: https://www.zoho.com/crm/developer/docs/api/v8/bulk-write/download-result.html
 """
@@ -43,11 +43,11 @@ if TYPE_CHECKING:
 
 NAME = "bulk_write_results"
 SCOPE = "ZohoCRM.bulk.CREATE"
-"""Zoho asks for it even of those who only look at a job."""
+"""Zoho requires it even to poll a job."""
 
 _OWN_COLUMNS = {"STATUS": "status", "RECORD_ID": "record_id", "ID": "record_id", "ERRORS": "errors"}
 _COUNTS = ("total_count", "added_count", "updated_count", "skipped_count")
-# A colon stands between errors, and may stand in the name of a column, too.
+# A colon separates errors, and the name of a column may also contain one.
 _between_errors = re.compile(r":(?=[A-Z]+(?:_[A-Z]+)+(?:[-:]|$))").split
 
 _SCHEMA = th.PropertiesList(
@@ -104,7 +104,7 @@ class BulkWriteResultsStream(FullTableStream):
             try:
                 yield from self._of_job(job_id)
             except MissingScopeError:  # noqa: PERF203 - a job takes seconds
-                raise  # It is about all of them.
+                raise  # It applies to all jobs.
             except (
                 JobFailedError,
                 PageDamagedError,
@@ -120,8 +120,8 @@ class BulkWriteResultsStream(FullTableStream):
             )
 
     def _of_job(self, job_id: str) -> Iterator[dict[str, Any]]:
-        """Give the rows of a job: itself, then those of its files."""
-        details = self._ended(job_id)
+        """Yield the rows of a job: the job itself, then those of its files."""
+        details = self._completed(job_id)
         files = [_file(each) for each in _objects(details.get("resource"))]
         job = {
             "job_id": job_id,
@@ -129,8 +129,8 @@ class BulkWriteResultsStream(FullTableStream):
             "job_status": _text(details.get("status")),
             "created_time": utc_or_none(details.get("created_time")),
         }
-        whole = files[0] if len(files) == 1 else {}
-        yield _row(job, whole, row_number=0)
+        only_file = files[0] if len(files) == 1 else {}
+        yield _row(job, only_file, row_number=0)
         result = details.get("result")
         url = result.get("download_url") if isinstance(result, dict) else None
         if not isinstance(url, str) or not url:
@@ -146,30 +146,30 @@ class BulkWriteResultsStream(FullTableStream):
 
     # The job
 
-    def _ended(self, job_id: str) -> dict[str, Any]:
-        """Look at a job until it has ended, or for as long as the settings allow."""
+    def _completed(self, job_id: str) -> dict[str, Any]:
+        """Poll a job until it has ended or `job_timeout_seconds` have passed."""
         run = self.run
         details: dict[str, Any] = {}
-        said = None
+        logged = None
         for _ in poll_intervals(run.settings, run.client.stop, at_once=True):
-            details = self._look(job_id)
+            details = self._poll(job_id)
             status = str(details.get("status") or "without a status")
             if JobStatus.parse(status).has_ended:
                 return details
-            if status != said:
+            if status != logged:
                 self.logger.info("Bulk write job %s is %s.", job_id, status)
-                said = status
+                logged = status
         self.logger.warning(
             "Bulk write job %s was still %s after %.0f s (`job_timeout_seconds`).",
             job_id,
-            said,
+            logged,
             run.settings.job_timeout_seconds,
         )
         return {**details, "result": None}
 
-    def _look(self, job_id: str) -> dict[str, Any]:
+    def _poll(self, job_id: str) -> dict[str, Any]:
         run = self.run
-        answer = run.client.get(
+        response = run.client.get(
             ApiRequest(
                 f"/crm/bulk/{run.settings.api_version}/write/{job_id}",
                 what=f"look at bulk write job {job_id}",
@@ -177,9 +177,9 @@ class BulkWriteResultsStream(FullTableStream):
             ),
             spending=self.spending,
         )
-        # Zoho's answer has no `data` around it, as its answers to bulk read do.
-        wrapped = _objects((answer or {}).get("data"))
-        return wrapped[0] if wrapped else answer or {}
+        # Zoho documents no `data` around it, unlike in bulk read.
+        wrapped = _objects((response or {}).get("data"))
+        return wrapped[0] if wrapped else response or {}
 
     # Its result
 
@@ -219,7 +219,7 @@ def _row(
 def result_rows(
     archive: Archive, entry: IO[bytes], *, max_rows: int = PAGE_RECORDS
 ) -> Iterator[dict[str, Any]]:
-    """Read a CSV: the mapped columns, then Zoho's own three.
+    """Yield the rows of a CSV: the mapped columns, then Zoho's own three.
 
     Args:
         archive: As downloaded; for messages.
@@ -227,7 +227,7 @@ def result_rows(
         max_rows: Maximum number of its rows, empty ones included.
 
     Raises:
-        PageDamagedError: When it is not of that form.
+        PageDamagedError: When the CSV does not have that form.
     """
     raw = CsvBytes(entry, str(archive))
     text = io.TextIOWrapper(io.BufferedReader(raw), encoding="utf-8-sig", newline="")
@@ -266,13 +266,13 @@ def _own_column(header: str) -> str | None:
 
 
 def errors(cell: str) -> list[dict[str, Any]] | None:
-    """Read the ERRORS of a row.
+    """Parse the ERRORS of a row.
 
     Args:
         cell: Such as `MANDATORY_NOT_FOUND-Company,Last_Name:DUPLICATE_DATA-Email`.
 
     Returns:
-        Each error's code and columns; None where there is none.
+        Each error's code and columns; None if there is no error.
     """
     if not cell:
         return None
@@ -284,7 +284,7 @@ def errors(cell: str) -> list[dict[str, Any]] | None:
 
 
 def _file(resource: dict[str, Any]) -> dict[str, Any]:
-    """Read what a job says of one of its files."""
+    """Return what a job reports about one of its files."""
     file, module = resource.get("file"), resource.get("module")
     if not isinstance(file, dict):
         file = {}
@@ -296,7 +296,7 @@ def _file(resource: dict[str, Any]) -> dict[str, Any]:
 
 
 def _file_of(name: str, files: list[dict[str, Any]]) -> dict[str, Any]:
-    """Find the file that a result is of: Zoho names it `module-file`."""
+    """Return the file of a result: Zoho names a result `module-file`."""
     if len(files) == 1:
         return files[0]
     named = [file for file in files if name.startswith(f"{file['module']}-")]

@@ -1,4 +1,4 @@
-"""The stream of meetings as calendar events: what the module Events is in an ICS file."""
+"""The stream of meetings as calendar events: the module Events, exported as an ICS file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAME = "Events_ics"
 
 
 class EventsIcsStream(BulkReadStream):
-    """Calendar events, by bulk read, whole each time: Zoho takes no replication key from them.
+    """Calendar events, read completely each time: Zoho supports no replication key for them.
 
     Args:
         tap: The SDK's tap.
@@ -44,7 +44,7 @@ class EventsIcsStream(BulkReadStream):
 
     @override
     def plan(self) -> ReadPlan:
-        """Ask for the meetings that the options of their module narrow down to."""
+        """Return the query for meetings, narrowed by the options of their module."""
         settings = self.run.settings
         options = settings.module_options.get(self.module, ModuleOptions())
         query = BulkReadQuery(
@@ -68,7 +68,7 @@ class EventsIcsStream(BulkReadStream):
     def decode(
         self, page: Page, columns: Mapping[str, str], chunk_type: type[Chunk]
     ) -> Iterator[Chunk]:
-        # Its library takes as long to load as all the rest.
+        # Importing its library takes as long as importing all the rest.
         from tap_zoho_bulk.decode.ics.decoder import IcsDecoder  # noqa: PLC0415
 
         return IcsDecoder(list(columns), invalid=self.invalid_values).chunks(page)

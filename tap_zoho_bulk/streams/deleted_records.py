@@ -1,6 +1,6 @@
-"""The stream of deleted records: what vanished from each selected module, and when.
+"""The stream of deleted records: what was deleted from each selected module, and when.
 
-Invariant: a module's bookmark moves only when the whole list has been emitted.
+Invariant: a module's bookmark moves only when the complete list has been emitted.
 
 Source: https://www.zoho.com/crm/developer/docs/api/v8/get-deleted-records.html
 """
@@ -33,12 +33,12 @@ NAME = "deleted_records"
 
 _PER_PAGE = 200
 _PAGE_CREDITS = 2
-# Pages are numbered on a list that changes, in an order that nobody promises, and Zoho does not
-# say what time it is there. So each run reads the end of the one before again.
+# Pages are numbered on a list that changes, in an order that is not documented, and Zoho does not
+# report the time on its clock. So each run reads the last minutes before its bookmark again.
 _OVERLAP = timedelta(minutes=10)
-# A module that keeps no list of deleted records, such as a subform, answers one of these...
+# Zoho responds with one of these for a module without a list, such as a subform...
 _NO_LIST = frozenset({400, 404})
-# ...but these have other reasons.
+# ...except for these reasons.
 _OTHER_REASONS = frozenset(
     {"AUTHORIZATION_FAILED", "INVALID_HOST", "INVALID_REQUEST_METHOD", "NO_PERMISSION"}
 )
@@ -91,11 +91,11 @@ class DeletedRecordsStream(ZohoStream):
             yield from self._read(context["module"], self.get_context_state(context))
 
     def _read(self, module: str, state: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Emit a module's list, and move the bookmark when it stayed the same meanwhile.
+        """Yield a module's list, and move the bookmark if the list did not change meanwhile.
 
-        Pages are numbered on the list as it is at the moment: a record that is restored while
-        they are read moves the rows after it forward, and one could slip from a page that is
-        still to be read to one that was. So a list of several pages is read until two reads agree.
+        Pages are numbered on the live list. A record that is restored during the read moves the
+        rows after it forward, and one row could move from an unread page to a page that was read
+        before. So a list of several pages is read until two reads agree.
         """
         bookmark = self.bookmark(state)
         latest = bookmark or ""
@@ -105,7 +105,7 @@ class DeletedRecordsStream(ZohoStream):
             for records in self._pages(module, bookmark):
                 read.append(hash(tuple((row["id"], row["deleted_time"]) for row in records)))
                 if read == before[: len(read)]:
-                    continue  # It was emitted when it was read before.
+                    continue  # The read before emitted this page.
                 for record in records:
                     yield record
                     latest = max(latest, record["deleted_time"] or "")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.run import Run
 
 VERSION = "version"
-"""Key of a stream's state under which its last version is kept, so that the next is greater."""
+"""Key in a stream's state of its last version, so that the next one is greater."""
 
 
 class VersionedStream(ZohoStream):
@@ -37,11 +37,11 @@ class VersionedStream(ZohoStream):
         ):
             return last
         last = last or self.stream_state.get(VERSION)
-        # In seconds, as the SDK has it: its targets' columns may hold 32 bits only.
+        # In seconds, as in the SDK: columns of its targets may hold 32 bits only.
         return max(int(time.time()), last + 1 if isinstance(last, int) else 0)
 
     def finish_version(self, version: int | None) -> None:
-        """Let targets drop the rows of other versions: those of this one have all been emitted.
+        """Activate a version, so that targets drop the rows of all others.
 
         Args:
             version: The version, if the table has one.

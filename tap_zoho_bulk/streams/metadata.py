@@ -1,8 +1,9 @@
 """The metadata streams: an organisation's people, and its data dictionary.
 
-One class reads all of Zoho's lists of that kind; what tells them apart stands in `sources.py`.
+One class reads all of Zoho's lists of that kind; `metadata_lists.py` describes each of them.
 
-Invariant: a list goes out whole, or the stream fails and targets keep the rows of the run before.
+Invariant: a list is emitted completely, or the stream fails and targets keep the rows of the last
+run.
 
 Source: https://www.zoho.com/crm/developer/docs/api/v8/metadata-apis.html
 """
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from singer_sdk import Tap
 
     from tap_zoho_bulk.run import Run
-    from tap_zoho_bulk.streams.metadata_lists import Column, Row, Source
+    from tap_zoho_bulk.streams.metadata_lists import Column, MetadataList, Row
 
 _PER_PAGE = 200
 
@@ -39,22 +40,20 @@ class MetadataStream(FullTableStream):
     Args:
         tap: The SDK's tap.
         run: What the streams of this run share.
-        source: Which.
+        metadata_list: The list to read.
     """
 
-    selected_by_default = False  # Some need scopes that modules do not.
+    selected_by_default = False  # Some lists need further scopes.
 
-    def __init__(self, tap: Tap, run: Run, source: Source) -> None:
-        super().__init__(tap, run, name=source.name, schema=source.schema)
-        self.primary_keys = list(source.key)
-        self._source = source
+    def __init__(self, tap: Tap, run: Run, metadata_list: MetadataList) -> None:
+        super().__init__(tap, run, name=metadata_list.name, schema=metadata_list.schema)
+        self.primary_keys = list(metadata_list.key)
+        self._list = metadata_list
 
     @override
     def rows(self) -> Iterator[dict[str, Any]]:
-        columns = [
-            column for column in self._source.columns if self.mask["properties", column.name]
-        ]
-        for row in self._of_all_modules() if self._source.by_module else self._list():
+        columns = [column for column in self._list.columns if self.mask["properties", column.name]]
+        for row in self._of_all_modules() if self._list.by_module else self._rows():
             key = {name: str(row.get(name) or "") for name in self.primary_keys}
             if not all(key.values()):
                 raise InvalidValueError(
@@ -64,7 +63,7 @@ class MetadataStream(FullTableStream):
             yield {column.name: self._value(column, row, key) for column in columns} | key
 
     def _value(self, column: Column, row: Row, key: dict[str, str]) -> Any:
-        """Read a value; raise when it cannot be of its type, or make it null, as settings tell."""
+        """Return a value; if it is invalid, raise or return None, as `on_invalid_value` says."""
         try:
             return column.read(row)
         except ValueError as error:
@@ -79,82 +78,82 @@ class MetadataStream(FullTableStream):
     # Requests
 
     def _of_all_modules(self) -> Iterator[Row]:
-        """Give the rows of each module, asking for those of several at once."""
+        """Yield the rows of all modules, requesting those of several in parallel."""
         run = self.run
         names = list_modules(run.client, run.settings, spending=self.spending)
         refused: ZohoRefusedError | None = None
-        answered = 0
-        at_once = run.settings.max_concurrent_requests
-        pool = ThreadPoolExecutor(at_once, thread_name_prefix=self.name)
+        succeeded = 0
+        parallel = run.settings.max_concurrent_requests
+        pool = ThreadPoolExecutor(parallel, thread_name_prefix=self.name)
         try:
             waiting = iter(names)
-            # No more of them at a time, so that answers do not pile up while the target is slow.
-            asked = deque(
-                (name, pool.submit(self._of_module, name)) for name in islice(waiting, at_once)
+            # Few at a time, so that responses do not pile up while the target is slow.
+            pending = deque(
+                (name, pool.submit(self._of_module, name)) for name in islice(waiting, parallel)
             )
-            while asked:
-                name, answer = asked.popleft()
+            while pending:
+                name, future = pending.popleft()
                 try:
-                    rows = answer.result()
+                    rows = future.result()
                 except MissingScopeError:
                     raise
                 except ZohoRefusedError as error:
                     refused = error
                     self.logger.warning(
                         "Skipping the %s of %s: Zoho answered %s (HTTP %d).",
-                        self._source.what,
+                        self._list.what,
                         name,
                         error.code,
                         error.status,
                     )
                 else:
-                    answered += 1
+                    succeeded += 1
                     yield from rows
-                asked.extend(
+                pending.extend(
                     (name, pool.submit(self._of_module, name)) for name in islice(waiting, 1)
                 )
         finally:
             pool.shutdown(cancel_futures=True)
-        if refused is not None and not answered:
-            raise refused  # It is not about single modules.
+        if refused is not None and not succeeded:
+            raise refused  # The error is not about single modules.
 
     def _of_module(self, module: str) -> list[Row]:
-        listed = [{**row, "module": module} for row in self._list(module)]
+        listed = [{**row, "module": module} for row in self._rows(module)]
         rows = [row for row in listed if all(row.get(name) for name in self.primary_keys)]
         if len(rows) < len(listed):
             self.logger.warning(
                 "Skipping %d of the %s of %s, which have no %s.",
                 len(listed) - len(rows),
-                self._source.what,
+                self._list.what,
                 module,
                 self.primary_keys[-1],
             )
         return rows
 
-    def _list(self, module: str | None = None) -> Iterator[Row]:
+    def _rows(self, module: str | None = None) -> Iterator[Row]:
         """Yield the rows of a list; of one module's list if a module is given."""
-        source = self._source
+        listed = self._list
         of_module = f" of {module}" if module else ""
-        params: dict[str, str | int] = {**source.params}
+        params: dict[str, str | int] = {**listed.params}
         if module is not None:
             params["module"] = module
-        if source.paged:
+        if listed.paged:
             params |= {"page": 1, "per_page": _PER_PAGE}
         pages = list_pages(
             self.run.client,
             ApiRequest(
-                f"/crm/{self.run.settings.api_version}/{source.path}",
+                f"/crm/{self.run.settings.api_version}/{listed.path}",
                 params=params,
-                what=f"list the {source.what}{of_module}",
-                scope=source.scope,
-                expects=source.name,
+                what=f"list the {listed.what}{of_module}",
+                scope=listed.scope,
+                expects=listed.name,
             ),
             spending=self.spending,
         )
-        for row in chain.from_iterable(pages if source.paged else islice(pages, 1)):
+        for row in chain.from_iterable(pages if listed.paged else islice(pages, 1)):
             if not isinstance(row, dict):
                 raise InvalidValueError(
-                    f"{self.name}: among the {source.what}{of_module} is one that is no "
+                    f"{self.name}: among the {listed.what}{of_module} is one that is no "
                     "object. Report it to Zoho's support."
                 )
             yield row

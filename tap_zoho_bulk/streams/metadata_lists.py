@@ -1,7 +1,7 @@
-"""The sources of metadata streams: where each list is, and what becomes of its rows.
+"""The lists that metadata streams read: where each list is, and the columns of its rows.
 
-Invariant: a value is of its property's type, or reading it raises ValueError; what is missing or
-empty is null. Properties are named as Zoho names them, parts of objects with `_` between.
+Invariant: a value has its property's type, or reading it raises ValueError; what is missing or
+empty is null. Properties have Zoho's names; parts of objects are joined with `_`.
 
 Source: https://github.com/zoho/crm-oas, files of v8.0
 """
@@ -30,7 +30,7 @@ class Column:
     Args:
         name: Of the property.
         schema: JSON Schema of its values.
-        read: Gives a row's value, or raises ValueError.
+        read: Returns a row's value, or raises ValueError.
     """
 
     name: str
@@ -39,17 +39,17 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Source:
-    """A list of Zoho's.
+class MetadataList:
+    """One of Zoho's lists.
 
     Args:
-        name: Of the stream, and of the list in Zoho's answer.
-        path: Of the call, after the version.
+        name: Of the stream, and of the list in Zoho's response.
+        path: Of the request, after the version.
         scope: The OAuth scope that it needs.
-        columns: What becomes of its rows.
-        key: Properties that tell rows apart.
-        by_module: Whether there is one for each module.
-        paged: Whether it comes in pages.
+        columns: Of its rows.
+        key: Properties that identify a row.
+        by_module: Whether there is one list for each module.
+        paged: Whether it has pages.
         params: Query of the URL.
     """
 
@@ -64,7 +64,7 @@ class Source:
 
     @property
     def what(self) -> str:
-        """What its rows are, in words."""
+        """Its rows in words, for messages."""
         return {"org": "organisation"}.get(self.name, self.name.replace("_", " "))
 
     @property
@@ -81,8 +81,8 @@ def _column(kind: str, name: str, path: str | None = None, description: str = ""
     Args:
         kind: Zoho's name of the type.
         name: Of the property.
-        path: Where in the row it stands, with points; default at the property's name.
-        description: For people.
+        path: Its place in the row, with points; the property's name by default.
+        description: Of the property.
     """
     schema = json_schema({"data_type": kind}, multiselect_array=False)
     convert = converter(schema, multiselect_separator=None)
@@ -98,7 +98,7 @@ def _columns(kind: str, *names: str) -> list[Column]:
 
 
 def _references(*names: str) -> list[Column]:
-    """Describe what mentions users, roles and the like, by id and name."""
+    """Describe references to users, roles and the like, by id and name."""
     return _columns("text", *(f"{name}.{part}" for name in names for part in ("id", "name")))
 
 
@@ -118,9 +118,9 @@ def _objects(name: str, *columns: Column) -> Column:
 
 
 def _find(row: Row, keys: list[str]) -> Any:
-    """Give what stands at a path; None where nothing does.
+    """Return the value at a path; None if there is none.
 
-    Older versions of the API name some things by their name alone, instead of by an object.
+    Older versions of the API have the name alone in place of some objects.
     """
     value: Any = row
     for key in keys:
@@ -136,7 +136,7 @@ def _find(row: Row, keys: list[str]) -> Any:
 
 
 def _text(value: Any) -> str:
-    """Give a value as text, as a CSV would have it: what is no text itself, as JSON."""
+    """Return a value as text, as a CSV would have it; a value of another type as JSON."""
     if _is_empty(value):
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -151,7 +151,7 @@ def _exported(row: Row) -> bool | None:
     return data_type not in NOT_EXPORTABLE if isinstance(data_type, str) and data_type else None
 
 
-USERS = Source(
+USERS = MetadataList(
     name="users",
     path="users",
     scope="ZohoCRM.users.READ",
@@ -172,7 +172,7 @@ USERS = Source(
     ),
 )
 
-ROLES = Source(
+ROLES = MetadataList(
     name="roles",
     path="settings/roles",
     scope="ZohoCRM.settings.roles.READ",
@@ -185,7 +185,7 @@ ROLES = Source(
     ),
 )
 
-PROFILES = Source(
+PROFILES = MetadataList(
     name="profiles",
     path="settings/profiles",
     scope="ZohoCRM.settings.profiles.READ",
@@ -198,7 +198,7 @@ PROFILES = Source(
     ),
 )
 
-ORG = Source(
+ORG = MetadataList(
     name="org",
     path="org",
     scope="ZohoCRM.org.READ",
@@ -220,7 +220,7 @@ ORG = Source(
     ),
 )
 
-MODULES = Source(
+MODULES = MetadataList(
     name="modules",
     path="settings/modules",
     scope="ZohoCRM.settings.modules.READ",
@@ -239,7 +239,7 @@ MODULES = Source(
     ),
 )
 
-FIELDS = Source(
+FIELDS = MetadataList(
     name="fields",
     path="settings/fields",
     scope="ZohoCRM.settings.fields.READ",
@@ -288,7 +288,7 @@ FIELDS = Source(
     ),
 )
 
-CUSTOM_VIEWS = Source(
+CUSTOM_VIEWS = MetadataList(
     name="custom_views",
     path="settings/custom_views",
     scope="ZohoCRM.settings.custom_views.READ",
@@ -310,4 +310,4 @@ CUSTOM_VIEWS = Source(
     ),
 )
 
-SOURCES = (USERS, ROLES, PROFILES, ORG, MODULES, FIELDS, CUSTOM_VIEWS)
+LISTS = (USERS, ROLES, PROFILES, ORG, MODULES, FIELDS, CUSTOM_VIEWS)

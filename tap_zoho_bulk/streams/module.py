@@ -1,4 +1,4 @@
-"""The stream of a module: what to ask Zoho for, and how a page's CSV becomes records."""
+"""The stream of a module: what to request from Zoho, and how a page's CSV becomes records."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.settings import Settings
 
 READ = "read"
-"""Where state keeps which records the last chain that was read asked for, when it began, and the
-bookmark that it led to."""
-READ_WHOLE = "read_whole"
-"""Where state keeps when the last chain began that read all records."""
+"""Key in state of the last complete read: which records it requested, when it began, and the
+bookmark that it set."""
+READ_ALL = "read_whole"
+"""Key in state of when the last read of all records began."""
 
 _COMPUTED = frozenset({"formula", "rollup_summary"})
-# Zoho tells a change's second only, so one in the second of the last look may be new.
+# Zoho reports changes in whole seconds, so one in the second of the last probe may be new.
 _SAME_SECOND = timedelta(seconds=1)
 
 
@@ -77,7 +77,7 @@ class ModuleStream(BulkReadStream):
 
     @override
     def plan(self) -> ReadPlan:
-        """Turn the selection, the bookmark and the module's options into a query."""
+        """Return the query for the selection, the bookmark and the module's options."""
         settings = self.run.settings
         options = settings.module_options.get(self.name, ModuleOptions())
         incremental = self.replication_method == REPLICATION_INCREMENTAL
@@ -91,7 +91,7 @@ class ModuleStream(BulkReadStream):
             )
         columns = self._columns(settings)
         self._check_arrays(columns, settings)
-        self._tell_missing(columns, options)
+        self._warn_of_missing(columns, options)
         since = self._since(settings) if incremental else None
         self._check_criteria(options.criteria, since)
         query = BulkReadQuery(
@@ -108,15 +108,15 @@ class ModuleStream(BulkReadStream):
         return ReadPlan(self._refreshed(query, settings) if incremental else query, columns)
 
     def _columns(self, settings: Settings) -> dict[str, str]:
-        """Return the CSV column, which is the field to ask for, of each property but `id`."""
+        """Return the CSV column, which is the field to request, of each property except `id`."""
         options = settings.module_options.get(self.name, ModuleOptions())
         related = {property_name(path): path for path in options.related_fields}
         columns = {}
         for name, schema in self.effective_schema["properties"].items():
             if name != "id" and self.mask["properties", name]:
-                # A catalog without Zoho's types does not tell which fields are related either.
-                asked = related.get(name) if zoho_type(schema) is None else None
-                columns[name] = path_of(schema) or asked or name
+                # A catalog without Zoho's types does not show which fields are related either.
+                path = related.get(name) if zoho_type(schema) is None else None
+                columns[name] = path_of(schema) or path or name
         if len(columns) <= MOST_FIELDS:
             return columns
         dispensable = self._dispensable(columns.values(), options)
@@ -130,7 +130,7 @@ class ModuleStream(BulkReadStream):
         return {name: column for name, column in columns.items() if name not in named_only}
 
     def _dispensable(self, columns: Iterable[str], options: ModuleOptions) -> frozenset[str]:
-        """Name the fields that nobody asked for by name: a `*` selected them with all others."""
+        """Return the fields that the user did not select by name: a `*` selected all fields."""
         unsupported = {
             breadcrumb[-1]
             for breadcrumb, metadata in self.metadata.items()
@@ -144,8 +144,8 @@ class ModuleStream(BulkReadStream):
             return frozenset(filter(is_named_only, columns)) - {*options.related_fields}
         return frozenset()
 
-    def _tell_missing(self, columns: Mapping[str, str], options: ModuleOptions) -> None:
-        """Warn of selected fields that are not to be had."""
+    def _warn_of_missing(self, columns: Mapping[str, str], options: ModuleOptions) -> None:
+        """Warn of selected fields that cannot be read."""
         properties = self.effective_schema["properties"]
         for path in options.related_fields:
             if property_name(path) not in properties:
@@ -168,7 +168,7 @@ class ModuleStream(BulkReadStream):
             )
 
     def _check_arrays(self, columns: Iterable[str], settings: Settings) -> None:
-        """Raise when the catalog has arrays that nothing says how to split into."""
+        """Raise if the catalog has arrays but no separator is set."""
         for name in columns:
             types = self.effective_schema["properties"][name].get("type", ())
             if "array" in types and settings.multiselect_separator is None:
@@ -178,7 +178,7 @@ class ModuleStream(BulkReadStream):
                 )
 
     def _check_criteria(self, criteria: dict[str, Any] | None, since: datetime | None) -> None:
-        """Raise when Zoho would refuse the criteria, before a job is asked for."""
+        """Raise before a job is created if Zoho would refuse the criteria."""
         if criteria is None:
             return
         properties = self.effective_schema["properties"]
@@ -188,54 +188,54 @@ class ModuleStream(BulkReadStream):
                 Problem(f"with the bookmark's own they are more than Zoho's {MOST_CRITERIA}")
             )
         if problems:
-            said = "; ".join(problem.at(self.name) for problem in problems)
-            raise UnreadableStreamError(f"{self.name}: Zoho would refuse the criteria: {said}.")
+            listed = "; ".join(problem.at(self.name) for problem in problems)
+            raise UnreadableStreamError(f"{self.name}: Zoho would refuse the criteria: {listed}.")
 
     def _since(self, settings: Settings) -> datetime | None:
-        """Give the first instant to read: behind the bookmark, but not before `start_date`."""
+        """Return the first instant to read: some time before the bookmark, or `start_date`."""
         bookmark = self.bookmark(self.stream_state)
         if bookmark is None:
             return settings.start_date
         since = parse_instant(bookmark) - timedelta(seconds=settings.lookback_seconds)
         return since if settings.start_date is None else max(since, settings.start_date)
 
-    # What changes without touching Modified_Time
+    # What changes without a new Modified_Time
 
     def _refreshed(self, query: BulkReadQuery, settings: Settings) -> BulkReadQuery:
-        """Give the query for all records instead, if that is due for the sake of some fields.
+        """Return the query for all records instead, if some fields are due for it.
 
-        It reads all fields: a job brings as many records with few fields as with all, and targets
+        That query reads all fields: a job costs the same with few fields as with all, and targets
         set to null what a record lacks.
         """
-        if _is_whole(query, settings):
+        if _reads_all(query, settings):
             return query
         fields = self._due(query, settings)
         if not fields:
             return query
         progress = self.stream_state.get(PROGRESS)
         if isinstance(progress, dict) and progress.get("query") == query.fingerprint:
-            return query  # What was begun is paid for; the next run refreshes.
+            return query  # Its jobs are paid for; the next run refreshes.
         self.logger.info(
             "Reading all records, as %s change without touching `%s`, and were last read whole %s.",
             ", ".join(f"`{name}`" for name in fields),
             query.replication_key,
-            utc_or_none(self.stream_state.get(READ_WHOLE)) or "nobody knows when",
+            utc_or_none(self.stream_state.get(READ_ALL)) or "nobody knows when",
         )
         return replace(query, since=settings.start_date)
 
     def _due(self, query: BulkReadQuery, settings: Settings) -> list[str]:
-        """Name the fields for whose sake it is time to read all records."""
+        """Return the fields for which it is time to read all records."""
         if settings.refresh_formulas_days is None:
             return []
-        last = utc_or_none(self.stream_state.get(READ_WHOLE))
+        last = utc_or_none(self.stream_state.get(READ_ALL))
         if last is not None:
             age = datetime.now(timezone.utc) - parse_instant(last)
             if age < timedelta(days=settings.refresh_formulas_days):
                 return []
-        return self._untouching(query.fields)
+        return self._computed(query.fields)
 
-    def _untouching(self, fields: Iterable[str]) -> list[str]:
-        """Name the fields that Zoho changes without touching the record."""
+    def _computed(self, fields: Iterable[str]) -> list[str]:
+        """Return the fields that Zoho changes without changing `Modified_Time`."""
         types = {
             name: zoho_type(schema) for name, schema in self.effective_schema["properties"].items()
         }
@@ -256,11 +256,12 @@ class ModuleStream(BulkReadStream):
         if (
             not settings.skip_unchanged
             or bookmark is None
-            or query.since != self._since(settings)  # All is to be read again.
-            or (_is_whole(query, settings) and self._due(query, settings))  # So it is here.
+            or query.since != self._since(settings)  # All records are due.
+            or (_reads_all(query, settings) and self._due(query, settings))  # The same.
             or not isinstance(read, dict)
-            or read.get("to") != bookmark  # Somebody has moved the bookmark.
-            or read.get("query") != _asked(query)  # Other records than before.
+            or read.get("to") != bookmark  # The user moved the bookmark.
+            or read.get("query")
+            != _records_requested(query)  # It requests other records than before.
         ):
             return None
         began = utc_or_none(read.get("at"))
@@ -279,12 +280,12 @@ class ModuleStream(BulkReadStream):
                 state[READ] = {
                     "at": started,
                     "to": self.bookmark(state),
-                    "query": _asked(query),
+                    "query": _records_requested(query),
                 }
-            if settings.refresh_formulas_days is not None and _is_whole(query, settings):
-                state[READ_WHOLE] = started
+            if settings.refresh_formulas_days is not None and _reads_all(query, settings):
+                state[READ_ALL] = started
         if settings.verify_counts and query.since is None and query.criteria is None:
-            self.write_state()  # What is complete goes out before a request is waited for.
+            self.write_state()  # Emit this before waiting for a request.
             self._verify_count(query, progress.count)
 
     def _verify_count(self, query: BulkReadQuery, count: int | None) -> None:
@@ -323,13 +324,13 @@ class ModuleStream(BulkReadStream):
         return decoder.chunks(page)
 
 
-def _is_whole(query: BulkReadQuery, settings: Settings) -> bool:
-    """Tell whether a query reads all records, and not only those behind a bookmark."""
+def _reads_all(query: BulkReadQuery, settings: Settings) -> bool:
+    """Return whether a query reads all records, and not only those after a bookmark."""
     return query.since in {None, settings.start_date}
 
 
-def _asked(query: BulkReadQuery) -> str:
-    """Tell queries for other records apart, whatever the bookmark is."""
+def _records_requested(query: BulkReadQuery) -> str:
+    """Return a fingerprint of which records a query requests, apart from the bookmark."""
     return replace(query, since=None, fields=()).fingerprint
 
 

@@ -107,7 +107,7 @@ class TimeZones:
             raise ValueError("a date-time out of range in its zone") from error
 
     def _find(self, tzid: str) -> tzinfo | None:
-        # The database first: it covers all years, while many definitions have the present rule only.
+        # The database first: it covers all years, and many definitions only have the present rule.
         return _iana(tzid) or self._defined(tzid) or _iana(WINDOWS_TO_OLSON.get(tzid, ""))
 
     def _defined(self, tzid: str) -> tzinfo | None:
