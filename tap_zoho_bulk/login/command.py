@@ -19,25 +19,25 @@ from tap_zoho_bulk.api.auth import accounts_url
 from tap_zoho_bulk.crm.data_centers import API_SUBDOMAINS, DATA_CENTERS
 from tap_zoho_bulk.crm.scopes import SCOPE_TEXT
 from tap_zoho_bulk.exceptions import SignInError, TapZohoBulkError
-from tap_zoho_bulk.login.answers import Answers, redirect_uri
+from tap_zoho_bulk.login.callback import Callback, redirect_uri
 from tap_zoho_bulk.login.config_file import ConfigFile, EnvFormat, JsonFormat
-from tap_zoho_bulk.login.consent import Consent, Grant, NoAnswerError, only_code
+from tap_zoho_bulk.login.consent import Consent, Grant, UnrelatedResponseError, parse_code
 from tap_zoho_bulk.login.exchange import exchange, missing_scopes
 from tap_zoho_bulk.settings import CONFIG_JSONSCHEMA, config_problems
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-PORT = 18765
+DEFAULT_PORT = 18765
 SECRET_VARIABLE = "TAP_ZOHO_BULK_CLIENT_SECRET"  # noqa: S105 - a name
 
 _OWN_SETTINGS = ("client_id", "data_center", "environment", "accounts_url", "api_url")
-_ASK = "?"
+_PROMPT = "?"
 _STDIN = "-"
 
 
 def _setting(name: str, **attributes: Any) -> Callable[[Any], Any]:
-    """Make an option of one of the tap's settings."""
+    """Return an option for one of the tap's settings."""
     return click.option(
         f"--{name.replace('_', '-')}",
         envvar=f"TAP_ZOHO_BULK_{name.upper()}",
@@ -69,7 +69,7 @@ def _setting(name: str, **attributes: Any) -> Callable[[Any], Any]:
 @click.option(
     "--code",
     is_flag=False,
-    flag_value=_ASK,
+    flag_value=_PROMPT,
     metavar="[CODE]",
     help="Take a self client's code instead of opening Zoho's consent page. `-` reads it from "
     "stdin; with no value, it is asked for.",
@@ -77,7 +77,7 @@ def _setting(name: str, **attributes: Any) -> Callable[[Any], Any]:
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
-    default=PORT,
+    default=DEFAULT_PORT,
     show_default=True,
     help="Where to wait for the browser.",
 )
@@ -118,7 +118,7 @@ def _sign_in(options: dict[str, Any]) -> None:
     config = _settings(options, before)
     grant = _grant(options, config)
     if grant.data_center not in {None, config["data_center"]}:
-        _say(
+        _print(
             f"The account is in the data center {grant.data_center}, not "
             f"{config['data_center']}; going on with {grant.data_center}. If Zoho does not know "
             "the client there, turn that data center on in the client's settings in Zoho's API "
@@ -126,14 +126,14 @@ def _sign_in(options: dict[str, Any]) -> None:
         )
         config["data_center"] = grant.data_center
     elif grant.data_center is None and (grant.location or grant.accounts_server):
-        _say(
+        _print(
             "Zoho's answer names a data center that the tap does not know; going on with "
             f"{config['data_center']}."
         )
-    answer = exchange(grant, config)
-    config["refresh_token"] = answer["refresh_token"]
+    response = exchange(grant, config)
+    config["refresh_token"] = response["refresh_token"]
     config = {name: config[name] for name in CONFIG_JSONSCHEMA["properties"] if name in config}
-    _check_scopes(answer, config, accept=options["accept_missing_scopes"])
+    _check_scopes(response, config, accept=options["accept_missing_scopes"])
     if output is None:
         click.echo(file_format.merge(None, config), nl=False)
         return
@@ -143,11 +143,11 @@ def _sign_in(options: dict[str, Any]) -> None:
         if options["file_format"] == "env"
         else f"tap-zoho-bulk --config {output.path} --test"
     )
-    _say(f"Wrote {output.path}. Try it: {trial}")
+    _print(f"Wrote {output.path}. Try it: {trial}")
 
 
 def _settings(options: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
-    """Collect the settings that the login needs: as given, as in the file, or as asked for."""
+    """Return the settings that the login needs: from options, from the file, or prompted for."""
     given = {name: options[name] for name in _OWN_SETTINGS if options[name]}
     known_client = before.get("client_id")
     if known_client is not None and given.get("client_id", known_client) != known_client:
@@ -159,25 +159,27 @@ def _settings(options: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str
         known_client = None
     config = {name: before[name] for name in _OWN_SETTINGS if before.get(name) is not None} | given
     if "client_id" not in config:
-        config["client_id"] = _ask("Client ID", "--client-id or TAP_ZOHO_BULK_CLIENT_ID")
+        config["client_id"] = _prompt("Client ID", "--client-id or TAP_ZOHO_BULK_CLIENT_ID")
     if secret := os.environ.get(SECRET_VARIABLE):
         config["client_secret"] = secret
     elif known_client is not None and before.get("client_secret"):
         config["client_secret"] = before["client_secret"]
-        _say(f"Using the client secret in {options['output']}; {SECRET_VARIABLE} would win.")
+        _print(f"Using the client secret in {options['output']}; {SECRET_VARIABLE} would win.")
     else:
-        config["client_secret"] = _ask("Client secret", SECRET_VARIABLE, hide_input=True)
+        config["client_secret"] = _prompt("Client secret", SECRET_VARIABLE, hide_input=True)
     if "data_center" not in config:
-        asks = sys.stdin.isatty() and "accounts_url" not in config
+        can_prompt = sys.stdin.isatty() and "accounts_url" not in config
         config["data_center"] = (
-            _ask("Data center", "", type=click.Choice(DATA_CENTERS), default="us") if asks else "us"
+            _prompt("Data center", "", type=click.Choice(DATA_CENTERS), default="us")
+            if can_prompt
+            else "us"
         )
     _check(config)
     return config
 
 
 def _check(config: Mapping[str, Any]) -> None:
-    """Find wrong values, as the tap would, before they are used. Shows none: some are secret."""
+    """Raise for invalid values before they are used, without showing them: some are secret."""
     properties = CONFIG_JSONSCHEMA["properties"]
     for name, value in config.items():
         if not Draft202012Validator(properties[name]).is_valid(value):
@@ -186,67 +188,67 @@ def _check(config: Mapping[str, Any]) -> None:
         raise click.ClickException(f"Config validation error: {problem}")
 
 
-def _ask(what: str, instead: str, **attributes: Any) -> str:
+def _prompt(what: str, instead: str, **attributes: Any) -> str:
     if not sys.stdin.isatty():
         raise click.ClickException(
             f"There is no terminal to ask for the {what.lower()}: set {instead}."
         )
-    answer: str = click.prompt(what, err=True, **attributes)
-    return answer.strip()
+    text: str = click.prompt(what, err=True, **attributes)
+    return text.strip()
 
 
 def _grant(options: Mapping[str, Any], config: Mapping[str, Any]) -> Grant:
-    """Have a person allow it, in one of the two ways."""
+    """Return the grant, from a self client's code or a consent page."""
     code = options["code"]
     if code is None:
         return _consent(options, config)
-    if code == _ASK:
-        _say(
+    if code == _PROMPT:
+        _print(
             "In Zoho's API console (https://api-console.zoho.com, or that of your data center), "
             "open the self client's tab Generate Code, choose ten minutes, and ask for these "
             f"scopes:\n\n  {SCOPE_TEXT}\n"
         )
-        code = _ask("Code", "--code -, with the code on stdin")
+        code = _prompt("Code", "--code -, with the code on stdin")
     elif code == _STDIN:
         code = sys.stdin.readline()
     try:
-        return Grant(only_code(code))
-    except NoAnswerError as error:
+        return Grant(parse_code(code))
+    except UnrelatedResponseError as error:
         raise SignInError(str(error)) from error
 
 
 def _consent(options: Mapping[str, Any], config: Mapping[str, Any]) -> Grant:
     url = accounts_url(config["data_center"], config.get("accounts_url"))
     consent = Consent(url, config["client_id"], redirect_uri(options["port"]))
-    answers = Answers(consent)
-    with answers.from_browser(options["port"]):
+    callback = Callback(consent)
+    with callback.from_browser(options["port"]):
         opens = not options["no_browser"] and _has_browser()
         first = "Zoho's page opens in your browser. If it does not, open" if opens else "Open"
-        _say(
+        _print(
             f"{first} this address in a browser, and accept:\n\n  {consent.url}\n\nThe client "
             f"needs {consent.redirect_uri} among its authorized redirect URIs."
         )
         if opens:
             _open(consent.url)
         if sys.stdin.isatty():
-            answers.from_terminal(_say)
-            _say(
+            callback.from_terminal(_print)
+            _print(
                 "If that browser is on another machine, it ends at a page that it cannot open: "
                 "copy that page's whole address, and paste it here. A self client's code will do "
                 "as well."
             )
-        return answers.wait(options["timeout"])
+        return callback.wait(options["timeout"])
 
 
 def _has_browser() -> bool:
-    """Tell whether there is a browser with windows; one in the terminal would be in the way."""
+    """Return whether there is a graphical browser; one in the terminal would be in the way."""
     if sys.platform in {"darwin", "win32"}:
         return "SSH_CONNECTION" not in os.environ
     return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
 
 
 def _open(url: str) -> None:
-    """Open the browser, in a process of its own that has nothing to do with our stdout."""
+    """Open the browser in a process of its own, without our stdout."""
     subprocess.Popen(  # noqa: S603 - Python itself
         [sys.executable, "-m", "webbrowser", url],
         stdin=subprocess.DEVNULL,
@@ -256,11 +258,11 @@ def _open(url: str) -> None:
     )
 
 
-def _check_scopes(answer: Mapping[str, Any], config: Mapping[str, Any], *, accept: bool) -> None:
-    """Say which scopes are missing, and what for."""
-    missing = missing_scopes(answer, config)
+def _check_scopes(response: Mapping[str, Any], config: Mapping[str, Any], *, accept: bool) -> None:
+    """Report missing scopes and their purpose; raise if a required one is missing."""
+    missing = missing_scopes(response, config)
     for scope in missing:
-        _say(f"The scope {scope.name} is missing. The tap needs it for {scope.purpose}.")
+        _print(f"The scope {scope.name} is missing. The tap needs it for {scope.purpose}.")
     required = [scope.name for scope in missing if scope.required]
     if required and not accept:
         raise SignInError(
@@ -269,5 +271,5 @@ def _check_scopes(answer: Mapping[str, Any], config: Mapping[str, Any], *, accep
         )
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     click.echo(text, err=True)

@@ -21,13 +21,13 @@ ENV_PREFIX = "TAP_ZOHO_BULK_"
 
 
 class ConfigFormat(Protocol):
-    """How settings stand in a text."""
+    """A text format for settings."""
 
     def parse(self, text: str) -> dict[str, Any]:
         """Return the settings in a text.
 
         Raises:
-            ValueError: If the text is not in this format. Its message says what it is not.
+            ValueError: If the text is not in this format. Its message says what the text is not.
         """
 
     def merge(self, text: str | None, settings: dict[str, Any]) -> str:
@@ -85,8 +85,8 @@ class ConfigFile:
     """A file of settings, which may not exist yet.
 
     Args:
-        path: Where it is. If it is a link, the file that it leads to is written.
-        format_: How settings stand in it.
+        path: Of the file. If it is a link, its target is written.
+        format_: Of the file.
     """
 
     def __init__(self, path: Path, format_: ConfigFormat) -> None:

@@ -1,7 +1,7 @@
-"""Consent: the address where a person gives it, and what Zoho's answer says.
+"""Consent: the URL where a user grants it, and Zoho's authorization response.
 
-Invariant: only an answer to this very request counts, which its state shows. What an answer says
-of hosts chooses among Zoho's known ones, and never adds one.
+Invariant: a response counts only if its state shows that it is to this request. The hosts in a
+response only select among Zoho's known ones.
 
 Source: https://www.zoho.com/accounts/protocol/oauth/web-apps/authorization.html and
 https://www.zoho.com/accounts/protocol/oauth/multi-dc/client-authorization.html
@@ -20,13 +20,13 @@ from tap_zoho_bulk.exceptions import SignInError
 
 @dataclass(frozen=True)
 class Grant:
-    """What a person allowed, to be exchanged for tokens.
+    """What a user granted, to be exchanged for tokens.
 
     Args:
-        code: Zoho's code, which lives for minutes and works once.
-        redirect_uri: Where Zoho sent it to; None for a self client's.
-        location: The data center of the account as Zoho's answer names it, if it does.
-        accounts_server: The URL of its accounts host, likewise.
+        code: Zoho's code, which is valid for minutes and once.
+        redirect_uri: Where Zoho sent it; None for a self client's code.
+        location: The account's data center, if the response has it.
+        accounts_server: The URL of the account's accounts host, if the response has it.
     """
 
     code: str
@@ -36,7 +36,7 @@ class Grant:
 
     @property
     def data_center(self) -> str | None:
-        """The account's data center; None where the answer names none that is known."""
+        """The account's data center; None if the response has none that is known."""
         location = (self.location or "").lower()
         if location in DATA_CENTERS:
             return location
@@ -46,8 +46,8 @@ class Grant:
         return None
 
 
-class NoAnswerError(Exception):
-    """A text or a request that is no answer to this request for consent; another may be."""
+class UnrelatedResponseError(Exception):
+    """A text or a redirect is not a response to this request for consent; the next one may be."""
 
 
 class Consent:
@@ -55,14 +55,14 @@ class Consent:
 
     Args:
         accounts_url: Of the accounts host, without a slash at its end.
-        client_id: Whose client it is.
-        redirect_uri: Where Zoho's answer shall go.
+        client_id: Of the client.
+        redirect_uri: Where Zoho sends the response.
     """
 
     def __init__(self, accounts_url: str, client_id: str, redirect_uri: str) -> None:
         self.redirect_uri = redirect_uri
         self._state = secrets.token_urlsafe(24)
-        # Without `prompt`, Zoho gives a refresh token the first time only.
+        # Without `prompt`, Zoho issues a refresh token the first time only.
         query = {
             "response_type": "code",
             "client_id": client_id,
@@ -74,24 +74,24 @@ class Consent:
         }
         self.url = f"{accounts_url}/oauth/v2/auth?{urlencode(query, safe=',')}"
 
-    def read(self, query: str) -> Grant:
-        """Read the query of the URL to which Zoho sent the browser.
+    def parse_redirect(self, query: str) -> Grant:
+        """Parse the query of the URL to which Zoho redirected the browser.
 
         Args:
             query: Such as `code=1000.x.y&location=eu&accounts-server=https%3A%2F%2F…&state=z`.
 
         Raises:
-            NoAnswerError: When it answers no request for consent, or another one.
+            UnrelatedResponseError: When it is not a response, or one to another request.
             SignInError: When consent was denied.
         """
-        answer = dict(parse_qsl(query))
-        code, error, state = answer.get("code"), answer.get("error"), answer.get("state")
+        response = dict(parse_qsl(query))
+        code, error, state = map(response.get, ("code", "error", "state"))
         if not (code or error):
-            raise NoAnswerError("That is no answer from Zoho: it holds no code.")
+            raise UnrelatedResponseError("That is no answer from Zoho: it holds no code.")
         ours = secrets.compare_digest((state or "").encode(), self._state.encode())
-        # A denial gives nothing away, so it may lack the state.
+        # A denial is harmless, so it may lack the state.
         if not ours and (state is not None or error != "access_denied"):
-            raise NoAnswerError(
+            raise UnrelatedResponseError(
                 "That answers another sign-in, not this one. Open the address that was printed "
                 "last, and take the answer to that."
             )
@@ -100,41 +100,43 @@ class Consent:
         return Grant(
             code,
             redirect_uri=self.redirect_uri,
-            location=answer.get("location"),
-            accounts_server=answer.get("accounts-server"),
+            location=response.get("location"),
+            accounts_server=response.get("accounts-server"),
         )
 
-    def read_pasted(self, text: str) -> Grant:
-        """Read what a person pasted: the whole URL of Zoho's answer, or a self client's code.
+    def parse_pasted(self, text: str) -> Grant:
+        """Parse what a user pasted: the complete URL of Zoho's response, or a self client's code.
 
         Args:
             text: One line.
 
         Raises:
-            NoAnswerError: When it is neither.
+            UnrelatedResponseError: When it is neither.
             SignInError: When consent was denied.
         """
         if "=" not in text and "/" not in text:
-            return Grant(only_code(text))
+            return Grant(parse_code(text))
         try:
             query = urlsplit(text).query
         except ValueError:
             query = ""
-        return self.read(query)
+        return self.parse_redirect(query)
 
 
-def only_code(text: str) -> str:
-    """Read a self client's code.
+def parse_code(text: str) -> str:
+    """Parse a self client's code.
 
     Args:
         text: One line.
 
     Raises:
-        NoAnswerError: When it cannot be a code.
+        UnrelatedResponseError: When it cannot be a code.
     """
     code = text.strip()
     if not code or not code.isascii() or not code.isprintable() or " " in code:
-        raise NoAnswerError("That is no code: one is a single word, such as 1000.xxxx.yyyy.")
+        raise UnrelatedResponseError(
+            "That is no code: one is a single word, such as 1000.xxxx.yyyy."
+        )
     return code
 
 
@@ -144,5 +146,5 @@ def _refusal(error: str) -> str:
             "Consent was denied in the browser (access_denied), so there is no token. Run the "
             "command again and accept, as a user who may read the data."
         )
-    told = "".join(filter(str.isprintable, error))[:100]
-    return f"Zoho gave no code: {told}. Check the client in Zoho's API console, and run it again."
+    shown = "".join(filter(str.isprintable, error))[:100]
+    return f"Zoho gave no code: {shown}. Check the client in Zoho's API console, and run it again."

@@ -1,7 +1,7 @@
-"""The exchange of a code for a refresh token, and what that token allows.
+"""The exchange of a code for a refresh token, and the scopes of that token.
 
-Invariant: the client's secret and the code go to one accounts host only, which is Zoho's or the
-user's own.
+Invariant: the client's secret and the code are sent to one accounts host only, which is Zoho's or
+the user's own.
 
 Source: https://www.zoho.com/accounts/protocol/oauth/web-apps/access-token.html
 """
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.crm.scopes import Scope
     from tap_zoho_bulk.login.consent import Grant
 
-# A person waits, and can run the command again.
+# A user waits, and can run the command again.
 _TIMEOUT_SECONDS = 30.0
-_RETRIES = 2
+_MAX_RETRIES = 2
 
 
 def exchange(grant: Grant, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,13 +34,13 @@ def exchange(grant: Grant, config: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         grant: With the code.
-        config: The tap's settings so far; says which client and which accounts host.
+        config: The tap's settings so far, with the client and the accounts host.
 
     Returns:
-        Zoho's answer, whose `refresh_token` is one.
+        Zoho's response, with a `refresh_token`.
 
     Raises:
-        SignInError: When Zoho gives no refresh token.
+        SignInError: When Zoho issues no refresh token.
         ZohoUnavailableError: When the accounts host cannot be reached.
     """
     form = {
@@ -51,16 +51,18 @@ def exchange(grant: Grant, config: Mapping[str, Any]) -> dict[str, Any]:
     }
     if grant.redirect_uri is not None:
         form["redirect_uri"] = grant.redirect_uri
-    transport = Transport(timeout=_TIMEOUT_SECONDS, max_retries=_RETRIES, max_concurrent_requests=1)
+    transport = Transport(
+        timeout=_TIMEOUT_SECONDS, max_retries=_MAX_RETRIES, max_concurrent_requests=1
+    )
     url = accounts_url(config["data_center"], config.get("accounts_url"))
     try:
-        answer = transport.attempt(
+        response = transport.attempt(
             "exchange the code for a refresh token",
             lambda: request_tokens(transport, url, form, advice=_advice(grant)),
         )
     finally:
         transport.close()
-    token = answer.get("refresh_token")
+    token = response.get("refresh_token")
     if not isinstance(token, str) or not token:
         raise SignInError(
             "Zoho gave an access token but no refresh token: this consent was not for offline "
@@ -68,25 +70,25 @@ def exchange(grant: Grant, config: Mapping[str, Any]) -> dict[str, Any]:
             "prints then; if that does not help, remove this client under Connected Apps in the "
             "security settings of your Zoho account first."
         )
-    return answer
+    return response
 
 
-def missing_scopes(answer: Mapping[str, Any], config: Mapping[str, Any]) -> list[Scope]:
-    """Find the scopes that the tap uses and the refresh token lacks.
+def missing_scopes(response: Mapping[str, Any], config: Mapping[str, Any]) -> list[Scope]:
+    """Return the scopes that the tap uses and the refresh token lacks.
 
     Args:
-        answer: Zoho's, from `exchange`. Where it names no scopes, cheap calls tell.
+        response: From `exchange`. If it lists no scopes, cheap requests probe each of them.
         config: The tap's settings, with the refresh token.
 
     Raises:
         SignInError: When Zoho does not accept the refresh token.
         ZohoUnavailableError: When Zoho cannot be reached.
     """
-    granted = answer.get("scope")
+    granted = response.get("scope")
     if isinstance(granted, str) and granted.strip():
         return not_named(granted)
-    patience = {"request_timeout_seconds": _TIMEOUT_SECONDS, "max_retries": _RETRIES}
-    settings = Settings.from_config({**config, **patience})
+    limits = {"request_timeout_seconds": _TIMEOUT_SECONDS, "max_retries": _MAX_RETRIES}
+    settings = Settings.from_config({**config, **limits})
     client = ZohoClient(settings)
     try:
         return [scope for scope in SCOPES if not _is_granted(scope, client, settings.api_version)]
@@ -95,7 +97,7 @@ def missing_scopes(answer: Mapping[str, Any], config: Mapping[str, Any]) -> list
 
 
 def _is_granted(scope: Scope, client: ZohoClient, version: str) -> bool:
-    """Ask with a call that needs the scope. Zoho looks at scopes before all else."""
+    """Probe with a request that needs the scope: Zoho checks scopes before anything else."""
     path, _, query = scope.probe.format(version=version).partition("?")
     name, _, value = query.partition("=")
     try:
@@ -110,13 +112,13 @@ def _is_granted(scope: Scope, client: ZohoClient, version: str) -> bool:
     except MissingScopeError:
         return False
     except ZohoRefusedError:
-        pass  # For another reason, such as a module that the account has not.
+        pass  # For another reason, such as a module that the account does not have.
     return True
 
 
 def _advice(grant: Grant) -> dict[str, str]:
-    """Say what to do about Zoho's errors, by its code."""
-    how = (
+    """Return what to do about Zoho's errors, by its code."""
+    redirect_advice = (
         "The code came from the tab Generate Code of a self client."
         if grant.redirect_uri is None
         else f"The client needs {grant.redirect_uri} among its authorized redirect URIs."
@@ -128,5 +130,5 @@ def _advice(grant: Grant) -> dict[str, str]:
             "minutes), or is of another client or data center. Run the command again with a new "
             "code."
         ),
-        "invalid_redirect_uri": how,
+        "invalid_redirect_uri": redirect_advice,
     }

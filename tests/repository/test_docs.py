@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tap_zoho_bulk.crm.scopes import SCOPE_TEXT, SCOPES
-from tap_zoho_bulk.login.command import PORT
+from tap_zoho_bulk.login.command import DEFAULT_PORT
 from tests.support.login import redirect_uri
 from tests.support.singer import ROOT
 
@@ -66,7 +66,7 @@ def test_the_docs_list_the_scopes_and_what_each_is_for() -> None:
 
 @pytest.mark.parametrize("page", ["README.md", "docs/connect.md"])
 def test_the_docs_name_the_redirect_uri(page: str) -> None:
-    assert f"`{redirect_uri(PORT)}`" in text_of(page)
+    assert f"`{redirect_uri(DEFAULT_PORT)}`" in text_of(page)
 
 
 def test_every_scope_that_the_tap_names_is_listed() -> None:

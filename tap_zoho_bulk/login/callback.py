@@ -1,7 +1,7 @@
-"""Where Zoho's answer comes in: a server on 127.0.0.1 for one redirect, and the terminal.
+"""Receives Zoho's authorization response: by a redirect to 127.0.0.1, or from the terminal.
 
-Invariant: only this machine can reach the server, it lives until one answer is in, and neither
-page nor log repeats what was sent to it.
+Invariant: only this machine can reach the server, it runs until one response has arrived, and
+neither page nor log repeats what was sent to it.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from urllib.parse import urlsplit
 from typing_extensions import override
 
 from tap_zoho_bulk.exceptions import SignInError
-from tap_zoho_bulk.login.consent import Grant, NoAnswerError
+from tap_zoho_bulk.login.consent import Grant, UnrelatedResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tap_zoho_bulk.login.consent import Consent
 
-    Answer = Grant | SignInError
+    Response = Grant | SignInError
 
 HOST = "127.0.0.1"
 PATH = "/callback"
 
-_CONNECTION_SECONDS = 10
-_LINE_BYTES = 1 << 14
+_CONNECTION_TIMEOUT_SECONDS = 10
+_MAX_LINE_BYTES = 1 << 14
 _PAGE = """<!DOCTYPE html>
 <html lang="en"><meta charset="utf-8"><title>tap-zoho-bulk</title>
 <body><h1>{title}</h1><p>{text}</p></body></html>
 """
 
 
-class Answers:
-    """Waits for one answer to a request for consent, wherever it comes from first.
+class Callback:
+    """Waits for the response to a request for consent, by whichever way it arrives first.
 
     Args:
         consent: The request.
@@ -50,19 +50,19 @@ class Answers:
 
     def __init__(self, consent: Consent) -> None:
         self._consent = consent
-        self._first: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        self._first: queue.SimpleQueue[Response] = queue.SimpleQueue()
 
     def wait(self, seconds: float) -> Grant:
-        """Wait for the first answer.
+        """Wait for the response.
 
         Args:
-            seconds: How long, at most.
+            seconds: Maximum wait.
 
         Raises:
             SignInError: When consent was denied, or nothing came in time.
         """
         try:
-            answer = self._first.get(timeout=seconds)
+            response = self._first.get(timeout=seconds)
         except queue.Empty:
             raise SignInError(
                 f"No answer came within {seconds:.0f} s. If Zoho's page said \"Invalid Redirect "
@@ -70,19 +70,19 @@ class Answers:
                 "URIs in Zoho's API console; if it said that the client is invalid, check "
                 "`client_id` and `data_center`. Then run the command again."
             ) from None
-        if isinstance(answer, SignInError):
-            raise answer
-        return answer
+        if isinstance(response, SignInError):
+            raise response
+        return response
 
     @contextmanager
     def from_browser(self, port: int) -> Iterator[None]:
-        """Take the redirect of a browser on this machine, until the end of the block.
+        """Accept the redirect of a browser on this machine, until the end of the block.
 
         Args:
-            port: Where to listen.
+            port: To listen on.
 
         Raises:
-            SignInError: When the port cannot be had.
+            SignInError: When the port is not available.
         """
         try:
             server = _RedirectServer(port, self._consent, self._first)
@@ -101,38 +101,38 @@ class Answers:
                 server.shutdown()
                 thread.join()
 
-    def from_terminal(self, tell: Callable[[str], None]) -> None:
-        """Take lines of the terminal as well, on a thread that ends with the process.
+    def from_terminal(self, show: Callable[[str], None]) -> None:
+        """Also accept lines from the terminal, on a thread that ends with the process.
 
         Args:
-            tell: Shows a line to the person.
+            show: Shows a line to the user.
         """
-        # Not through `sys.stdin`: its lock would be held while Python ends.
+        # Not through `sys.stdin`: its lock would be held while Python shuts down.
         source = sys.stdin.fileno()
-        threading.Thread(target=self._read_lines, args=(source, tell), daemon=True).start()
+        threading.Thread(target=self._read_lines, args=(source, show), daemon=True).start()
 
-    def _read_lines(self, source: int, tell: Callable[[str], None]) -> None:
-        while data := os.read(source, _LINE_BYTES):
+    def _read_lines(self, source: int, show: Callable[[str], None]) -> None:
+        while data := os.read(source, _MAX_LINE_BYTES):
             if line := data.decode(errors="replace").strip():
                 try:
-                    self._first.put(_understood(self._consent.read_pasted, line))
-                except NoAnswerError as error:
-                    tell(str(error))
+                    self._first.put(_parsed(self._consent.parse_pasted, line))
+                except UnrelatedResponseError as error:
+                    show(str(error))
 
 
 def redirect_uri(port: int | str) -> str:
-    """Give the URI to which Zoho sends the browser, as the client must have it registered.
+    """Return the URI to which Zoho redirects the browser. The client must have it registered.
 
     Args:
-        port: Where the server listens.
+        port: That the server listens on.
     """
     return f"http://{HOST}:{port}{PATH}"
 
 
-def _understood(read: Callable[[str], Grant], text: str) -> Answer:
-    """Read an answer; a denial is one, too."""
+def _parsed(parse: Callable[[str], Grant], text: str) -> Response:
+    """Return a response; a denial is also one."""
     try:
-        return read(text)
+        return parse(text)
     except SignInError as denied:
         return denied
 
@@ -144,22 +144,22 @@ class _RedirectServer(ThreadingTCPServer):
     # Windows would let another process take the port as well.
     allow_reuse_address = os.name == "posix"
 
-    def __init__(self, port: int, consent: Consent, answers: queue.SimpleQueue[Answer]) -> None:
+    def __init__(self, port: int, consent: Consent, responses: queue.SimpleQueue[Response]) -> None:
         self.consent = consent
-        self.answers = answers
+        self.responses = responses
         super().__init__((HOST, port), _RedirectHandler)
 
     @override
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: a browser that hangs up is no trouble, and a traceback could hold a code."""
+        """Log nothing: a browser may hang up, and a traceback could contain a code."""
 
 
 class _RedirectHandler(BaseHTTPRequestHandler):
     server: _RedirectServer
-    timeout = _CONNECTION_SECONDS
+    timeout = _CONNECTION_TIMEOUT_SECONDS
 
     def do_GET(self) -> None:
-        """Take Zoho's redirect."""
+        """Accept Zoho's redirect."""
         parts = urlsplit(self.path)
         if parts.path != PATH:
             self._respond(
@@ -167,15 +167,17 @@ class _RedirectHandler(BaseHTTPRequestHandler):
             )
             return
         try:
-            answer = _understood(self.server.consent.read, parts.query)
-        except NoAnswerError as error:
+            response = _parsed(self.server.consent.parse_redirect, parts.query)
+        except UnrelatedResponseError as error:
             self._respond(HTTPStatus.BAD_REQUEST, "Not the answer that is waited for", str(error))
             return
-        told = "Zoho's answer has arrived." if isinstance(answer, Grant) else str(answer)
+        outcome = "Zoho's answer has arrived." if isinstance(response, Grant) else str(response)
         self._respond(
-            HTTPStatus.OK, "You can close this page", f"{told} The terminal shows how it goes on."
+            HTTPStatus.OK,
+            "You can close this page",
+            f"{outcome} The terminal shows how it goes on.",
         )
-        self.server.answers.put(answer)  # Last, as the process may end then.
+        self.server.responses.put(response)  # Last, as the process may end then.
 
     def _respond(self, status: HTTPStatus, title: str, text: str) -> None:
         page = _PAGE.format(title=html.escape(title), text=html.escape(text)).encode()
@@ -198,4 +200,4 @@ class _RedirectHandler(BaseHTTPRequestHandler):
 
     @override
     def log_message(self, format: str, *args: object) -> None:
-        """Log nothing: the path holds the code."""
+        """Log nothing: the path contains the code."""
