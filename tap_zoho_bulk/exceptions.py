@@ -1,6 +1,25 @@
-"""What can go wrong, as one exception for each way that a caller can recover.
+"""The errors of the tap: one class for each way in which a caller can recover.
 
-Invariant: a message names what failed, why, and what to do next, and never holds a secret.
+    TapZohoBulkError              any error that the tap raises deliberately
+    ├── SignInError               fix the credentials
+    ├── ZohoUnavailableError      run again later
+    │   └── UnexpectedResponseError   likewise, or skip what was requested
+    ├── ZohoRefusedError          change the request
+    │   └── MissingScopeError     grant the scope, or skip what needs it
+    ├── UnreadableStreamError     fix the catalog, the state or the settings
+    ├── BatchConfigError          fix `batch_config`
+    ├── JobFailedError            create the job again
+    ├── PageDamagedError          download the page again, then create its job again
+    ├── SpoolError                free or fix the disk
+    ├── InvalidValueError         fix the value in Zoho, or set `on_invalid_value` to `null`
+    ├── RepeatedPageError         stop reading the list
+    ├── CreditLimitReachedError   run again later
+    ├── TargetGoneError           see the target's log
+    ├── StreamsFailedError        see the errors of the streams
+    └── NoEventsError             give the report another log (in `reporting/run_log.py`)
+    StoppedError                  no error: the run is shutting down
+
+Invariant: a message says what failed, why, and what to do next. It never contains a secret.
 """
 
 from __future__ import annotations
@@ -10,30 +29,30 @@ from typing import Any
 
 
 class TapZohoBulkError(Exception):
-    """Anything that the tap raises on purpose."""
+    """Any error that the tap raises deliberately."""
 
 
 class SignInError(TapZohoBulkError):
-    """Zoho gives no access token. Nothing works until a person acts."""
+    """Zoho refuses to issue an access token. The credentials must be fixed first."""
 
 
 class ZohoUnavailableError(TapZohoBulkError):
-    """A request failed as often as `max_retries` allows, for reasons that may pass."""
+    """A request failed with transient errors until `max_retries` was reached."""
 
 
 class UnexpectedResponseError(ZohoUnavailableError):
-    """Zoho answers, as often as it is asked, with something that holds not what was asked for."""
+    """Every retry returned a valid response without the requested data."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What Zoho reports about a request that it refuses.
+    """Zoho's description of why it refused a request.
 
     Args:
         status: HTTP status.
-        code: Zoho's code, such as `INVALID_MODULE`; `HTTP_404` and the like if it sent none.
+        code: Zoho's code, such as `INVALID_MODULE`; one such as `HTTP_404` if it sent none.
         message: Zoho's message.
-        details: Zoho's details; `api_name` in them names a rejected field.
+        details: Zoho's details. Their `api_name` is a rejected field.
     """
 
     status: int
@@ -51,11 +70,11 @@ class Problem:
 
 
 class ZohoRefusedError(TapZohoBulkError):
-    """Zoho understood a request and refused it; the same request would be refused again.
+    """Zoho understood a request and refused it, and would refuse it again.
 
     Args:
         what: The request in words, such as "create a bulk read job for Leads".
-        problem: What Zoho reports.
+        problem: Why Zoho refused it.
         advice: What the user can do.
     """
 
@@ -85,27 +104,27 @@ class ZohoRefusedError(TapZohoBulkError):
 
 
 class MissingScopeError(ZohoRefusedError):
-    """The refresh token was made without a scope that the request needs."""
+    """The refresh token lacks a scope that the request needs."""
 
 
 class UnreadableStreamError(TapZohoBulkError):
-    """The catalog or the state asks of a stream what cannot be."""
+    """A stream cannot be read as the catalog, the state or the settings require."""
 
 
 class BatchConfigError(TapZohoBulkError):
-    """BATCH files cannot be written as `batch_config` asks."""
+    """BATCH files cannot be written as `batch_config` requires."""
 
 
 class JobFailedError(TapZohoBulkError):
-    """A bulk read job ended in FAILURE, took too long, or lost its result; a new job may do."""
+    """A bulk read job failed, timed out, or lost its result. A new job may succeed."""
 
 
 class PageDamagedError(TapZohoBulkError):
-    """A page is not whole (rule 3 of "Rules that keep data whole"); another download may be."""
+    """A page is incomplete or corrupt. Another download may be valid."""
 
 
 class SpoolError(TapZohoBulkError):
-    """A page cannot be written to disk. Nothing can be read until a person acts."""
+    """A page cannot be written to disk. The disk must be fixed first."""
 
 
 class InvalidValueError(TapZohoBulkError):
@@ -113,11 +132,11 @@ class InvalidValueError(TapZohoBulkError):
 
 
 class RepeatedPageError(TapZohoBulkError):
-    """A list repeats a page, so it would never end."""
+    """A list repeats a page, so paging would never end."""
 
 
 class CreditLimitReachedError(TapZohoBulkError):
-    """The next job would take the run past `api_credit_limit`; a later run goes on from here."""
+    """The next job would exceed `api_credit_limit`. A later run continues."""
 
 
 class StoppedError(BaseException):
@@ -129,7 +148,7 @@ class StoppedError(BaseException):
 
 
 class TargetGoneError(TapZohoBulkError):
-    """The target reads no more. It says why itself, and nothing more can be written to it."""
+    """The target has closed the pipe, so no more output can be written. Its log says why."""
 
 
 class StreamsFailedError(TapZohoBulkError):

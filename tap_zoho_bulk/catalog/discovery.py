@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tap_zoho_bulk.api.request import ApiRequest
 from tap_zoho_bulk.crm.criteria import type_problems
 from tap_zoho_bulk.crm.field_types import NOT_EXPORTABLE, json_schema, type_note
-from tap_zoho_bulk.crm.related_fields import ParentNames, note, parent_module, property_name
+from tap_zoho_bulk.crm.related_fields import ParentNames, parent_module, path_note, property_name
 from tap_zoho_bulk.exceptions import MissingScopeError, UnexpectedResponseError, ZohoRefusedError
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ def _related_property(
     return {
         **schema,
         "title": f"{_label(fields[lookup], lookup)}: {_label(field, parent_field)}",
-        "description": " ".join(filter(None, (schema.get("description"), note(path)))),
+        "description": " ".join(filter(None, (schema.get("description"), path_note(path)))),
     }
 
 

@@ -1,1 +1,1 @@
-"""What Zoho CRM's data looks like. No I/O, no Singer."""
+"""What Zoho CRM's data looks like: types, criteria, scopes, hosts. No I/O, no Singer."""

@@ -1,6 +1,6 @@
-"""Criteria: Zoho's JSON for which records to export, checked before a job is paid for.
+"""Criteria: Zoho's JSON that filters an export, checked before a job is paid for.
 
-Invariant: what is refused here Zoho's documentation rules out; what it leaves open goes to Zoho.
+Invariant: the checks reject only what Zoho's documentation rules out. Zoho decides everything else.
 
 Source: https://www.zoho.com/crm/developer/docs/api/v8/bulk-read/create-job.html
 """
@@ -28,35 +28,35 @@ if TYPE_CHECKING:
     Path = tuple[str | int, ...]
 
 EMPTY = "${EMPTY}"
-MOST_CRITERIA = 25
-_MOST_LEVELS = 25  # So many groups can hold so many criteria; more are a mistake.
-_LONGEST_TEXT = 255
+MAX_CRITERIA = 25
+_MAX_LEVELS = 25  # 25 criteria need no deeper nesting.
+_MAX_TEXT_CHARACTERS = 255
 
 _SAME = ("equal", "not_equal", "in", "not_in")
 _ORDER = ("less_than", "less_equal", "greater_than", "greater_equal")
-_SPAN = ("between", "not_between")
-_PART = ("contains", "not_contains", "starts_with", "ends_with")
-_LISTS = ("in", "not_in", *_SPAN)
-_ALL = (*_SAME, *_ORDER, *_SPAN, *_PART)
+_RANGE = ("between", "not_between")
+_SUBSTRING = ("contains", "not_contains", "starts_with", "ends_with")
+_LISTS = ("in", "not_in", *_RANGE)
+_ALL = (*_SAME, *_ORDER, *_RANGE, *_SUBSTRING)
 
 
 @dataclass(frozen=True)
-class Problem:
-    """What is wrong with criteria.
+class CriteriaProblem:
+    """A problem in criteria.
 
     Args:
-        message: In words.
-        path: The keys that lead to the place, from the criteria on.
+        message: The problem in words.
+        path: The keys from the criteria to the problem.
     """
 
     message: str
     path: Path = ()
 
     def at(self, module: str) -> str:
-        """Say it with the place in the settings.
+        """Return the message with its place in the settings.
 
         Args:
-            module: API name of the module whose criteria they are.
+            module: API name of the module that the criteria belong to.
         """
         place = "".join(f"[{key!r}]" for key in self.path)
         return f"{self.message} in config['module_options'][{module!r}]['criteria']{place}"
@@ -69,7 +69,7 @@ _NO_EMPTY = {"not": {"const": EMPTY}}
 
 
 def _values_of(comparators: Collection[str], schema: dict[str, Any]) -> dict[str, Any]:
-    """Demand something of the values of some comparators."""
+    """Return a schema that applies to the values of some comparators only."""
     return {
         "if": {
             "required": ["comparator"],
@@ -106,12 +106,12 @@ _SCHEMA: dict[str, Any] = {
             "type": True,
         },
         "additionalProperties": False,
-        "if": {"required": ["api_name"]},  # as version 2 of the API names a field
+        "if": {"required": ["api_name"]},  # how version 2 of the API names a field
         "then": {"not": {"required": ["field"]}},
         "else": {"required": ["field"]},
         "allOf": [
             _values_of(_LISTS, {"type": "array", "minItems": 1, "items": _SCALAR}),
-            _values_of(_SPAN, {"minItems": 2, "maxItems": 2}),
+            _values_of(_RANGE, {"minItems": 2, "maxItems": 2}),
             _values_of(set(_ALL) - set(_LISTS), _SCALAR),
             _values_of(
                 set(_ALL) - set(_SAME),
@@ -123,44 +123,46 @@ _SCHEMA: dict[str, Any] = {
 _STRUCTURE = Draft202012Validator(_SCHEMA)
 
 
-def structure_problem(criteria: Any) -> Problem | None:
-    """Find what is wrong with the form of criteria, whatever the fields are.
+def structure_problem(criteria: Any) -> CriteriaProblem | None:
+    """Return the first structural problem of criteria; None if there is none.
 
     Args:
-        criteria: As the settings hold them.
+        criteria: The criteria as in the settings.
     """
-    if _levels(criteria) > _MOST_LEVELS:
-        return Problem(f"groups inside groups are more than {_MOST_LEVELS} deep")
+    if _levels(criteria) > _MAX_LEVELS:
+        return CriteriaProblem(f"groups inside groups are more than {_MAX_LEVELS} deep")
     error = best_match(_STRUCTURE.iter_errors(criteria))
     if error is not None:
-        return Problem(_words(error), tuple(error.absolute_path))
-    number = count(criteria)
-    if number > MOST_CRITERIA:
-        return Problem(f"{number} criteria are more than the {MOST_CRITERIA} that Zoho takes")
+        return CriteriaProblem(_message(error), tuple(error.absolute_path))
+    number = count_criteria(criteria)
+    if number > MAX_CRITERIA:
+        return CriteriaProblem(
+            f"{number} criteria are more than the {MAX_CRITERIA} that Zoho takes"
+        )
     return None
 
 
-def count(criteria: dict[str, Any]) -> int:
-    """Count the criteria, whatever groups they are in.
+def count_criteria(criteria: dict[str, Any]) -> int:
+    """Return the number of single criteria in all groups.
 
     Args:
-        criteria: Of good structure.
+        criteria: Criteria without structural problems.
     """
     return sum(1 for _ in _leaves(criteria))
 
 
 def _levels(criteria: Any) -> int:
-    """Count how deep groups are, in a loop: the settings may nest deeper than Python recurses."""
-    deepest, waiting = 0, deque([(criteria, 1)])
-    while waiting:
-        node, level = waiting.pop()
-        deepest = max(deepest, level)
+    """Return the depth of nested groups, in a loop: settings may nest beyond Python's limit."""
+    depth, pending = 0, deque([(criteria, 1)])
+    while pending:
+        node, level = pending.pop()
+        depth = max(depth, level)
         group = node.get("group") if isinstance(node, dict) else None
-        waiting.extend((part, level + 1) for part in (group if isinstance(group, list) else ()))
-    return deepest
+        pending.extend((part, level + 1) for part in (group if isinstance(group, list) else ()))
+    return depth
 
 
-def _words(error: ValidationError) -> str:
+def _message(error: ValidationError) -> str:
     if error.validator == "not" and error.instance == EMPTY:
         return f"{EMPTY!r} goes with {', '.join(_SAME)} only, "
     if error.validator == "not":
@@ -169,7 +171,7 @@ def _words(error: ValidationError) -> str:
 
 
 def _leaves(criteria: dict[str, Any], path: Path = ()) -> Iterator[tuple[dict[str, Any], Path]]:
-    """Give each single criterion and the way to it."""
+    """Yield each single criterion, and the keys that lead to it."""
     if "group" not in criteria:
         yield criteria, path
         return
@@ -181,24 +183,23 @@ def _leaves(criteria: dict[str, Any], path: Path = ()) -> Iterator[tuple[dict[st
 
 
 @dataclass(frozen=True)
-class _Kind:
-    """What Zoho takes for fields of some types."""
+class _Rules:
+    """The comparators and values that Zoho accepts for fields of a type."""
 
     comparators: tuple[str, ...]
-    value: str  # in words
+    value: str  # a valid value in words
     fits: Callable[[Any], bool]
 
 
 def type_problems(
     criteria: dict[str, Any], properties: Mapping[str, Mapping[str, Any]]
-) -> Iterator[Problem]:
-    """Find what does not go with the module's fields, as far as the catalog tells their types.
+) -> Iterator[CriteriaProblem]:
+    """Yield criteria that do not fit the types of the module's fields.
 
-    Fields that are reached through a lookup are left to Zoho, and all are where a catalog tells
-    no types.
+    Fields of parent records are not checked, and no field is if the catalog records no types.
 
     Args:
-        criteria: Of good structure.
+        criteria: Criteria without structural problems.
         properties: JSON Schemas of the module's properties, by name.
     """
     own = {name: each for name, each in properties.items() if path_of(each) is None}
@@ -211,49 +212,49 @@ def type_problems(
         if name in own:
             yield from _problems(criterion, path, place, name, own[name])
         elif not _is_unlisted(name):
-            yield Problem(f"there is no field {_unknown(name, properties)}", place)
+            yield CriteriaProblem(f"there is no field {_unknown(name, properties)}", place)
 
 
 def _problems(
     criterion: dict[str, Any], path: Path, place: Path, name: str, schema: Mapping[str, Any]
-) -> Iterator[Problem]:
+) -> Iterator[CriteriaProblem]:
     data_type = zoho_type(schema)
     field = f"`{name}` ({data_type})"
     if data_type == "textarea":
-        yield Problem(
+        yield CriteriaProblem(
             f"Zoho takes no criteria on text of several lines, and {field} is such", place
         )
-    kind = _kind(data_type, schema)
-    if kind is None:
+    rules = _rules(data_type, schema)
+    if rules is None:
         return
     comparator, value = criterion["comparator"], criterion["value"]
-    if comparator not in kind.comparators:
-        yield Problem(
+    if comparator not in rules.comparators:
+        yield CriteriaProblem(
             f"{comparator!r} is no comparator for {field}, which takes "
-            f"{', '.join(kind.comparators)},",
+            f"{', '.join(rules.comparators)},",
             (*path, "comparator"),
         )
         return
     several = isinstance(value, list)
     for number, each in enumerate(value if several else [value]):
-        if not _is_variable(each) and not kind.fits(each):
-            yield Problem(
-                f"{each!r} is no {kind.value}, as {field} needs",
+        if not _is_variable(each) and not rules.fits(each):
+            yield CriteriaProblem(
+                f"{each!r} is no {rules.value}, as {field} needs",
                 (*path, "value", number) if several else (*path, "value"),
             )
 
 
-def _kind(data_type: str | None, schema: Mapping[str, Any]) -> _Kind | None:
-    """Give what goes with a type; None where only Zoho knows."""
+def _rules(data_type: str | None, schema: Mapping[str, Any]) -> _Rules | None:
+    """Return the rules for a type; None if Zoho does not document them."""
     if data_type in {"formula", "rollup_summary"}:
         types = schema.get("type", ())
         computed = [schema.get("format"), *([types] if isinstance(types, str) else types)]
         data_type = next((_COMPUTED[each] for each in computed if each in _COMPUTED), None)
-    return _KINDS.get(data_type or "")
+    return _RULES.get(data_type or "")
 
 
 def _is_unlisted(name: str) -> bool:
-    """Tell whether a field is one that metadata lists nowhere, or another module's."""
+    """Return whether a field is missing from all metadata, or belongs to another module."""
     return "." in name or name.startswith("$") or name in {"id", "Id"}
 
 
@@ -265,7 +266,7 @@ def _unknown(name: str, properties: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _is_variable(value: Any) -> bool:
-    """Tell whether a value stands for another one that Zoho knows, as `${EMPTY}` does."""
+    """Return whether a value is a variable that Zoho replaces, such as `${EMPTY}`."""
     return isinstance(value, str) and value.startswith("${") and value.endswith("}")
 
 
@@ -273,7 +274,7 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-_whole_text = re.compile(r"-?[0-9]{1,19}").fullmatch
+_integer_text = re.compile(r"-?[0-9]{1,19}").fullmatch
 _number_text = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?").fullmatch
 _id_text = re.compile(r"[0-9]{1,19}").fullmatch
 _date_text = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}").fullmatch
@@ -300,26 +301,26 @@ def _is_time(value: Any, form: Callable[[str], Any], read: Callable[[str], Any])
     return True
 
 
-_WHOLE = _Kind(_SAME + _ORDER, "whole number", lambda value: bool(_whole_text(_text(value))))
-_NUMBER = _Kind(_SAME + _ORDER, "number", lambda value: bool(_number_text(_text(value))))
-_DATE = _Kind(_SAME + _ORDER + _SPAN, "day such as 2026-01-31", _is_date)
-_DATETIME = _Kind(
-    _SAME + _ORDER + _SPAN,
+_INTEGER = _Rules(_SAME + _ORDER, "whole number", lambda value: bool(_integer_text(_text(value))))
+_NUMBER = _Rules(_SAME + _ORDER, "number", lambda value: bool(_number_text(_text(value))))
+_DATE = _Rules(_SAME + _ORDER + _RANGE, "day such as 2026-01-31", _is_date)
+_DATETIME = _Rules(
+    _SAME + _ORDER + _RANGE,
     "date-time such as 2026-01-31T12:00:00+00:00, without fractions of a second",
     _is_datetime,
 )
-_BOOLEAN = _Kind(
+_BOOLEAN = _Rules(
     ("equal",), "true or false", lambda value: _text(value).lower() in {"true", "false"}
 )
-_TEXT = _Kind(
-    _SAME + _PART,
-    f"text of {_LONGEST_TEXT} characters at most",
-    lambda value: len(_text(value)) <= _LONGEST_TEXT,
+_TEXT = _Rules(
+    _SAME + _SUBSTRING,
+    f"text of {_MAX_TEXT_CHARACTERS} characters at most",
+    lambda value: len(_text(value)) <= _MAX_TEXT_CHARACTERS,
 )
-_LOOKUP = _Kind(_SAME, "record's id", lambda value: bool(_id_text(_text(value))))
+_LOOKUP = _Rules(_SAME, "record's id", lambda value: bool(_id_text(_text(value))))
 
-_KINDS = {
-    **dict.fromkeys(("integer", "bigint"), _WHOLE),
+_RULES = {
+    **dict.fromkeys(("integer", "bigint"), _INTEGER),
     **dict.fromkeys(("double", "currency", "percent", "decimal"), _NUMBER),
     "date": _DATE,
     "datetime": _DATETIME,
@@ -329,7 +330,7 @@ _KINDS = {
     ),
     **dict.fromkeys(LOOKUPS, _LOOKUP),
 }
-# Of what a formula returns, the catalog has the JSON type.
+# The catalog records only the JSON type that a formula returns.
 _COMPUTED = {
     "date": "date",
     "date-time": "datetime",

@@ -1,4 +1,4 @@
-"""The table of types: Zoho's `data_type` to JSON Schema, and the note that keeps it in a catalog.
+"""Field types: Zoho's `data_type` to JSON Schema, and the note that records it in a catalog.
 
 Source: https://www.zoho.com/crm/developer/docs/api/v8/field-meta.html
 """
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# These bulk read cannot export, whatever the module.
 NOT_EXPORTABLE = frozenset(
     {
         "consent_lookup",
@@ -24,6 +23,7 @@ NOT_EXPORTABLE = frozenset(
         "subform",
     }
 )
+"""The types that bulk read cannot export from any module."""
 
 _NOTE = "Zoho's type: "
 _note_text = re.compile(rf"{_NOTE}(\w+)").match
@@ -36,8 +36,8 @@ _DATE: dict[str, Any] = {"type": ["string", "null"], "format": "date"}
 _DATETIME: dict[str, Any] = {"type": ["string", "null"], "format": "date-time"}
 _TEXT_ARRAY: dict[str, Any] = {"type": ["array", "null"], "items": {"type": ["string"]}}
 
-# What is not here is text: ids, lookups, picklists, bigint (19 digits do not fit a JSON number),
-# and whatever Zoho adds one day.
+# All other types are text: ids, lookups, picklists, bigint (19 digits do not fit a JSON number),
+# and types that Zoho adds later.
 _SCHEMAS = {
     "integer": _INTEGER,
     "double": _NUMBER,
@@ -51,12 +51,12 @@ _SCHEMAS = {
 
 
 def json_schema(field: Mapping[str, Any], *, multiselect_array: bool) -> dict[str, Any]:
-    """Give the JSON Schema of a field's values.
+    """Return the JSON Schema of a field's values.
 
     Args:
-        field: The field as Zoho describes it; only `data_type` is needed. A formula or rollup
-            takes the type that it returns.
-        multiselect_array: Whether multi-select picklists become arrays.
+        field: Zoho's metadata of the field. Only `data_type` is required. Formulas and rollups
+            have the schema of their return type.
+        multiselect_array: Whether multi-select picklists are arrays.
     """
     data_type = str(field.get("data_type"))
     if data_type in {"formula", "rollup_summary"}:
@@ -68,15 +68,15 @@ def json_schema(field: Mapping[str, Any], *, multiselect_array: bool) -> dict[st
 
 
 def type_note(field: Mapping[str, Any]) -> str:
-    """Tell a field's type in words, for the description of its property.
+    """Return a note of a field's type, for the description of its property.
 
-    A catalog keeps descriptions, and loses keywords that are not JSON Schema's.
+    A catalog keeps descriptions, but loses keywords that are not part of JSON Schema.
 
     Args:
-        field: The field as Zoho describes it.
+        field: Zoho's metadata of the field.
 
     Returns:
-        Such as `Zoho's type: currency.`; nothing where Zoho does not tell.
+        A note such as `Zoho's type: currency.`; "" if the type is unknown.
     """
     data_type = field.get("data_type")
     if not isinstance(data_type, str):
@@ -87,13 +87,13 @@ def type_note(field: Mapping[str, Any]) -> str:
 
 
 def zoho_type(schema: Mapping[str, Any]) -> str | None:
-    """Read back what `type_note` told.
+    """Return the type that `type_note` recorded.
 
     Args:
-        schema: JSON Schema of one property, from a catalog.
+        schema: JSON Schema of a property in a catalog.
 
     Returns:
-        Zoho's `data_type`; None where the catalog does not tell.
+        Zoho's `data_type`; None if the catalog does not record it.
     """
     match = _note_text(str(schema.get("description") or ""))
     return match[1] if match else None

@@ -7,13 +7,13 @@ from typing import Any
 
 
 class JobStatus(Enum):
-    """A job's status, as far as it matters to the tap.
+    """A job's status, as far as the tap distinguishes them.
 
     Source: https://www.zoho.com/crm/developer/docs/api/v8/bulk-read/job-details.html
     """
 
     WAITING = "WAITING"
-    """Not begun: ADDED, QUEUED, or a status that Zoho does not document."""
+    """Not started: ADDED, QUEUED, or a status that Zoho does not document."""
     IN_PROGRESS = "INPROGRESS"
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
@@ -21,12 +21,12 @@ class JobStatus(Enum):
 
     @property
     def has_ended(self) -> bool:
-        """Whether the job will not change any more."""
+        """Whether the status is final."""
         return self in {JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.SKIPPED}
 
     @classmethod
     def parse(cls, state: Any) -> JobStatus:
-        """Parse what Zoho sent.
+        """Parse the state of a job in Zoho's response.
 
         Args:
             state: Such as `IN PROGRESS`, which Zoho also spells `INPROGRESS`; or anything else.

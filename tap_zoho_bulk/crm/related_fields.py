@@ -1,7 +1,7 @@
-"""Fields of parent records: their names in queries and catalogs, and those that discovery offers.
+"""Fields of parent records: their names in queries and catalogs, and which ones discovery offers.
 
-Invariant: a catalog alone tells that a property is a parent's field, and which. Its name does not:
-own fields may hold `__`, too.
+Invariant: only the description of a property in the catalog shows that it is a parent's field, and
+which. Its name does not: a module's own fields may also contain `__`.
 
 Source: https://www.zoho.com/crm/developer/docs/api/v8/bulk-read/create-job.html
 """
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LOOKUPS = frozenset({"lookup", "ownerlookup", "userlookup"})
-"""Zoho's types of fields that lead to one parent record."""
+"""The types of fields that reference one parent record."""
 
 _USER_LOOKUPS = frozenset({"ownerlookup", "userlookup"})
-_USER_NAME = "last_name"  # the one that Zoho's documentation reads through `Owner`
+_USER_NAME = "last_name"  # the field that Zoho's documentation reads through `Owner`
 _CUSTOM_NAME = "Name"
-# What Zoho's own modules call their records' names, for where metadata does not tell.
+# The name fields of Zoho's own modules, for metadata that does not include them.
 _NAMES = {
     "Accounts": "Account_Name",
     "Calls": "Subject",
@@ -47,34 +47,34 @@ _noted = re.compile(rf"{_NOTE}([^.\s]+\.[^.\s]+)\.").search
 
 
 def property_name(path: str) -> str:
-    """Name the property of a parent record's field.
+    """Return the name of the property of a parent record's field.
 
     Args:
-        path: Such as `Account_Name.Phone`.
+        path: The field's path, such as `Account_Name.Phone`.
 
     Returns:
-        Such as `Account_Name__Phone`.
+        A name such as `Account_Name__Phone`.
     """
     return path.replace(".", "__")
 
 
-def note(path: str) -> str:
-    """Tell in words that a property is a parent's field, for its description in the catalog.
+def path_note(path: str) -> str:
+    """Return a note of a parent record's field, for the description of its property.
 
     Args:
-        path: Such as `Account_Name.Phone`.
+        path: The field's path, such as `Account_Name.Phone`.
     """
     return f"{_NOTE}{path}."
 
 
 def path_of(schema: Mapping[str, Any]) -> str | None:
-    """Read back what `note` told.
+    """Return the path that `path_note` recorded.
 
     Args:
-        schema: JSON Schema of one property, from a catalog.
+        schema: JSON Schema of a property in a catalog.
 
     Returns:
-        Such as `Account_Name.Phone`; None where the property is the module's own field.
+        A path such as `Account_Name.Phone`; None if the property is the module's own field.
     """
     match = _noted(str(schema.get("description") or ""))
     return match[1] if match else None
@@ -82,25 +82,25 @@ def path_of(schema: Mapping[str, Any]) -> str | None:
 
 @dataclass(frozen=True)
 class ParentNames:
-    """Which field of each module is its records' name, as far as metadata tells.
+    """The name field of each module, as far as it is known.
 
     Args:
-        modules: The modules as Zoho lists them, by API name.
-        fields: The fields of those modules that discovery asked about, by API name.
+        modules: Zoho's metadata of the modules, by API name.
+        fields: The fields of the modules whose fields discovery requested, by API name.
     """
 
     modules: Mapping[str, Mapping[str, Any]]
     fields: Mapping[str, Mapping[str, Mapping[str, Any]] | None] = field(repr=False)
 
     def path(self, lookup: Mapping[str, Any]) -> str | None:
-        """Name the parent's name, as a query reaches it through a lookup.
+        """Return the path of the parent's name field through a lookup.
 
         Args:
-            lookup: A field as Zoho describes it.
+            lookup: Zoho's metadata of the lookup field.
 
         Returns:
-            Such as `Account_Name.Account_Name`; None for a field that is no lookup, and where
-            nothing tells the parent's name field.
+            A path such as `Account_Name.Account_Name`; None if the field is not a lookup, or the
+            parent's name field is unknown.
         """
         data_type = str(lookup.get("data_type"))
         if data_type in _USER_LOOKUPS:
@@ -112,8 +112,8 @@ class ParentNames:
     def _name_field(self, module: str) -> str | None:
         listed = self.modules.get(module, {})
         fields = self.fields.get(module)
-        told = listed.get("display_field")
-        candidates = [told.get("api_name") if isinstance(told, dict) else None]
+        display_field = listed.get("display_field")
+        candidates = [display_field.get("api_name") if isinstance(display_field, dict) else None]
         candidates += [
             name for name, each in (fields or {}).items() if each.get("display_field") is True
         ]
@@ -131,13 +131,13 @@ class ParentNames:
 
 
 def parent_module(lookup: Mapping[str, Any]) -> str | None:
-    """Name the module that a lookup leads to.
+    """Return the module that a lookup references.
 
     Args:
-        lookup: A field as Zoho describes it.
+        lookup: Zoho's metadata of the lookup field.
 
     Returns:
-        Its API name; None where Zoho does not tell.
+        The module's API name; None if unknown.
     """
     described = lookup.get("lookup")
     module = described.get("module") if isinstance(described, dict) else None

@@ -1,7 +1,7 @@
-"""The OAuth scopes that the tap uses, and what for.
+"""The OAuth scopes that the tap uses, and their purposes.
 
-Invariant: every scope that the code names is in this list, but for that of bulk write results: it
-allows more than to read, so only who wants that stream grants it. README and the login show it.
+Invariant: every scope in the code is in this list, except that of bulk write results. That scope
+allows writing, so only users who want that stream grant it. The documentation names it.
 
 Source: https://www.zoho.com/crm/developer/docs/api/v8/scopes.html
 """
@@ -17,11 +17,11 @@ class Scope:
     """One of Zoho's OAuth scopes.
 
     Args:
-        name: As Zoho names it.
-        purpose: What the tap needs it for; for people.
-        probe: Path on the API host of a cheap call that needs this scope. `{version}` stands for
-            the API's.
-        required: Whether there is no sync without it.
+        name: Zoho's name of the scope.
+        purpose: Why the tap needs it, for people.
+        probe: Path of a cheap request that needs this scope, on the API host. `{version}` is
+            replaced with the API version.
+        required: Whether every sync needs it.
     """
 
     name: str
@@ -77,21 +77,21 @@ SCOPES = (
     ),
 )
 SCOPE_TEXT = ",".join(scope.name for scope in SCOPES)
-"""All of them, as Zoho's consent and API console take them."""
+"""All scopes, as Zoho's consent page and API console expect them."""
 
 
-def not_named(granted: str) -> list[Scope]:
-    """Find the scopes that a list of granted ones does not cover.
+def not_granted(granted: str) -> list[Scope]:
+    """Return the scopes that a list of granted scopes does not cover.
 
     Args:
-        granted: Scopes as Zoho's token answer names them, between spaces or commas.
+        granted: Scopes as in Zoho's token response, separated by spaces or commas.
     """
     held = set(re.split(r"[\s,]+", granted.lower()))
     return [scope for scope in SCOPES if not held & _covering(scope.name.lower())]
 
 
 def _covering(name: str) -> set[str]:
-    """Give the scopes that include one: its own, those of the groups around it, and their ALL."""
+    """Return the scopes that include one: itself, those of its groups, and their ALL."""
     *groups, operation = name.split(".")
     covering = {name}
     for length in range(2, len(groups) + 1):

@@ -1,4 +1,4 @@
-"""Timestamps: ISO 8601 text to instants, and to the one UTC form in which instants compare as text.
+"""Timestamps: ISO 8601 text to datetimes, and to one UTC form that sorts chronologically as text.
 
 The form is `YYYY-MM-DDTHH:MM:SS+00:00`, with a fraction only if the source has one.
 """
@@ -13,18 +13,18 @@ def to_utc(cell: str) -> str:
     """Convert an ISO 8601 date-time to its UTC form.
 
     Args:
-        cell: With an offset; without one the instant is unknown.
+        cell: The date-time, with an offset.
 
     Returns:
         `YYYY-MM-DDTHH:MM:SS+00:00`, with a fraction only if the cell has one.
 
     Raises:
-        ValueError: When the cell is not a date-time with an offset.
+        ValueError: If the cell is not a date-time with an offset.
     """
     try:
         instant = datetime.fromisoformat(cell)
     except ValueError:
-        raise ValueError("not an ISO 8601 date-time") from None  # Python's message shows the cell.
+        raise ValueError("not an ISO 8601 date-time") from None  # Python's message quotes the cell.
     if instant.tzinfo is None:
         raise ValueError("a date-time without an offset")
     try:
@@ -34,13 +34,13 @@ def to_utc(cell: str) -> str:
 
 
 def utc_or_none(value: Any) -> str | None:
-    """Convert a date-time from outside to its UTC form.
+    """Convert an untrusted value to its UTC form if it is a date-time.
 
     Args:
         value: Anything.
 
     Returns:
-        As `to_utc` does; None if it is not a date-time.
+        As `to_utc`; None if the value is not a date-time.
     """
     try:
         return to_utc(value) if isinstance(value, str) else None
@@ -49,15 +49,15 @@ def utc_or_none(value: Any) -> str | None:
 
 
 def parse_instant(text: str) -> datetime:
-    """Parse an ISO 8601 date or date-time; without an offset it is UTC.
+    """Parse an ISO 8601 date or date-time. Without an offset, it is UTC.
 
     Args:
         text: Such as `2026-01-31T00:00:00Z`.
 
     Raises:
-        ValueError: When the text is neither.
+        ValueError: If the text is neither.
     """
-    instant = datetime.fromisoformat(text)  # The SDK teaches Python 3.10 the forms of later ones.
+    instant = datetime.fromisoformat(text)  # The SDK backports the newer formats to Python 3.10.
     if instant.tzinfo is None:
         return instant.replace(tzinfo=timezone.utc)
     try:

@@ -14,7 +14,7 @@ from tap_zoho_bulk.api.auth import CLIENT_ADVICE, accounts_url, request_tokens
 from tap_zoho_bulk.api.client import ZohoClient
 from tap_zoho_bulk.api.request import ApiRequest
 from tap_zoho_bulk.api.transport import Transport
-from tap_zoho_bulk.crm.scopes import SCOPES, not_named
+from tap_zoho_bulk.crm.scopes import SCOPES, not_granted
 from tap_zoho_bulk.exceptions import MissingScopeError, SignInError, ZohoRefusedError
 from tap_zoho_bulk.settings import Settings
 
@@ -86,7 +86,7 @@ def missing_scopes(response: Mapping[str, Any], config: Mapping[str, Any]) -> li
     """
     granted = response.get("scope")
     if isinstance(granted, str) and granted.strip():
-        return not_named(granted)
+        return not_granted(granted)
     limits = {"request_timeout_seconds": _TIMEOUT_SECONDS, "max_retries": _MAX_RETRIES}
     settings = Settings.from_config({**config, **limits})
     client = ZohoClient(settings)

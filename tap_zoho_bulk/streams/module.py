@@ -14,7 +14,7 @@ from tap_zoho_bulk.bulk_read.feeds import PROGRESS
 from tap_zoho_bulk.bulk_read.plan import ReadPlan
 from tap_zoho_bulk.bulk_read.query import MOST_FIELDS, BulkReadQuery, is_named_only
 from tap_zoho_bulk.catalog.probes import count_records, is_unchanged
-from tap_zoho_bulk.crm.criteria import MOST_CRITERIA, Problem, count, type_problems
+from tap_zoho_bulk.crm.criteria import MAX_CRITERIA, CriteriaProblem, count_criteria, type_problems
 from tap_zoho_bulk.crm.field_types import zoho_type
 from tap_zoho_bulk.crm.related_fields import path_of, property_name
 from tap_zoho_bulk.crm.timestamps import parse_instant, utc_or_none
@@ -183,9 +183,9 @@ class ModuleStream(BulkReadStream):
             return
         properties = self.effective_schema["properties"]
         problems = list(type_problems(criteria, properties))
-        if since is not None and count(criteria) >= MOST_CRITERIA:
+        if since is not None and count_criteria(criteria) >= MAX_CRITERIA:
             problems.append(
-                Problem(f"with the bookmark's own they are more than Zoho's {MOST_CRITERIA}")
+                CriteriaProblem(f"with the bookmark's own they are more than Zoho's {MAX_CRITERIA}")
             )
         if problems:
             listed = "; ".join(problem.at(self.name) for problem in problems)

@@ -20,7 +20,7 @@ from dotenv import dotenv_values
 
 from local_zoho_crm import Organisation
 from local_zoho_crm.browser import SECONDS, decide
-from tap_zoho_bulk.crm.scopes import SCOPES, not_named
+from tap_zoho_bulk.crm.scopes import SCOPES, not_granted
 from tap_zoho_bulk.login.config_file import ConfigFile, EnvFormat, JsonFormat
 from tap_zoho_bulk.login.exchange import missing_scopes
 from tests.support.login import ALL_SCOPES, assert_connects, ended, redirect_uri
@@ -115,7 +115,7 @@ def test_a_module_that_the_account_has_not_is_no_missing_scope(serve: Serve) -> 
     ],
 )
 def test_wider_scopes_cover_narrower_ones(granted: str, missing: list[str]) -> None:
-    assert [scope.name for scope in not_named(granted)] == missing
+    assert [scope.name for scope in not_granted(granted)] == missing
 
 
 # Data centers
