@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import re
 import sys
-from datetime import date, datetime, timezone
 from decimal import Decimal
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,19 +16,16 @@ from singer_sdk.helpers._batch import BatchConfig
 from local_zoho_crm import Fault, Organisation
 from tap_zoho_bulk.emit.batch_files import BatchFiles
 from tap_zoho_bulk.exceptions import BatchConfigError
-from tests.support.singer import entry, parse, select
+from tests.support.batches import ENCODINGS, config, files_of, local
+from tests.support.singer import entry, select
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.conftest import Serve
-    from tests.support.singer import Json, TapCommand, TapRun
+    from tests.support.singer import Json, TapCommand
 
-ENCODINGS = [
-    {"format": file_format, "compression": compression}
-    for file_format in ("jsonl", "parquet")
-    for compression in ("none", "gzip")
-]
 PAGE = 30
 BUCKET = "warehouse"
 
@@ -41,44 +33,6 @@ BUCKET = "warehouse"
 @pytest.fixture(scope="module")
 def organisation() -> Organisation:
     return Organisation.generate(seed=41, only=["Leads", "Deals"], sizes={"Leads": 75, "Deals": 10})
-
-
-def config(folder: Path, file_format: str = "jsonl") -> Json:
-    return {
-        "encoding": {"format": file_format, "compression": "none"},
-        "storage": {"root": folder.as_uri(), "prefix": "zoho-"},
-    }
-
-
-def local(url: str) -> bytes:
-    return Path(url2pathname(urlsplit(url).path)).read_bytes()
-
-
-def records_in(content: bytes, encoding: Json) -> list[Json]:
-    """A file's records, with values as JSON has them."""
-    if encoding["format"] == "parquet":
-        table = pq.read_table(io.BytesIO(content))
-        return [{name: _as_json(value) for name, value in row.items()} for row in table.to_pylist()]
-    if encoding["compression"] == "gzip":
-        content = gzip.decompress(content)
-    assert not content or content.endswith(b"\n")
-    return [parse(line) for line in content.decode().split("\n")[:-1]]
-
-
-def _as_json(value: Any) -> Any:
-    if isinstance(value, datetime):
-        assert value.tzinfo is not None
-        return value.astimezone(timezone.utc).isoformat()
-    return value.isoformat() if isinstance(value, date) else value
-
-
-def files_of(run: TapRun, stream: str, read: Callable[[str], bytes] = local) -> list[list[Json]]:
-    """The records of each file that a stream's BATCH messages name."""
-    return [
-        records_in(read(url), message["encoding"])
-        for message in run.of_type("BATCH", stream)
-        for url in message["manifest"]
-    ]
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS, ids=lambda each: "-".join(each.values()))

@@ -8,7 +8,7 @@ import pytest
 
 from local_zoho_crm import BulkWriteJob, Fault, Organisation
 from local_zoho_crm.oauth import DEFAULT_SCOPES
-from tests.emit.test_batches import ENCODINGS, config, files_of
+from tests.support.batches import ENCODINGS, config, files_of
 from tests.support.singer import select
 
 if TYPE_CHECKING:

@@ -17,26 +17,16 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from local_zoho_crm import Fault, Organisation
+from local_zoho_crm import Fault
 from local_zoho_crm.browser import SECONDS, decide
 from tests.support.login import ALL_SCOPES, assert_connects, ended, redirect_uri, token_requests
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from local_zoho_crm import ZohoServer
-    from tests.conftest import Login, Serve
+    from local_zoho_crm import Organisation, ZohoServer
+    from tests.conftest import Login
     from tests.support.singer import TapCommand
-
-
-@pytest.fixture
-def organisation() -> Organisation:
-    return Organisation.generate(only=["Leads"], sizes={"Leads": 3})
-
-
-@pytest.fixture
-def server(serve: Serve, organisation: Organisation, port: int) -> ZohoServer:
-    return serve(organisation, redirect_uris=[redirect_uri(port)])
 
 
 # In a browser

@@ -38,16 +38,6 @@ REQUIRED = [scope.name for scope in SCOPES if scope.required]
 OPTIONAL = [scope.name for scope in SCOPES if not scope.required]
 
 
-@pytest.fixture
-def organisation() -> Organisation:
-    return Organisation.generate(only=["Leads"], sizes={"Leads": 3})
-
-
-@pytest.fixture
-def server(serve: Serve, organisation: Organisation, port: int) -> ZohoServer:
-    return serve(organisation, redirect_uris=[redirect_uri(port)])
-
-
 # Scopes
 
 

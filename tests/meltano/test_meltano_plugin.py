@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from contextlib import contextmanager
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import SimpleHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from local_zoho_crm import Organisation, ZohoServer
+from tests.support.http_server import serving
 from tests.support.meltano_project import REPOSITORY, NewMeltanoProject
 from tests.support.warehouse import SCHEMA, DuckDBWarehouse
 
@@ -165,7 +164,8 @@ def test_the_definition_may_come_from_a_url_and_the_tap_from_git_and_both_may_be
     checkout(source)
     project = NewMeltanoProject(tmp_path / "project", {})
     write_dotenv(project, {"pip_url": f"git+file://{source}"})
-    with served(source) as url:
+    files = partial(SimpleHTTPRequestHandler, directory=str(source))
+    with serving(files) as url:
         add(project, f"{url}/{DEFINITION.name}", "tap-zoho-bulk")
         project.meltano("config", "set", "tap-zoho-bulk", "data_center", "eu")
         replace(source / "pyproject.toml", '\nversion = "', '\nversion = "9')
@@ -202,21 +202,3 @@ def replace(file: Path, old: str, new: str) -> None:
     text = file.read_text()
     assert text.count(old) == 1
     file.write_text(text.replace(old, new))
-
-
-@contextmanager
-def served(directory: Path) -> Iterator[str]:
-    """Serve a directory's files over HTTP.
-
-    Yields:
-        The URL of the directory.
-    """
-    handler = partial(SimpleHTTPRequestHandler, directory=str(directory))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as web:
-        thread = Thread(target=web.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{web.server_port}"
-        finally:
-            web.shutdown()
-            thread.join()

@@ -11,7 +11,8 @@ import threading
 import time
 import zipfile
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ import pytest
 from local_zoho_crm import Fault, ZohoServer
 from tests.resilience.trap import Trap
 from tests.resilience.watch import Watch
+from tests.support.http_server import serving
 from tests.support.organisations import QUICK, catalog, small_organisation
 from tests.support.target import UpsertingTarget
 
@@ -176,37 +178,34 @@ def test_no_download_url_leads_elsewhere(
             assert "Orders" in ended.stderr
 
 
-class _Silent(BaseHTTPRequestHandler):
-    """Takes whatever comes."""
+class _TokenHandler(BaseHTTPRequestHandler):
+    """Responds to any request with a token, and keeps the request's body."""
+
+    def __init__(self, received: list[bytes], *arguments: Any) -> None:
+        self._received = received
+        super().__init__(*arguments)
 
     def do_POST(self) -> None:
+        """Respond with a token."""
         body = json.dumps({"access_token": "t", "expires_in": 3600}).encode()
-        self.server.asked.append(self.rfile.read(int(self.headers["Content-Length"])))  # type: ignore[attr-defined]
+        self._received.append(self.rfile.read(int(self.headers["Content-Length"])))
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def self_signed_host() -> Iterator[tuple[str, list[bytes]]]:
-    """A host whose certificate nobody vouches for; its URL, and what it was sent."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Silent)
-    server.asked = []  # type: ignore[attr-defined]
+    """Serve with a self-signed certificate; yield the URL, and the bodies received."""
+    received: list[bytes] = []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(SELF_SIGNED)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"https://localhost:{server.server_address[1]}", server.asked  # type: ignore[attr-defined]
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(partial(_TokenHandler, received), tls=context) as url:
+        yield url, received
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(
