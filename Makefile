@@ -16,7 +16,7 @@ LOWEST_PYTHON ?= $(shell PYENV_VERSION=3.10 python3.10 -c 'import sys; print(sys
 LOWEST_TESTS ?= tests --ignore-glob='*/test_meltano*.py' --ignore=tests/warehouses/test_loader_duckdb.py \
 	--ignore=tests/warehouses/test_warehouses.py --deselect=tests/emit/test_batches.py::test_files_on_s3_hold_every_record
 
-.PHONY: help demo test test-lowest test-prerelease bench docs lint pictures format types settings dist clean
+.PHONY: help demo test test-lowest test-prerelease bench docs lint prose pictures format types settings dist clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,10 +41,13 @@ lint: .venv/installed ## Check style, formatting, words, and who imports whom
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports --no-cache
 
+prose: .venv/installed ## Check words in PROSE, all by default
+	git ls-files -z -- $(PROSE) | xargs -0 $(BIN)/codespell
+
 docs: .venv/installed ## Build the documentation into build/docs; a dead link or a lost page is an error
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky --quiet -b html docs build/docs
 
-pictures: .venv/installed ## Take README's pictures anew, which needs Chromium
+pictures: .venv/installed ## Take the documentation's pictures again, which needs Chromium
 	$(BIN)/python -m tools.pictures
 
 format: .venv/installed ## Fix style and formatting
