@@ -104,7 +104,7 @@ def write_pages(directory: Path, *, pages: int, rows: int) -> None:
 
 
 def catalog() -> dict[str, Any]:
-    """Give the Singer catalog of the pages' module."""
+    """Return the Singer catalog of the pages' module."""
     properties = {
         "id": {"type": ["string"]},
         **{

@@ -77,7 +77,7 @@ def _record_figures(scale: Scale, took: dict[str, list[Usage]]) -> Iterator[Figu
     }
 
     def ratio(numerator: str, *denominators: str) -> float:
-        """Give the median over the rounds."""
+        """Return the median over the rounds."""
         rounds = range(len(cpu[numerator]))
         return statistics.median(
             cpu[numerator][each] / sum(cpu[name][each] for name in denominators) for each in rounds

@@ -29,7 +29,7 @@ class _Handler(BaseHTTPRequestHandler):
         super().__init__(*args, **kwargs)
 
     def do_POST(self) -> None:
-        """Give a token, or take a job whose id is its page's number."""
+        """Issue a token, or create a job whose ID is its page's number."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path.startswith("/oauth"):
             self._json({"access_token": "token", "expires_in": 3600})
@@ -39,7 +39,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._json({"data": [{"status": "success", "details": created}]})
 
     def do_GET(self) -> None:
-        """Tell that a job is completed, or send its result."""
+        """Report a job as completed, or send its result."""
         path = self.path.rstrip("/")
         if path.endswith("/result"):
             page = int(path.split("/")[-2])
@@ -57,7 +57,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._json({"data": [{"state": "COMPLETED", "result": result}]})
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Say nothing."""
+        """Log nothing."""
 
     def _json(self, answer: Any) -> None:
         self._send(json.dumps(answer).encode(), "application/json")

@@ -25,7 +25,7 @@ SIZES = {
     "DealHistory": 25,
     "Custom_Projects": 15,
 }
-"""Records of each module, unless told otherwise. Modules that are not here have none."""
+"""Records of each module, unless set otherwise. Modules that are not here have none."""
 
 _STAGES = ("Qualification", "Needs Analysis", "Closed Won", "Closed Lost", "Öffnung; Phase 2")
 _COLOURS = ("Red", "Green", "Blue", "Off, White")

@@ -43,7 +43,7 @@ READ: dict[str, Callable[[str], Any]] = {
     "Email_Opt_Out": {"true": True, "false": False}.__getitem__,
     "Modified_Time": _utc,
 }
-"""What the text of a CSV cell means, where it is no text."""
+"""What the text of a CSV cell means, if it stands for something other than text."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Take README's pictures anew: `make pictures`. Needs Chromium, which the rest does without."""
+"""Draw the documentation's pictures: `make pictures`. Only this needs Chromium."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _COLOURS = {
 
 
 def main() -> None:
-    """Run the tap on a terminal, once, and draw what it showed and what its log tells."""
+    """Run the tap on a terminal, once, and draw what it showed and its log."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
         sys.exit("Chromium is not installed; it draws the pictures.")
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def run(server: ZohoServer, folder: Path) -> str:
-    """Run the tap; its terminal at a moment when much is going on, as HTML."""
+    """Run the tap; its terminal at a busy moment, as HTML."""
     config = folder / "config.json"
     config.write_text(
         json.dumps(server.tap_config(poll_interval_seconds=0.4, downloads_per_minute=1000))
@@ -90,7 +90,7 @@ def run(server: ZohoServer, folder: Path) -> str:
 
 
 def _is_telling(shown: str) -> bool:
-    """Say whether the view shows jobs of all kinds."""
+    """Return whether the view shows jobs of all kinds."""
     parts = (r"decoding \d\d%", "IN PROGRESS|QUEUED", "waiting", "API credits$")
     return all(re.search(part, shown, re.MULTILINE) for part in parts)
 

@@ -3,7 +3,7 @@
 target-duckdb 0.8.0 writes each batch to a CSV file and lets DuckDB guess how that file is
 written. Where the guess is wrong, rows are lost or changed without a word: the first row of a
 batch is taken for a header, and small batches with quotes or backslashes are read with another
-quote or escape character. Here DuckDB is told what the target writes, and guesses nothing.
+quote or escape character. Here DuckDB gets the format that the target writes, and guesses nothing.
 
 On Python 3.10 the target cannot write NUL characters; here it can.
 """
