@@ -16,7 +16,10 @@ LOWEST_PYTHON ?= $(shell PYENV_VERSION=3.10 python3.10 -c 'import sys; print(sys
 LOWEST_TESTS ?= tests --ignore-glob='*/test_meltano*.py' --ignore=tests/warehouses/test_loader_duckdb.py \
 	--ignore=tests/warehouses/test_warehouses.py --deselect=tests/emit/test_batches.py::test_files_on_s3_hold_every_record
 
-.PHONY: help demo test test-lowest test-prerelease bench docs lint prose pictures format types settings dist clean
+# Where `make lint` checks the words of .codespell/words.txt
+PROSE_CHECKED ?= .ci .github Makefile SECURITY.md benchmarks examples loaders local-zoho-crm pyproject.toml tools
+
+.PHONY: help demo test test-lowest test-prerelease bench docs lint prose configuration pictures format types settings dist clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +43,18 @@ lint: .venv/installed ## Check style, formatting, words, and who imports whom
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports --no-cache
+	$(MAKE) --silent configuration
+	$(MAKE) --silent prose PROSE="$(PROSE_CHECKED)"
+
+configuration: .venv/installed ## Check workflow files, issue forms and Meltano's files by their schemas
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms \
+		$(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	$(BIN)/check-jsonschema --builtin-schema vendor.meltano meltano.yml examples/meltano/meltano.yml
+	$(BIN)/pre-commit validate-config
 
 prose: .venv/installed ## Check words in PROSE, all by default
 	git ls-files -z -- $(PROSE) | xargs -0 $(BIN)/codespell
