@@ -1,1 +1,1 @@
-"""The suite, the local Zoho CRM that it runs on, and the demo."""
+"""The suite of the tap's tests."""

@@ -1,4 +1,4 @@
-"""What tests share: the tap's command line, and local Zoho servers."""
+"""Fixtures for all tests: the tap's command line, the login, and local Zoho CRM servers."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class Serve(Protocol):
-    """Serves an organisation until the test's end."""
+    """Serves an organisation until the end of the test."""
 
     def __call__(self, organisation: Organisation, **options: Any) -> ZohoServer:
-        """Start a server with these options of ZohoServer."""
+        """Start a server with these options of `ZohoServer`."""
 
 
 @pytest.fixture
@@ -47,12 +47,12 @@ class Login(Protocol):
     """Starts `tap-zoho-bulk-login` against a server."""
 
     def __call__(self, server: ZohoServer, *arguments: str, **options: Any) -> RunningLogin:
-        """Start it with options of `start_login`."""
+        """Start the login with these options of `start_login`."""
 
 
 @pytest.fixture
 def port() -> int:
-    """A free port, for a browser to be sent to."""
+    """Return a free port for the login's redirect URI."""
     return free_port()
 
 

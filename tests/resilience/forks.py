@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-LONGEST_RUN_SECONDS = 120
+MAX_RUN_SECONDS = 120
 """A run that takes longer hangs, and fails its test."""
 
 
@@ -49,7 +49,7 @@ class ForkedTap:
         return self._pid
 
     def read_lines(
-        self, on_line: Callable[[bytes], bool], *, seconds: float = LONGEST_RUN_SECONDS
+        self, on_line: Callable[[bytes], bool], *, seconds: float = MAX_RUN_SECONDS
     ) -> Ended:
         """Hand over each whole line of stdout until the process has ended.
 
@@ -94,7 +94,7 @@ class ForkedTap:
         """Wait until the process is there."""
         with self._changed:
             assert self._changed.wait_for(
-                lambda: self._pid is not None or self._exit_code is not None, LONGEST_RUN_SECONDS
+                lambda: self._pid is not None or self._exit_code is not None, MAX_RUN_SECONDS
             )
             assert self._pid is not None, "the tap cannot be started"
 
@@ -171,7 +171,7 @@ class TapForks:
         for tap in running:
             tap.send_signal(signal.SIGKILL)
         self._control.shutdown(socket.SHUT_RDWR)
-        self._process.wait(LONGEST_RUN_SECONDS)
+        self._process.wait(MAX_RUN_SECONDS)
         self._listener.join()
         self._control.close()
 

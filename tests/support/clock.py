@@ -1,4 +1,4 @@
-"""The suite's one fake clock: time passes when something waits, or when a test says so."""
+"""The suite's fake clock: time passes only in a wait, or when a test sets it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import threading
 
 
 class FakeClock(threading.Event):
-    """A clock, and the stop event that the tap waits on; each wait moves the clock on.
+    """A clock and the stop event that the tap waits on; each wait advances the clock.
 
     Args:
-        now: The time to begin with, in seconds.
-        stop_after: Number of the wait that ends with the event set, if one does.
+        now: The time at first, in seconds.
+        stop_after: Number of the wait that sets the event; None for no wait.
     """
 
     def __init__(self, now: float = 0.0, *, stop_after: int | None = None) -> None:
@@ -20,14 +20,14 @@ class FakeClock(threading.Event):
         self.waits: list[float] = []
 
     def monotonic(self) -> float:
-        """Return the time, as `time.monotonic` does."""
+        """Return the time in seconds, like `time.monotonic`."""
         return self.now
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Let the time pass, and return whether the event is set.
+        """Advance the clock, and return whether the event is set.
 
         Args:
-            timeout: Seconds. Without it, a wait would never end.
+            timeout: In seconds; required, because a wait without it would never end.
         """
         assert timeout is not None, "a wait without a timeout"
         self.waits.append(timeout)

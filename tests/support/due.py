@@ -1,4 +1,4 @@
-"""What a second sync of an organisation has to move, worked out with no help of the tap."""
+"""What a second sync of an organisation must load, computed without the tap."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from tests.support.warehouse import Warehouse
 
 Key = tuple[str, ...]
-"""A row's key: a record's id, or the module and the id of a deleted record."""
+"""The key of a row: the id of a record, or the module and id of a deleted record."""
 
 Loads = dict[str, dict[Key, datetime]]
-"""By stream and key: when the row was last loaded."""
+"""When each row was last loaded, by stream and key."""
 
 
 def loads(warehouse: Warehouse, organisation: Organisation) -> Loads:
-    """When each row of the warehouse was last loaded."""
+    """Return when each row of the warehouse was last loaded."""
     found = {name: warehouse.loaded(name, "id") for name in organisation.modules}
     return found | {"deleted_records": warehouse.loaded("deleted_records", "module", "id")}
 
 
 def moved(before: Loads, after: Loads) -> dict[str, set[Key]]:
-    """The keys of the rows that were loaded in between, by stream."""
+    """Return the keys of the rows that were loaded in between, by stream."""
     return {
         stream: {key for key, instant in rows.items() if before[stream].get(key) != instant}
         for stream, rows in after.items()
@@ -36,10 +36,10 @@ def moved(before: Loads, after: Loads) -> dict[str, set[Key]]:
 
 @dataclass(frozen=True)
 class Bookmarks:
-    """Where the first sync left each module, by the rules of the design.
+    """The bookmark of each module after a sync, by the rules of the documentation.
 
-    A bookmark is the latest Modified_Time, but never past the server's clock at the time when the
-    module's first job was created.
+    A bookmark is the latest Modified_Time, but never later than the creation of the module's first
+    job by the server's clock.
     """
 
     by_module: Mapping[str, datetime]
@@ -47,7 +47,7 @@ class Bookmarks:
 
     @classmethod
     def of(cls, organisation: Organisation, server: ZohoServer) -> Bookmarks:
-        """The bookmarks after a sync that has just ended; nothing may have changed since."""
+        """Return the bookmarks after a sync that has just ended, with no change since."""
         first_jobs: dict[str, Job] = {}
         for job in server.jobs:
             first_jobs.setdefault(job.module, job)
@@ -64,10 +64,10 @@ class Bookmarks:
         return cls(found, _deleted(organisation))
 
     def due(self, organisation: Organisation) -> dict[str, set[Key]]:
-        """The keys of what the next sync has to move, by stream.
+        """Return the keys of the rows that the next sync must load, by stream.
 
-        A record whose Modified_Time is the bookmark's own second is read again by design: another
-        may have been written in that second after the first sync looked.
+        A record that was modified in the bookmark's own second is read again by design: another may
+        have been written in that second after the first sync read it.
         """
         due: dict[str, set[Key]] = {
             name: {
@@ -82,7 +82,7 @@ class Bookmarks:
         return due | {"deleted_records": set(_deleted(organisation) - self.deleted)}
 
     def repeated(self, organisation: Organisation) -> dict[str, int]:
-        """How many records, by module, are due only because they are the bookmark's second."""
+        """Return how many records are due only because of the bookmark's second, by module."""
         return {
             name: sum(
                 organisation.module(name).records[record_id]["Modified_Time"] == bookmark

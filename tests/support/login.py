@@ -1,4 +1,4 @@
-"""Run `tap-zoho-bulk-login` as people do: in a process of its own, at a terminal or without one."""
+"""Run `tap-zoho-bulk-login` as users do: as a subprocess, with or without a terminal."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _OF_THE_MACHINE = ("TAP_ZOHO_", "DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "SSH_",
 
 @dataclass(frozen=True)
 class LoginRun:
-    """What a run has given; `shown` is stderr, and what a terminal echoes."""
+    """The output of a run; `shown` is stderr, including what a terminal echoes."""
 
     exit_code: int
     stdout: str
@@ -39,7 +39,7 @@ class LoginRun:
 
 
 class RunningLogin:
-    """The command in a process of its own.
+    """The command in a subprocess.
 
     Args:
         arguments: Of the command.
@@ -98,7 +98,7 @@ class RunningLogin:
                 return
 
     def wait_for(self, pattern: str) -> str:
-        """Wait until it shows this; the text that matches."""
+        """Wait until the command has shown this, and return the match."""
         with self._changed:
             self._changed.wait_for(
                 lambda: re.search(pattern, self._shown) or self._ended, timeout=SECONDS
@@ -108,7 +108,7 @@ class RunningLogin:
         return match[0]
 
     def consent_url(self) -> str:
-        """Wait for the address of Zoho's consent page."""
+        """Wait until the command has shown the URL of Zoho's consent page, and return it."""
         return self.wait_for(r"https?://\S+/oauth/v2/auth\?\S+(?=\n)")
 
     def interrupt(self) -> None:
@@ -120,7 +120,7 @@ class RunningLogin:
         os.write(self._screen, text.encode())
 
     def end(self) -> LoginRun:
-        """Wait for its end."""
+        """Wait until the command has ended, and return its output."""
         try:
             stdout, _ = self._process.communicate(timeout=SECONDS)
             self._reader.join(SECONDS)
@@ -129,7 +129,7 @@ class RunningLogin:
         return LoginRun(self._process.returncode, stdout, self._shown)
 
     def close(self) -> None:
-        """End it, if it still runs."""
+        """Kill the command if it still runs."""
         self._process.kill()
         self._process.wait()
         self._reader.join(SECONDS)
@@ -141,7 +141,7 @@ class RunningLogin:
 
 
 def free_port() -> int:
-    """Find a port that nothing listens on."""
+    """Return a port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -149,7 +149,7 @@ def free_port() -> int:
 
 
 def redirect_uri(port: int) -> str:
-    """Where Zoho sends the browser."""
+    """Return the URL to which Zoho redirects the browser."""
     return f"http://127.0.0.1:{port}/callback"
 
 
@@ -161,7 +161,7 @@ def start_login(
     stdin: str | None = None,
     terminal: bool = False,
 ) -> RunningLogin:
-    """Start the command against a server; an empty variable in the environment is none."""
+    """Start the command against a server; an empty environment variable counts as unset."""
     variables = {
         "TAP_ZOHO_BULK_CLIENT_ID": server.desk.client_id,
         "TAP_ZOHO_BULK_CLIENT_SECRET": server.desk.client_secret,
@@ -180,7 +180,7 @@ def start_login(
 
 
 def ended(server: ZohoServer, running: RunningLogin, *, typed: str = "") -> LoginRun:
-    """Wait for the end; fail if a secret is where it does not belong."""
+    """Wait until the command has ended, and check that it leaked no secret."""
     run = running.end()
     for secret in server.secrets:
         assert secret not in run.shown or secret in typed, f"a secret is shown:\n{run.shown}"
@@ -191,7 +191,7 @@ def ended(server: ZohoServer, running: RunningLogin, *, typed: str = "") -> Logi
 
 
 def token_requests(server: ZohoServer) -> list[dict[str, str]]:
-    """The forms of all token requests."""
+    """Return the forms of all token requests."""
     return [
         dict(parse_qsl(request.body.decode()))
         for request in server.requests_matching("POST", "/oauth/v2/token")
@@ -199,6 +199,6 @@ def token_requests(server: ZohoServer) -> list[dict[str, str]]:
 
 
 def assert_connects(tap: TapCommand, server: ZohoServer, config: Path) -> None:
-    """Fail unless the tap connects with this config."""
+    """Check that the tap connects with this config."""
     running = tap.start(None, "--config", str(config), "--test")
     assert "Connected to" in tap.finish(running, server).stderr

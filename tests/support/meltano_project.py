@@ -1,7 +1,7 @@
 """A Meltano project for one test or demo: this repository's `meltano.yml`, or a new one.
 
-Plugins are those that `make` installed in the repository, but what a new project adds; the
-project's database, runs and logs are its own, and no setting of the person who runs it leaks in.
+Plugins are those that `make` installed in the repository, and those that a new project adds. The
+project has a database, runs and logs of its own, and inherits no settings from the environment.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[2]
 OWN_FIELDS = ["*.*", "!*.*__last_name", "!*.*__*_Name", "!*.*__Subject"]
-"""What to select for everything but parents' names, which age while their records stay the same."""
+"""Selects all but parents' names, which become outdated while their records stay unchanged."""
 _INSTALLED = REPOSITORY / ".meltano"
 _FOREIGN = ("MELTANO_", "TAP_", "TARGET_")
 
@@ -56,7 +56,7 @@ class MeltanoProject:
         (self.directory / ".meltano" / kind).symlink_to(_INSTALLED / kind)
 
     def meltano(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a Meltano command to its end, whatever that is."""
+        """Run a Meltano command, and return its output and exit code."""
         return subprocess.run(
             [Path(sysconfig.get_path("scripts")) / "meltano", *arguments],
             cwd=self.directory,
@@ -68,10 +68,10 @@ class MeltanoProject:
         )
 
     def run(self, *plugins: str) -> str:
-        """Run a pipeline; its log.
+        """Run a pipeline, and return its log.
 
         Raises:
-            PipelineError: It failed.
+            PipelineError: If it failed.
         """
         done = self.meltano("run", *plugins)
         log = done.stderr + done.stdout
@@ -81,7 +81,7 @@ class MeltanoProject:
 
 
 class NewMeltanoProject(MeltanoProject):
-    """A project as `meltano init` makes it: without plugins, but with loaders ready to be used."""
+    """A project as `meltano init` creates it: without plugins, but with installed loaders."""
 
     @override
     def _create(self) -> None:
@@ -97,7 +97,7 @@ class PipelineError(Exception):
 
 
 def loader_executable(plugin: str, executable: str) -> Path:
-    """The program of a loader, to run it without Meltano."""
+    """Return the path of a loader's executable, to run it without Meltano."""
     _require_plugins()
     return _INSTALLED / "loaders" / plugin / "venv" / "bin" / executable
 

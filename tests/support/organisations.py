@@ -1,4 +1,4 @@
-"""Small organisations, of modules with few fields, for tests that run the tap very often."""
+"""Small organisations, whose modules have few fields, for tests that run the tap very often."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 QUICK: dict[str, Any] = {**FAST, "poll_interval_seconds": 0.01, "max_poll_interval_seconds": 0.05}
-"""Settings with which a run against a quick server takes a fraction of a second."""
+"""Settings with which a run takes a fraction of a second if the server is fast."""
 
 _EPOCH = datetime(2024, 1, 1, tzinfo=timezone.utc)
 
 
 def small_module(api_name: str, *, dated: bool = True) -> Module:
-    """Make a module of four fields, or three if it has no Modified_Time."""
+    """Create a module with four fields, or three without Modified_Time."""
     fields = [
         Field("Name", "text", label="Name"),
         Field("Amount", "currency", label="Amount", decimal_place=2),
@@ -34,7 +34,7 @@ def small_module(api_name: str, *, dated: bool = True) -> Module:
 def small_organisation(
     sizes: Mapping[str, int], *, undated: Iterable[str] = (), seed: int = 1
 ) -> Organisation:
-    """Make an organisation of small modules of these sizes."""
+    """Create an organisation with small modules of these sizes."""
     organisation = Organisation(seed=seed)
     without_date = set(undated)
     for name, size in sizes.items():
@@ -57,11 +57,11 @@ def small_organisation(
 def catalog(
     organisation: Organisation, *, method: str | None = None, deleted: bool = False
 ) -> dict[str, Any]:
-    """Give the catalog that discovery gives for small modules.
+    """Return the catalog that discovery would return for small modules.
 
     Args:
         organisation: Of small modules.
-        method: Replication method of all modules; by default what discovery chooses.
+        method: Replication method of all modules; by default discovery's choice.
         deleted: Whether to select `deleted_records`.
     """
     streams = [_entry(module, method) for module in organisation.modules.values()]

@@ -1,4 +1,4 @@
-"""Pages for the decoder, made without the server: any bytes in any ZIP."""
+"""Pages for the decoder, built without a server: any bytes in any ZIP."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def csv_bytes(
     line_end: str = "\r\n",
     quote_all: bool = False,
 ) -> bytes:
-    """Write rows, the header among them, as Zoho's CSV."""
+    """Return rows, including the header, in Zoho's form of CSV."""
 
     def quoted(cell: str) -> str:
         if quote_all or any(char in cell for char in ',"\r\n'):
@@ -34,7 +34,7 @@ def csv_bytes(
 
 
 def zipped(content: bytes, name: str = "5725767000009000001.csv") -> bytes:
-    """Put a file into a ZIP, as the download has it."""
+    """Return a ZIP with one file, as Zoho returns it."""
     buffer = io.BytesIO()
     with (
         zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive,
@@ -45,7 +45,7 @@ def zipped(content: bytes, name: str = "5725767000009000001.csv") -> bytes:
 
 
 def page_of(archive: bytes, *, count: int) -> Page:
-    """Make a page of a ZIP that should hold so many rows."""
+    """Return a page whose job reported `count` rows."""
     job = JobRef("Leads", 1, "5725767000009000001")
     result = JobResult(count, "/result", more_records=False, next_page_token=None)
     return Page(job, result, Archive(str(job), io.BytesIO(archive), len(archive)))
@@ -58,7 +58,7 @@ def decode(
     multiselect_separator: str | None = None,
     null_if_invalid: bool = False,
 ) -> list[dict[str, Any]]:
-    """Decode a page by a schema of these properties, whose columns have their names."""
+    """Decode a page with these properties, each from the column with the same name."""
     decoder = CsvDecoder(
         {"type": "object", "properties": {"id": {"type": ["string"]}, **properties}},
         {name: name for name in properties},

@@ -1,4 +1,4 @@
-"""A PostgreSQL server for tests, from a Python package: nothing to install, nothing left over."""
+"""A PostgreSQL server for tests, from a Python package, in a temporary folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def postgres_server() -> Iterator[str]:
-    """Run a server; its URI."""
+    """Run a server until the block ends; yield its URI."""
     # Not below pytest's folder: run by root, the server is another user, who may not look there.
     with (
         tempfile.TemporaryDirectory(prefix="postgres-") as directory,

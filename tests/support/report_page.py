@@ -1,4 +1,4 @@
-"""`tap-zoho-bulk-report`, and the page that it makes as a browser reads it."""
+"""`tap-zoho-bulk-report`, and the page that it writes, parsed as a browser parses it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TAGS = {
 
 
 class Html(HTMLParser):
-    """The page's tables and texts, read as a browser reads them."""
+    """The tables and texts of the page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -71,13 +71,13 @@ class Html(HTMLParser):
             self.tables[-1][-1][-1] += data
 
     def streams(self) -> dict[str, dict[str, str]]:
-        """The rows of the table of streams."""
+        """Return the rows of the table of streams, by stream."""
         headings, *rows = [[cell.strip() for cell in row] for row in self.tables[0]]
         return {row[0]: dict(zip(headings, row, strict=True)) for row in rows}
 
 
 def report(*arguments: str | Path, log: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Run the command."""
+    """Run the command and return its output."""
     return subprocess.run(
         [Path(sysconfig.get_path("scripts")) / "tap-zoho-bulk-report", *arguments],
         input=log,
@@ -87,7 +87,7 @@ def report(*arguments: str | Path, log: bytes = b"") -> subprocess.CompletedProc
 
 
 def page(log: bytes, *arguments: str) -> Html:
-    """What the command makes of a log."""
+    """Run the command on a log, and return the parsed page."""
     made = report(*arguments, log=log)
     assert made.returncode == 0, made.stderr
     return Html(made.stdout.decode())
@@ -98,6 +98,6 @@ def number(text: str) -> int:
 
 
 def zoho_says(server: ZohoServer, module: str) -> tuple[int, int]:
-    """The server's own count of a module's jobs, and of their results' bytes."""
+    """Return the server's own count of a module's jobs, and of the bytes of their results."""
     jobs = [job for job in server.jobs if job.module == module]
     return len(jobs), sum(job.outcome.file.stat().st_size for job in jobs if job.outcome)

@@ -1,4 +1,4 @@
-"""Run the tap as its users do, and hold every line that it prints to the Singer specification."""
+"""Run the tap as its users do, and check every line of its output by the Singer specification."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ FAST: Json = {
     "downloads_per_minute": 10_000,
     "max_retries": 2,
 }
-"""Settings with which the tap does not wait as long as it must at Zoho."""
-LONGEST_RUN_SECONDS = 60
+"""Settings with which the tap waits less than Zoho requires."""
+MAX_RUN_SECONDS = 60
 
 _MESSAGE_TYPES = frozenset({"SCHEMA", "RECORD", "STATE", "BATCH", "ACTIVATE_VERSION"})
 _utc_text = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00").fullmatch
@@ -41,7 +41,7 @@ _date_text = re.compile(r"\d{4}-\d\d-\d\d").fullmatch
 
 
 def _formats() -> FormatChecker:
-    """Check dates and date-times, which jsonschema alone lets pass."""
+    """Return checks of dates and date-times, which jsonschema alone does not check."""
     checker = FormatChecker(formats=())
 
     @checker.checks("date-time", raises=ValueError)
@@ -63,25 +63,25 @@ _FORMATS = _formats()
 
 
 def _no_constant(name: str) -> None:
-    raise AssertionError(f"{name} is no JSON")
+    raise AssertionError(f"{name} is not JSON")
 
 
 def parse(line: str) -> Json:
-    """Read a line of JSON with every digit of its numbers."""
+    """Parse a line of JSON, and keep every digit of its numbers."""
     message = json.loads(line, parse_float=Decimal, parse_constant=_no_constant)
     assert isinstance(message, dict), f"no object: {line[:200]}"
     return message
 
 
 class SingerChecker:
-    """Checks messages one after another, as a strict target would."""
+    """Checks messages in order, as a strict target would."""
 
     def __init__(self) -> None:
         self.schemas: dict[str, Json] = {}
         self._validators: dict[str, Draft202012Validator] = {}
 
     def check(self, message: Json) -> None:
-        """Fail if the message is not one that may come now."""
+        """Check that the message is valid and allowed at this point."""
         kind = message.get("type")
         assert kind in _MESSAGE_TYPES, f"no Singer message: {message}"
         if kind == "SCHEMA":
@@ -100,7 +100,7 @@ class SingerChecker:
         for name in [*message["key_properties"], *message.get("bookmark_properties", ())]:
             assert name in schema["properties"], f"{message['stream']} lacks {name}"
         self.schemas[message["stream"]] = message
-        # What the schema does not name must not come.
+        # A property that the schema does not name is an error.
         strict = {**schema, "additionalProperties": False, "required": message["key_properties"]}
         self._validators[message["stream"]] = Draft202012Validator(strict, format_checker=_FORMATS)
 
@@ -110,13 +110,13 @@ class SingerChecker:
         self.validate(stream, message["record"])
 
     def validate(self, stream: str, record: Json) -> None:
-        """Fail if a record is not what its stream's SCHEMA promised."""
+        """Check a record against the SCHEMA of its stream."""
         self._validators[stream].validate(record)
 
 
 @dataclass(frozen=True)
 class TapRun:
-    """What a run of the tap has printed, checked."""
+    """The checked output of a run of the tap."""
 
     exit_code: int
     stdout: str
@@ -126,9 +126,9 @@ class TapRun:
 
     @classmethod
     def of(cls, exit_code: int, stdout: str, stderr: str) -> Self:
-        """Read and check what was printed."""
+        """Parse and check the output of a run."""
         whole, newline, cut = stdout.rpartition("\n")
-        # Only a killed tap may leave half a line.
+        # Only a killed tap may leave an incomplete line.
         assert not cut or exit_code < 0, f"a line without its end: {cut[:200]}"
         messages = [parse(line) for line in whole.split("\n")] if newline else []
         checker = SingerChecker()
@@ -137,7 +137,7 @@ class TapRun:
         return cls(exit_code, stdout, stderr, messages, checker.schemas)
 
     def of_type(self, kind: str, stream: str | None = None) -> list[Json]:
-        """The messages of a type, of one stream or all."""
+        """Return the messages of a type, of one stream or all."""
         return [
             message
             for message in self.messages
@@ -146,15 +146,15 @@ class TapRun:
 
     @property
     def streams(self) -> set[str]:
-        """The streams that sent records."""
+        """Return the streams that sent records."""
         return {message["stream"] for message in self.of_type("RECORD")}
 
     def records(self, stream: str) -> list[Json]:
-        """A stream's records in order."""
+        """Return the records of a stream in order."""
         return [message["record"] for message in self.of_type("RECORD", stream)]
 
     def by_id(self, stream: str) -> dict[str, Json]:
-        """A stream's records by id; fail if one came twice."""
+        """Return the records of a stream by id, and check that none came twice."""
         records = self.records(stream)
         found = {record["id"]: record for record in records}
         assert len(found) == len(records), f"{stream}: a record came twice"
@@ -162,23 +162,23 @@ class TapRun:
 
     @property
     def states(self) -> list[Json]:
-        """The values of all STATE messages."""
+        """Return the values of all STATE messages."""
         return [message["value"] for message in self.of_type("STATE")]
 
     @property
     def state(self) -> Json:
-        """The last STATE, with which the next run begins."""
+        """Return the last STATE, with which the next run begins."""
         return self.states[-1]
 
     def bookmark(self, stream: str) -> Json:
-        """What the last STATE says of a stream."""
+        """Return the bookmark of a stream in the last STATE."""
         bookmark = self.state["bookmarks"].get(stream, {})
         assert isinstance(bookmark, dict)
         return bookmark
 
 
 class RunningTap:
-    """The tap's command line in a process of its own."""
+    """The tap's command line in a subprocess."""
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         inherited = {
@@ -196,7 +196,7 @@ class RunningTap:
         self._printed: dict[str, list[str]] = {"stdout": [], "stderr": []}
         self._open = set(self._printed)
         self.taken = threading.Event()
-        """Cleared to take nothing more from the tap's stdout, like a target that is busy."""
+        """Cleared to stop reading the tap's stdout, like a busy target."""
         self.taken.set()
         self._readers = [
             threading.Thread(target=self._read, args=(name,), daemon=True) for name in self._printed
@@ -207,7 +207,7 @@ class RunningTap:
     def _read(self, name: str) -> None:
         for line in getattr(self._process, name):
             if name == "stdout":
-                self.taken.wait(LONGEST_RUN_SECONDS)
+                self.taken.wait(MAX_RUN_SECONDS)
             with self._changed:
                 self._printed[name].append(line.decode())
                 self._changed.notify_all()
@@ -216,7 +216,7 @@ class RunningTap:
             self._changed.notify_all()
 
     def wait_for(self, seen: Callable[[list[Json]], Any]) -> Any:
-        """Wait until the messages so far are such; give what `seen` gave."""
+        """Wait until `seen` returns true for the messages so far, and return its result."""
         messages: list[Json] = []
 
         def check() -> Any:
@@ -227,17 +227,17 @@ class RunningTap:
         return self._wait(check)
 
     def wait_for_log(self, text: str) -> None:
-        """Wait until stderr holds this text."""
+        """Wait until stderr contains this text."""
         self._wait(lambda: any(text in line for line in self._printed["stderr"]))
 
     def wait_until(self, event: threading.Event) -> None:
-        """Wait until something that this run should bring about has happened."""
+        """Wait until an event is set that this run should cause."""
         while not event.wait(0.05):
             assert self._process.poll() is None, self._told()
 
     def _wait(self, check: Callable[[], Any]) -> Any:
         with self._changed:
-            self._changed.wait_for(lambda: check() or not self._open, LONGEST_RUN_SECONDS)
+            self._changed.wait_for(lambda: check() or not self._open, MAX_RUN_SECONDS)
             found = check()
         assert found, self._told()
         return found
@@ -246,23 +246,23 @@ class RunningTap:
         return f"it did not come; stderr:\n{''.join(self._printed['stderr'])}"
 
     def terminate(self) -> None:
-        """Ask the tap to stop, as schedulers do."""
+        """Send SIGTERM, as schedulers do."""
         self._process.terminate()
 
     def kill(self) -> None:
-        """End the tap at once, as a lost machine does."""
+        """Send SIGKILL, as if the machine were lost."""
         self._process.kill()
 
     def end(self) -> tuple[int, str, str]:
-        """Wait until the tap has ended; its exit code, stdout and stderr."""
+        """Wait until the tap has ended, and return its exit code, stdout and stderr."""
         try:
-            exit_code = self._process.wait(LONGEST_RUN_SECONDS)
+            exit_code = self._process.wait(MAX_RUN_SECONDS)
         finally:
             self.close()
         return exit_code, "".join(self._printed["stdout"]), "".join(self._printed["stderr"])
 
     def close(self) -> None:
-        """End the tap, if it still runs, and let go of its pipes."""
+        """Kill the tap if it still runs, and close its pipes."""
         self.taken.set()
         self._process.kill()
         self._process.wait()
@@ -273,12 +273,12 @@ class RunningTap:
                 pipe.close()
 
     def finish(self) -> TapRun:
-        """Wait until the tap has ended; what it printed, checked."""
+        """Wait until the tap has ended, and return its checked output."""
         return TapRun.of(*self.end())
 
 
 class TapCommand:
-    """The tap's command line, with files in a folder and every run checked for secrets."""
+    """Runs the tap's command line, with files in a folder, and checks each run for secrets."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -286,7 +286,7 @@ class TapCommand:
         self._started: list[RunningTap] = []
 
     def write(self, content: Json) -> str:
-        """Write a JSON file; its path."""
+        """Write a JSON file, and return its path."""
         self._files += 1
         file = self._directory / f"{self._files}.json"
         file.write_text(json.dumps(content), encoding="utf-8")
@@ -300,7 +300,7 @@ class TapCommand:
         state: Json | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> RunningTap:
-        """Start the tap with files of these contents."""
+        """Start the tap with files that contain these values."""
         arguments = []
         for option, content in (("--config", config), ("--catalog", catalog), ("--state", state)):
             if content is not None:
@@ -318,14 +318,14 @@ class TapCommand:
         environment: Mapping[str, str] | None = None,
         **settings: Any,
     ) -> TapRun:
-        """Run the tap against a server, to its end."""
+        """Run the tap against a server until it ends."""
         config = server.tap_config(**{**FAST, **settings})
         running = self.start(config, *flags, catalog=catalog, state=state, environment=environment)
         return self.finish(running, server)
 
     @staticmethod
     def finish(running: RunningTap, server: ZohoServer) -> TapRun:
-        """Wait for a run's end; fail if it printed a secret."""
+        """Wait until a run has ended, and check that it printed no secret."""
         run = running.finish()
         for secret in server.secrets:
             assert secret not in run.stdout, "a secret is in stdout"
@@ -333,18 +333,18 @@ class TapCommand:
         return run
 
     def sync(self, server: ZohoServer, **options: Any) -> TapRun:
-        """Run the tap, which must succeed."""
+        """Run the tap, and check that it succeeded."""
         run = self.run(server, **options)
         assert run.exit_code == 0, run.stderr
         return run
 
     def discover(self, server: ZohoServer, **settings: Any) -> Json:
-        """Run discovery; the catalog."""
+        """Run discovery, and return the catalog."""
         catalog, _ = self.discover_with_log(server, **settings)
         return catalog
 
     def discover_with_log(self, server: ZohoServer, **settings: Any) -> tuple[Json, str]:
-        """Run discovery; the catalog, and what it said on stderr."""
+        """Run discovery, and return the catalog and stderr."""
         running = self.start(server.tap_config(**{**FAST, **settings}), "--discover")
         exit_code, stdout, stderr = running.end()
         assert exit_code == 0, stderr
@@ -352,20 +352,20 @@ class TapCommand:
         return parse(stdout), stderr
 
     def close(self) -> None:
-        """End what is still running."""
+        """Kill the runs that still run."""
         for running in self._started:
             running.close()
 
 
 def entry(catalog: Json, stream: str) -> Json:
-    """A stream's entry in a catalog."""
+    """Return the entry of a stream in a catalog."""
     (found,) = [each for each in catalog["streams"] if each["tap_stream_id"] == stream]
     assert isinstance(found, dict)
     return found
 
 
 def metadata(catalog: Json, stream: str, field_name: str | None = None) -> Json:
-    """A stream's metadata in a catalog, or one of its properties'."""
+    """Return the metadata of a stream in a catalog, or of one of its properties."""
     breadcrumb = [] if field_name is None else ["properties", field_name]
     (found,) = [
         each["metadata"]
@@ -377,7 +377,7 @@ def metadata(catalog: Json, stream: str, field_name: str | None = None) -> Json:
 
 
 def as_full_table(catalog: Json, *streams: str) -> Json:
-    """The catalog with these streams, or all, set to come whole each time."""
+    """Return the catalog with these streams, or all, set to FULL_TABLE."""
     chosen: Json = json.loads(json.dumps(catalog))
     for each in chosen["streams"]:
         if not streams or each["tap_stream_id"] in streams:
@@ -386,7 +386,7 @@ def as_full_table(catalog: Json, *streams: str) -> Json:
 
 
 def select(catalog: Json, streams: Mapping[str, Iterable[str] | None]) -> Json:
-    """The catalog with only these streams and, where named, only these properties selected."""
+    """Return the catalog with only these streams selected, and only the listed properties."""
     chosen: Json = json.loads(json.dumps(catalog))
     for each in chosen["streams"]:
         name = each["tap_stream_id"]

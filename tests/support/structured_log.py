@@ -16,7 +16,7 @@ def environment(folder: Path) -> dict[str, str]:
     """Return the environment in which the tap writes `run.log` in a folder.
 
     Args:
-        folder: Where the documentation's `logging.yaml` is written, too.
+        folder: Also gets the documentation's `logging.yaml`.
     """
     page = (ROOT / "docs" / "watch.md").read_text(encoding="utf-8")
     config = page.partition("```yaml\nversion: 1\n")[2].partition("```")[0]

@@ -1,4 +1,4 @@
-"""Any table: columns of any types, and cells with the values that they stand for."""
+"""Hypothesis strategies for tables: columns of any types, and cells with their values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 ID = "5725767000000400001"
 
 Cell = tuple[str, Any]
-"""A cell's text, and the value that it stands for."""
+"""The text of a cell, and its value."""
 
 any_text = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"])),
@@ -80,21 +80,21 @@ _EMPTY: Cell = ("", None)
 
 @dataclass
 class Table:
-    """Rows of cells, and the columns that they are in."""
+    """A table: the types of its columns, and its rows."""
 
     types: dict[str, str]
     rows: list[list[Cell]]
 
     @property
     def properties(self) -> dict[str, dict[str, Any]]:
-        """JSON Schemas by column."""
+        """Return the JSON Schema of each column."""
         return {
             name: json_schema({"data_type": data_type}, multiselect_array=True)
             for name, data_type in self.types.items()
         }
 
     def records(self) -> list[dict[str, Any]]:
-        """What the rows stand for."""
+        """Return the records that the rows should be decoded to."""
         return [
             {
                 "id": f"{ID}{number}",
@@ -104,7 +104,7 @@ class Table:
         ]
 
     def lines(self, id_column: str, order: list[int], surplus: list[str]) -> list[list[str]]:
-        """The CSV's rows, with columns in another order and more of them."""
+        """Return the rows of the CSV, with its columns in this order, and more of them."""
         plain = [[id_column, *self.types, *surplus]] + [
             [f"{ID}{number}", *(text for text, _ in row), *("surplus" for _ in surplus)]
             for number, row in enumerate(self.rows)
@@ -114,7 +114,7 @@ class Table:
 
 @st.composite
 def tables(draw: st.DrawFn, *, max_rows: int = 6) -> Table:
-    """Tables of any columns and rows."""
+    """Return tables with any columns and rows."""
     types = draw(st.dictionaries(names, st.sampled_from(sorted(CELLS)), max_size=8))
     row = st.tuples(*(st.one_of(st.just(_EMPTY), CELLS[each]) for each in types.values()))
     return Table(types, [list(each) for each in draw(st.lists(row, max_size=max_rows))])

@@ -1,4 +1,4 @@
-"""A target that upserts by key, and confirms a STATE when all before it is stored."""
+"""A target that upserts by key, and confirms a STATE once all messages before it are stored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Json = dict[str, Any]
 
 
 class UpsertingTarget:
-    """The least that a trustworthy target does, over any number of runs of the tap."""
+    """The minimum that a correct target does, over any number of runs of the tap."""
 
     def __init__(self) -> None:
         self.state: Json | None = None
@@ -19,7 +19,7 @@ class UpsertingTarget:
         self._tables: dict[str, dict[tuple[str, ...], tuple[int | None, Json]]] = {}
 
     def take(self, line: bytes) -> str:
-        """Store one line; its type."""
+        """Store the message of one line, and return its type."""
         message = json.loads(line, parse_float=Decimal)
         kind = message["type"]
         match kind:
@@ -40,25 +40,25 @@ class UpsertingTarget:
         return str(kind)
 
     def _activate(self, stream: str, version: int) -> None:
-        """Drop the rows of other versions, as targets with hard deletes do."""
+        """Remove the rows of other versions, as targets with hard deletes do."""
         table = self._tables[stream]
         self._tables[stream] = {key: row for key, row in table.items() if row[0] == version}
 
     @property
     def streams(self) -> set[str]:
-        """The streams that sent a schema."""
+        """Return the streams that sent a schema."""
         return set(self._keys)
 
     def preload(self, stream: str, record: Json, *, version: int | None = None) -> None:
-        """Hold a row from earlier, with `id` as its key."""
+        """Store a row of an earlier run, with `id` as its key."""
         self._keys.setdefault(stream, ["id"])
         table = self._tables.setdefault(stream, {})
         table[record["id"],] = (version, record)
 
     def rows(self, stream: str) -> list[Json]:
-        """A table's rows."""
+        """Return the rows of a table."""
         return [record for _, record in self._tables.get(stream, {}).values()]
 
     def by_id(self, stream: str) -> dict[str, Json]:
-        """A table's rows by `id`."""
+        """Return the rows of a table by `id`."""
         return {record["id"]: record for record in self.rows(stream)}

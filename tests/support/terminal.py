@@ -1,4 +1,4 @@
-"""The tap on a terminal: a pseudo-terminal for its stderr, and what a person would see there."""
+"""The tap on a pseudo-terminal, and the screen that a user would see."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 import pyte
 
-from tests.support.singer import LONGEST_RUN_SECONDS, ROOT
+from tests.support.singer import MAX_RUN_SECONDS, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from typing_extensions import Self
 
-# What would have the live view stay away, or another one come, on the machine of whoever tests.
+# Variables of a developer's environment that would switch the live view off, or change it.
 _FOREIGN = ("CI", "NO_COLOR", "FORCE_COLOR", "TTY_", "COLUMNS", "LINES", "TAP_ZOHO_", "SINGER_SDK_")
 
 
@@ -29,10 +29,10 @@ class TerminalTap:
     """The tap, run with its stderr on a terminal.
 
     Args:
-        arguments: Of its command line.
-        environment: Besides that of this process.
+        arguments: Arguments of its command line.
+        environment: Variables to add to those of this process.
         size: Columns and lines of the terminal.
-        stdout_too: Whether stdout is that terminal, too.
+        stdout_too: Whether stdout is also this terminal.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class TerminalTap:
         )
         os.close(end)
         self.raw = b""
-        """All that came to the terminal."""
+        """Everything that was written to the terminal."""
         self.stdout = b""
         self._changed = threading.Condition()
         self._taken = threading.Event()
@@ -85,53 +85,51 @@ class TerminalTap:
 
     @property
     def lines(self) -> list[str]:
-        """What the screen shows."""
+        """Return the lines that the screen shows."""
         return [line.rstrip() for line in self.screen.display]
 
     def wait_for(self, seen: Callable[[list[str]], bool]) -> list[str]:
-        """Wait until the screen looks like that; what it shows."""
+        """Wait until `seen` returns true for the screen, and return its lines."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: seen(self.lines) or not self._is_open, LONGEST_RUN_SECONDS
-            )
+            self._changed.wait_for(lambda: seen(self.lines) or not self._is_open, MAX_RUN_SECONDS)
             lines = self.lines
         assert seen(lines), "it did not come; the screen:\n" + "\n".join(lines)
         return lines
 
     def hang_up(self) -> None:
-        """Take the terminal away while the tap runs."""
+        """Close the terminal while the tap runs."""
         os.close(self._terminal)
         self._terminal = os.open(os.devnull, os.O_RDONLY)
 
     def pause(self) -> None:
-        """Take nothing from the tap's stdout, like a target that is busy."""
+        """Stop reading the tap's stdout, like a busy target."""
         self._taken.clear()
 
     def sip(self) -> None:
-        """Take a piece of it, if it is paused, and pause again."""
+        """Read one piece of stdout if reading is paused, and pause again."""
         self._taken.set()  # It lets the thread go once that waits for it.
         self._taken.clear()
 
     def go_on(self) -> None:
-        """Take it again."""
+        """Resume reading stdout."""
         self._taken.set()
 
-    def end(self, seconds: float = LONGEST_RUN_SECONDS) -> int:
-        """Wait until the tap has ended; its exit code."""
+    def end(self, seconds: float = MAX_RUN_SECONDS) -> int:
+        """Wait until the tap has ended, and return its exit code."""
         exit_code = self._process.wait(seconds)
         for reader in self._readers:
-            reader.join(LONGEST_RUN_SECONDS)
+            reader.join(MAX_RUN_SECONDS)
         return exit_code
 
     def terminate(self) -> None:
-        """Ask the tap to stop."""
+        """Send SIGTERM."""
         self._process.terminate()
 
     def _watch(self) -> None:
         while True:
             try:
                 data = os.read(self._terminal, 1 << 16)
-            except OSError:  # Nobody has its other end any more.
+            except OSError:  # The other end is closed.
                 data = b""
             with self._changed:
                 self.raw += data
@@ -144,7 +142,7 @@ class TerminalTap:
     def _take(self) -> None:
         assert self._process.stdout is not None
         while True:
-            self._taken.wait(LONGEST_RUN_SECONDS)
+            self._taken.wait(MAX_RUN_SECONDS)
             data = os.read(self._process.stdout.fileno(), 1 << 16)
             if not data:
                 return

@@ -1,8 +1,8 @@
-"""What the warehouse holds, held against what the Zoho organisation holds, value by value.
+"""The rows of a warehouse, compared with the records of the Zoho organisation, value by value.
 
-One comparison, and one reader for each warehouse. A reader states, by kind of value, the type of
-the column and what the warehouse stores of a value that the tap emits; the comparison then asks
-for equality and knows no tolerance. So every limit of a target stands in its reader's `storage`.
+There is one comparison, and one reader for each warehouse. A reader's `storage` states the type of
+the column for each kind of value, and what the warehouse stores for a value that the tap emits. The
+comparison requires equality, without tolerance: every limit of a target is stated in `storage`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SCHEMA = "zoho_crm"
 
 @dataclass(frozen=True)
 class Storage:
-    """How a warehouse stores one kind of value: the column's type, and what becomes of a value."""
+    """How a warehouse stores one kind of value: the type of the column, and the stored value."""
 
     column_type: str
     convert: Callable[[Any], Any]
@@ -39,19 +39,19 @@ class Storage:
 
 @dataclass(frozen=True)
 class Table:
-    """A stream's table: types by column, and the rows."""
+    """The table of a stream: types by column, and the rows."""
 
     columns: dict[str, str]
     rows: list[dict[str, Any]]
 
 
 def _instant(text: str) -> datetime:
-    """The date-time in UTC, as columns without a zone hold it."""
+    """Return the date-time in UTC and without a zone, as columns without a zone store it."""
     return datetime.fromisoformat(text).astimezone(timezone.utc).replace(tzinfo=None)
 
 
 class Warehouse(ABC):
-    """Reads what a target loaded.
+    """Reads what a target has loaded.
 
     Attributes:
         storage: How values are stored, by the kind of the field.
@@ -61,14 +61,14 @@ class Warehouse(ABC):
 
     @abstractmethod
     def name(self, identifier: str) -> str:
-        """The table or column that the target makes of a stream's or property's name."""
+        """Return the name of the table for a stream, or of the column for a property."""
 
     @abstractmethod
     def table(self, stream: str) -> Table | None:
-        """The stream's table, if there is one."""
+        """Return the table of a stream, or None if there is none."""
 
     def loaded(self, stream: str, *key: str) -> dict[tuple[str, ...], datetime]:
-        """When each row of a stream was last loaded, by its key."""
+        """Return when each row of a stream was last loaded, by key."""
         table = self.table(stream)
         return {
             tuple(row[column] for column in key): row["_sdc_batched_at"]
@@ -82,10 +82,10 @@ class DuckDBWarehouse(Warehouse):
     storage: ClassVar = {
         "text": Storage("VARCHAR", str),
         "integer": Storage("HUGEINT", int),
-        # The target makes `number` DOUBLE: of a longer number the nearest double remains.
+        # The target stores `number` as DOUBLE: a longer number is rounded to the nearest double.
         "number": Storage("DOUBLE", float),
         "boolean": Storage("BOOLEAN", bool),
-        # The target leaves dates as text.
+        # The target stores dates as text.
         "date": Storage("VARCHAR", str),
         "datetime": Storage("TIMESTAMP", _instant),
         "array": Storage("JSON", json.dumps),
@@ -119,7 +119,7 @@ class PostgresWarehouse(Warehouse):
     """A PostgreSQL database that target-postgres loaded, as `meltano.yml` configures it."""
 
     storage: ClassVar = {
-        # PostgreSQL has no NUL in text: the target stores U+FFFD in its place.
+        # PostgreSQL has no NUL in text: the target stores U+FFFD instead.
         "text": Storage("text", lambda text: text.replace("\0", "\ufffd")),
         "integer": Storage("bigint", int),
         "number": Storage("numeric", Decimal),
@@ -157,11 +157,11 @@ class PostgresWarehouse(Warehouse):
 
 @dataclass
 class Comparison:
-    """One module, held against its table.
+    """The comparison of one module with its table.
 
     Attributes:
-        rows: Live rows of the table: those that `deleted_records` does not take away.
-        deleted: Rows that it does take away.
+        rows: Live rows of the table: those that `deleted_records` does not remove.
+        deleted: Rows that it removes.
         values: Values that were compared.
         differences: A sentence for each difference.
     """
@@ -184,9 +184,9 @@ def compare(
     """Compare every module, and the list of deleted records, with the organisation as it is.
 
     Args:
-        warehouse: Where the tap's records are.
-        organisation: Where they come from; nothing may change meanwhile.
-        modules: The only modules that were synced; default all.
+        warehouse: Has the tap's records.
+        organisation: Their source, which must not change meanwhile.
+        modules: The modules that were synced; by default all.
         multiselect_separator: As the tap was configured.
     """
     deletions = _deletions(warehouse)
@@ -205,12 +205,12 @@ def compare(
 
 
 def differences(comparisons: Collection[Comparison]) -> list[str]:
-    """All differences, each with its module."""
+    """Return all differences, each with its module."""
     return [f"{each.module}: {text}" for each in comparisons for text in each.differences]
 
 
 def _deletions(warehouse: Warehouse) -> dict[str, dict[str, datetime]]:
-    """When each record was deleted, by module and id."""
+    """Return when each record was deleted, by module and id."""
     table = warehouse.table("deleted_records")
     found: dict[str, dict[str, datetime]] = {}
     for row in table.rows if table else []:
@@ -239,7 +239,7 @@ def _compare_module(
         name: _kind(field.kind, as_lists=multiselect_separator is not None, tag=field.is_tag)
         for name, field in paths.items()
     }
-    # Bulk read refuses these, which only shows when the tap asks: columns that stay empty.
+    # Bulk read rejects these fields only when the tap requests them: their columns stay empty.
     refused = {warehouse.name(each.api_name) for each in module.fields.values() if each.rejected}
     result.columns = len(kinds)
     result.differences += _wrong_columns(warehouse, table, kinds, refused)
@@ -250,7 +250,7 @@ def _compare_module(
     changed = warehouse.name("Modified_Time")
     for row in table.rows:
         deleted = deletions.get(row["id"])
-        # A restored record was changed after it was deleted.
+        # A restored record was modified after it was deleted.
         gone = deleted is not None and (changed not in row or deleted >= row[changed])
         if gone or row.get("_sdc_deleted_at") is not None:
             result.deleted += 1
@@ -284,7 +284,7 @@ def _compare_module(
 
 
 def _paths(warehouse: Warehouse, module: Module, table: Table | None) -> dict[str, Field]:
-    """The fields that the table should hold: the module's, and those that only some select."""
+    """Return the fields that the table should have columns for, by name."""
     columns = table.columns if table else {}
     return {
         each.api_name: each
@@ -294,7 +294,7 @@ def _paths(warehouse: Warehouse, module: Module, table: Table | None) -> dict[st
 
 
 def _kind(kind: str, *, as_lists: bool, tag: bool) -> str:
-    """The key into a warehouse's storage for a kind of field."""
+    """Return the key in `storage` for a kind of field."""
     if kind == "list":
         return "array" if as_lists and not tag else "text"
     return "text" if kind in ("textarea", "bigint", "lookup") else kind

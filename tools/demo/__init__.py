@@ -1,1 +1,1 @@
-"""A sync into a warehouse to watch: `make demo`."""
+"""A sync into a warehouse, checked value by value: `make demo`."""

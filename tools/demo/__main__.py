@@ -1,7 +1,7 @@
 """Sync a local Zoho CRM into DuckDB with Meltano, twice, and check every value both times.
 
-Between the runs records are changed, added, deleted and restored. The demo fails when a value in
-the warehouse differs from the server's, and when the second run moves anything but what changed.
+Between the runs, records are changed, added, deleted and restored. The demo fails if a value in the
+warehouse differs from the server's, or if the second run loads anything that has not changed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SHOWN = 20
 
 @dataclass
 class Run:
-    """What a run of the pipeline took."""
+    """The time and cost of a run of the pipeline."""
 
     seconds: float
     credits: int
@@ -46,7 +46,7 @@ class Demo:
     """The demo's organisation, server, project and warehouse.
 
     Args:
-        organisation: What the server serves.
+        organisation: Served by the server.
         server: The running server.
         output: An empty directory for the warehouse and the logs.
     """
@@ -60,7 +60,7 @@ class Demo:
         self._project = MeltanoProject(
             output / "project",
             {
-                # Zoho's limit of ten downloads a minute would have the demo wait.
+                # With Zoho's limit of ten downloads a minute, the demo would wait.
                 "tap-zoho-bulk": server.tap_config(
                     _select=OWN_FIELDS, downloads_per_minute=1000, poll_interval_seconds=0.1
                 ),
@@ -70,7 +70,7 @@ class Demo:
         self._problems: list[str] = []
 
     def sync(self, log_name: str) -> Run:
-        """Run the pipeline."""
+        """Run the pipeline, and return its time and cost."""
         say("meltano run tap-zoho-bulk target-duckdb …")
         credits_before, jobs_before = self._server.credits, len(self._server.jobs)
         started = time.monotonic()
@@ -83,7 +83,7 @@ class Demo:
         )
 
     def check(self) -> None:
-        """Compare the warehouse with the server, value by value, and print what is there."""
+        """Compare the warehouse with the server, value by value, and print the result."""
         comparisons = compare(self.warehouse, self._organisation)
         found = differences(comparisons)
         self._problems += found
@@ -100,7 +100,7 @@ class Demo:
         say(f"{values:,} values compared with the server's: {_verdict(found)}")
 
     def change(self) -> list[tuple[str, str, int]]:
-        """Change, add, delete and restore records on the server; what was done."""
+        """Change, add, delete and restore records on the server; return a table of the changes."""
         organisation = self._organisation
         leads = sorted(organisation.truth("Leads"))
         contacts = sorted(organisation.truth("Contacts"))
@@ -126,15 +126,15 @@ class Demo:
         ]
 
     def loads(self) -> Loads:
-        """When each row was last loaded."""
+        """Return when each row was last loaded."""
         return loads(self.warehouse, self._organisation)
 
     def bookmarks(self) -> Bookmarks:
-        """Where the sync that has just ended left each module."""
+        """Return the bookmarks after the sync that has just ended."""
         return Bookmarks.of(self._organisation, self._server)
 
     def check_moved(self, before: Loads, bookmarks: Bookmarks, run: Run) -> None:
-        """Compare what was loaded since with what had to be, and print both."""
+        """Compare the rows loaded since then with those that were due, and print both."""
         due = bookmarks.due(self._organisation)
         actual = moved(before, self.loads())
         say(f"{sum(map(len, actual.values())):,} records moved; {run}")
@@ -163,7 +163,7 @@ class Demo:
         say("Modified_Time, which are read whole.")
 
     def report(self) -> int:
-        """Print the outcome; the exit code."""
+        """Print the differences, and return the exit code."""
         if not self._problems:
             return 0
         heading(f"FAILED: {len(self._problems):,} differences")
@@ -179,7 +179,7 @@ def _verdict(found: list[str]) -> str:
 
 
 def main() -> int:
-    """Run the demo; the exit code."""
+    """Run the demo, and return the exit code."""
     shutil.rmtree(OUTPUT, ignore_errors=True)
     OUTPUT.mkdir(parents=True)
     organisation = Organisation.generate(seed=2024, sizes=SIZES)
@@ -199,7 +199,7 @@ def main() -> int:
         demo.check()
 
         heading("On the server, meanwhile")
-        # Later than the first sync by more than the bookmarks' second.
+        # The changes must not fall into the bookmarks' own second.
         organisation.advance(timedelta(seconds=5))
         table(["module", "what", "records"], demo.change())
 

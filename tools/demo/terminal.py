@@ -1,4 +1,4 @@
-"""How the demo speaks: headings and tables."""
+"""The demo's output: headings, lines and tables."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def heading(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """Print a line now."""
+    """Print a line, without buffering."""
     print(f"   {text}", flush=True)
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table: the first column to the left, the others, numbers mostly, to the right."""
+    """Print a table: the first column left-aligned, the others, mostly numbers, right-aligned."""
     cells = [
         [f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row]
         for row in [titles, *rows]

@@ -1,1 +1,1 @@
-"""The pictures in README: the live view and the report of a run against a local Zoho CRM."""
+"""The documentation's pictures: the live view and the report of a run."""

@@ -96,10 +96,10 @@ def _is_telling(shown: str) -> bool:
 
 
 def as_html(screen: pyte.HistoryScreen) -> str:
-    """Draw a terminal's screen.
+    """Return the screen of a terminal as HTML.
 
     Args:
-        screen: With what it shows at the moment.
+        screen: The screen as it is now.
     """
     lines = []
     for number in range(screen.lines):
@@ -119,12 +119,12 @@ def as_html(screen: pyte.HistoryScreen) -> str:
 
 
 def draw(browser: str, folder: Path, name: str, size: tuple[int, int]) -> None:
-    """Have a browser draw a page into a picture.
+    """Draw a page into a picture with a browser.
 
     Args:
-        browser: Its program.
-        folder: Where the page is.
-        name: Of page and picture.
+        browser: Path of its executable.
+        folder: Contains the page.
+        name: Name of the page and the picture, without suffix.
         size: Width and height in pixels.
     """
     subprocess.run(
