@@ -31,34 +31,34 @@ def main() -> None:
     """Run the tap.
 
     Raises:
-        SystemExit: With 0 when all went well, 1 when something failed, and 128 and the signal's
-            number when the tap was told to stop.
+        SystemExit: With 0 if the run succeeded, 1 if something failed, and 128 plus the signal's
+            number if a signal stopped the tap.
     """
-    # Records come and go by the thousand and hold no cycles: looking for some costs a third of a
-    # sync's time with Python's usual threshold.
+    # Records are created by the thousand and hold no cycles. With the default threshold, the search
+    # for cycles takes a third of a sync's time.
     gc.freeze()
     gc.set_threshold(100_000)
     try:
         _command()()
-    except ConfigValidationError as invalid:  # The SDK tells of it, but not in `--test`.
+    except ConfigValidationError as invalid:  # The SDK reports it, but not in `--test`.
         for problem in invalid.errors:
             logger.error("Config validation error: %s", problem)  # noqa: TRY400
         sys.exit(1)
     except TargetGoneError as gone:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes at its end.
-        logger.error(str(gone))  # noqa: TRY400 - it is no fault of the tap's
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes at exit.
+        logger.error(str(gone))  # noqa: TRY400 - it is not the tap's fault
         sys.exit(1)
     except StoppedError as stopped:
         logger.warning(str(stopped))
         sys.exit(1 if stopped.signum is None else 128 + stopped.signum)
     except TapZohoBulkError as error:
-        logger.error(str(error))  # noqa: TRY400 - the message is for people; see below for more
-        logger.debug("Where it came from:", exc_info=True)
+        logger.error(str(error))  # noqa: TRY400 - the traceback follows at debug level
+        logger.debug("Traceback of the error:", exc_info=True)
         sys.exit(1)
 
 
 def _command() -> click.Command:
-    """Give the SDK's command, which tells people of faults in its files and what `--test` does."""
+    """Return the SDK's command with readable file errors and our help text for `--test`."""
     command: click.Command = TapZohoBulk.cli
     options = {option.name: option for option in command.params if isinstance(option, click.Option)}
     options["test"].help = _TEST_HELP
@@ -75,7 +75,7 @@ def _config(context: click.Context, option: click.Parameter, paths: Sequence[str
         except OSError as fault:  # It names the file.
             raise click.BadParameter(str(fault), context, option) from fault
         except (TypeError, ValueError) as fault:
-            message = f"{path} holds no JSON object: {fault}"
+            message = f"{path} is not a JSON object: {fault}"
             raise click.BadParameter(message, context, option) from fault
         merged.config |= read.config
         merged.parse_env |= read.parse_env
@@ -91,13 +91,13 @@ def _singer_file(
         text = file.read()
         content = json.loads(text)
     except ValueError as fault:
-        message = f"{file.name} holds no JSON object: {fault}"
+        message = f"{file.name} is not a JSON object: {fault}"
         raise click.BadParameter(message, context, option) from fault
     if not isinstance(content, dict):
-        message = f"{file.name} holds no JSON object."
+        message = f"{file.name} is not a JSON object."
         raise click.BadParameter(message, context, option)
-    if content.get("type") == "STATE":  # The SDK would find no bookmark, and read everything anew.
-        message = f"{file.name} holds a STATE message; what is asked for is the message's `value`."
+    if content.get("type") == "STATE":  # The SDK would find no bookmark, and read everything again.
+        message = f"{file.name} is a STATE message; pass the message's `value` instead."
         raise click.BadParameter(message, context, option)
     return io.StringIO(text)
 

@@ -45,7 +45,7 @@ class StreamOverrides(Stream):
         self.state_manager.is_flushed = False
 
     def activate_version(self, version: int) -> None:
-        """Let targets drop the rows of other versions.
+        """Write ACTIVATE_VERSION: targets drop the rows of other versions.
 
         Args:
             version: Of the full table that was emitted completely.
@@ -73,7 +73,7 @@ class StreamOverrides(Stream):
         """Finish after all records, or files of them, were emitted."""
 
     def synced(self) -> None:
-        """Finish after everything else, also when the sync failed."""
+        """Finish after everything else, also if the sync failed."""
 
     # What the SDK would do
 
@@ -88,7 +88,7 @@ class StreamOverrides(Stream):
     def _sync_records(
         self, context: Context | None = None, *, write_messages: bool = True
     ) -> Generator[dict[str, Any], Any, Any]:
-        """Write records many at a time if the stream can, and let it finish."""
+        """Write records many at a time if the stream can, then call `emitted`."""
         if not (write_messages and self.write_all_records()):
             yield from super()._sync_records(context, write_messages=write_messages)
         if write_messages:
@@ -96,7 +96,7 @@ class StreamOverrides(Stream):
 
     @override
     def _sync_batches(self, batch_config: BatchConfig, context: Context | None = None) -> None:
-        """Let the stream finish."""
+        """Call `emitted` after the last file."""
         super()._sync_batches(batch_config, context)
         self.emitted()
 
@@ -117,7 +117,7 @@ class StreamOverrides(Stream):
 
     @override
     def get_replication_key_signpost(self, context: Context | None = None) -> None:
-        """Return none: the local clock says nothing about Zoho's."""
+        """Return None: the local clock is not Zoho's."""
 
     @override
     def _write_activate_version_message(self, full_table_version: int) -> None:
@@ -152,10 +152,10 @@ class TapOverrides(Tap):
         """Ask the run to shut down.
 
         Args:
-            signum: The signal that said so.
+            signum: The signal.
 
         Returns:
-            False if the process is to die at once.
+            False if the process should die at once.
         """
 
     def prepare_config(self) -> None:
@@ -169,7 +169,7 @@ class TapOverrides(Tap):
             errors: What the SDK found.
 
         Returns:
-            All that is wrong, without a secret.
+            All errors, without a secret.
         """
 
     # What the SDK would do

@@ -166,12 +166,12 @@ class TapZohoBulk(TapOverrides):
         except (StoppedError, TapZohoBulkError) as error:
             if isinstance(error, StoppedError):
                 outcome = "stopped"
-            # What was paid for is not lost, and the same error is not met again.
+            # So that the next run neither pays again for a job nor meets the same error.
             run.chains.record()
             if self.state:
                 self.state_writer.write_state(self.state)
             raise
-        except BrokenPipeError as error:  # Click would end the run without a word.
+        except BrokenPipeError as error:  # Click would exit without a message.
             raise TargetGoneError("The target closed the pipe. See its log.") from error
         finally:
             run.close()
@@ -204,18 +204,18 @@ class TapZohoBulk(TapOverrides):
 
     @override
     def stop(self, signum: int) -> bool:
-        """Ask all threads to stop. The main one does after the record that it is writing."""
+        """Ask all threads to stop. The main thread does so after its current record."""
         if self._stopped_by is not None or self._run is None:
             return False
         self._stopped_by = signum
-        # In a thread of its own: the main one may hold the event's lock at this moment.
+        # On another thread: the main one may hold the event's lock at this moment.
         threading.Thread(target=self._run.stop.set, daemon=True).start()
-        self.logger.warning("Told to stop; stopping after the records at hand.")
+        self.logger.warning("Stopping after the current records, as a signal asked.")
         return True
 
     @contextmanager
     def _naming_the_signal(self) -> Iterator[None]:
-        """Let a StoppedError say which signal stopped the run."""
+        """Add the signal that stopped the run to a StoppedError."""
         try:
             yield
         except StoppedError as error:

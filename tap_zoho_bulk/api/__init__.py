@@ -1,1 +1,1 @@
-"""How Zoho CRM is reached: HTTP, tokens, requests and errors. No Singer, no records."""
+"""How Zoho CRM is reached: HTTP, tokens, requests, limits and errors. No Singer, no records."""

@@ -1,1 +1,1 @@
-"""Bulk read: query → job → page → rows → record, one file for each step of a record's trail."""
+"""One query to pages on disk: query, chain, job, archive, page, and the progress through them."""

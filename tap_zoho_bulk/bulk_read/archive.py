@@ -1,7 +1,7 @@
 """The archive: a ZIP on disk, and the files in it.
 
-Invariant: it is never in memory as a whole. Its file has no name on disk, so nobody else can open
-it and nothing is left behind, however the run ends.
+Invariant: it is never completely in memory. Its file has no name on disk, so no other process can
+open it and nothing is left behind, however the run ends.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _UNREADABLE = (
     NotImplementedError,
     OSError,  # a position before the file's start
     struct.error,
-    ValueError,  # a name that is no text
+    ValueError,  # a name that is not text
 )
 
 
@@ -36,7 +36,7 @@ class Archive:
     """A downloaded ZIP.
 
     Args:
-        name: What it is of, such as `Leads: page 3 (job 42)`; for messages.
+        name: For messages, such as `Leads: page 3 (job 42)`.
         file: The ZIP.
         size: Its bytes.
     """
@@ -54,11 +54,11 @@ class Archive:
         """Open the file in the ZIP.
 
         Args:
-            file_type: What it is to be, `csv` or `ics`.
+            file_type: The expected extension, `csv` or `ics`.
 
         Raises:
-            PageDamagedError: When the ZIP is not whole, or is not one such file; also while it is
-                read, at the latest at its end, where its CRC is checked.
+            PageDamagedError: When the ZIP is corrupt, or does not hold one such file; also while
+                the file is read, at the latest at its end, where the CRC is checked.
         """
         try:
             self.file.seek(0)
@@ -74,10 +74,10 @@ class Archive:
 
     @contextmanager
     def open_all(self) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
-        """Open the files in the ZIP one after another, whatever their names are.
+        """Yield the files in the ZIP, whatever their names are.
 
         Raises:
-            PageDamagedError: When the ZIP is not whole, also while its files are read.
+            PageDamagedError: When the ZIP is corrupt; also while its files are read.
         """
         try:
             self.file.seek(0)
@@ -103,7 +103,7 @@ class Archive:
                 yield info.filename, entry
 
     def close(self) -> None:
-        """Give the disk space back."""
+        """Free the disk space."""
         self.file.close()
 
     def _damaged(self, error: Exception) -> PageDamagedError:
@@ -128,7 +128,7 @@ class Archive:
 
 
 class _Pieces:
-    """A file that is read in small pieces only: `zipfile` reads a ZIP's whole directory at once."""
+    """A file that refuses long reads: `zipfile` reads a ZIP's complete directory at once."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -140,9 +140,9 @@ class _Pieces:
         """Read some bytes.
 
         Raises:
-            BadZipFile: When they are more than the directory of one file takes.
+            BadZipFile: When they are more than the directory of one file needs.
         """
         data = self._file.read(min(size, _PIECE_BYTES + 1) if size >= 0 else _PIECE_BYTES + 1)
         if len(data) > _PIECE_BYTES:
-            raise zipfile.BadZipFile("its directory is that of many files")
+            raise zipfile.BadZipFile("its directory lists many files")
         return data

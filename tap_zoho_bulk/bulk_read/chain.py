@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 POSITION_LIFE = timedelta(hours=24)
 """How long Zoho keeps results and page tokens."""
-JOB_TRIES = 3
-"""How often a page's job is created before the stream fails."""
+MAX_JOBS_PER_PAGE = 3
+"""Jobs that are created for one page before the stream fails."""
 
 _REJECTED_FIELD = frozenset({"FIELD_NOT_AVAILABLE", "FIELD_NOT_SUPPORTED"})
 _TOO_MANY_JOINS = "JOIN_LIMIT_EXCEEDED"
@@ -45,12 +45,12 @@ logger = logging.getLogger("tap-zoho-bulk.chain")
 
 @dataclass(frozen=True)
 class ChainPage:
-    """A page, and where in its chain it stands.
+    """A page, and its place in the chain.
 
     Args:
-        page: On disk.
-        position: Where it stands in the chain.
-        following: The position after it; None after the last page.
+        page: The page, on disk.
+        position: Its position in the chain.
+        following: The position of the next page; None after the last page.
     """
 
     page: Page
@@ -118,18 +118,18 @@ class Chain:
             except JobFailedError as error:
                 failures += 1
                 failed, position = position, self.ledger.drop(position)
-                if failures == JOB_TRIES:
+                if failures == MAX_JOBS_PER_PAGE:
                     logger.info(
-                        "%s: no more jobs are made for page %d.",
+                        "%s: Creating no more jobs for page %d.",
                         module,
                         failed.page,
                         extra=self._failed(failed),
                     )
                     raise JobFailedError(
-                        f"{error} So it went with {JOB_TRIES} jobs for page {failed.page}. Try "
-                        "again later; report it to Zoho's support if it stays."
+                        f"{error} Gave up on page {failed.page} after {MAX_JOBS_PER_PAGE} jobs. "
+                        "Try again later; contact Zoho support if it persists."
                     ) from error
-                logger.warning("%s Making the job again.", error, extra=self._failed(failed))
+                logger.warning("%s Creating the job again.", error, extra=self._failed(failed))
                 continue
             return ChainPage(page, position, following)
 
@@ -212,19 +212,19 @@ class Chain:
         lookups = dict.fromkeys(name.partition(".")[0] for name in query.related)
         limit = error.problem.details.get("max_limit")
         raise error.with_advice(
-            f"Of the fields of parent records, some are to be left out: {_listed(query.related)}. "
-            f"They are reached through {len(lookups)} lookups ({_listed(lookups)})"
-            + (f", and Zoho joins {limit} in one job" if isinstance(limit, int) else "")
-            + ". Deselect them in the catalog, where a property is named with `__` for the point, "
-            "or take them out of `related_fields` in `module_options`."
+            f"Leave out some fields of parent records: {_listed(query.related)}. They need "
+            f"{len(lookups)} joins ({_listed(lookups)})"
+            + (f", and Zoho allows {limit} in one job" if isinstance(limit, int) else "")
+            + ". Deselect them in the catalog, where their names have `__` in place of the point, "
+            "or remove them from `related_fields` in `module_options`."
         ) from error
 
     def _leave_out(self, position: Position, rejected: tuple[str, ...], code: str) -> Position:
         """Continue without some fields, with a warning."""
         names = [name for name in rejected if name not in position.rejected]
         logger.warning(
-            "%s: Zoho does not export the field%s %s (%s); going on without. Deselect what you do "
-            "not need to be rid of this warning.",
+            "%s: Zoho does not export the field%s %s (%s). Continuing without. Deselect what you "
+            "do not need to silence this warning.",
             self.query.module,
             "" if len(names) == 1 else "s",
             _listed(names),
@@ -237,7 +237,7 @@ class Chain:
         if self._restarted:
             return None
         logger.warning(
-            "%s: the position of page %d holds no more (%s); reading it all again from page 1.",
+            "%s: Zoho no longer accepts the position of page %d (%s). Restarting from page 1.",
             self.query.module,
             position.page,
             why,
@@ -254,9 +254,9 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _is_stale(started: str, created: CreatedJob) -> bool:
-    """Return whether a chain is so old that its page numbers mean other records by now.
+    """Return whether a chain is too old for its page numbers to mean the same records.
 
-    A page token would be refused by then; a page number never is.
+    Zoho would refuse a page token by then, but never refuses a page number.
     """
     age = datetime.fromisoformat(created.created_time) - datetime.fromisoformat(started)
     return age > POSITION_LIFE

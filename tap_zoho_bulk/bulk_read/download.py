@@ -23,7 +23,7 @@ class Downloader:
 
     Args:
         client: Zoho's API.
-        directory: Where to; the system's temporary folder if None.
+        directory: Folder for the files; the system's temporary folder if None.
     """
 
     def __init__(self, client: ZohoClient, directory: str | None) -> None:
@@ -74,6 +74,6 @@ class Downloader:
 def _no_room(error: OSError) -> SpoolError:
     return SpoolError(
         f"A page cannot be written to disk ({error.strerror or type(error).__name__}). Check that "
-        "the folder that `spool_directory` names, or else the system's temporary one, is there and "
-        "has room."
+        "the folder in `spool_directory`, by default the system's temporary folder, exists and has "
+        "free space."
     )

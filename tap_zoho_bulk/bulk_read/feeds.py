@@ -5,7 +5,7 @@ stream, in the order in which the chains were started. So the chain whose turn i
 thread, and no chain can block another for ever.
 
 Invariant: at most `max_concurrent_jobs` threads, and one more while a page is read again; for each
-chain a bounded number of pages on disk. A feed's progress is always one from which nothing is lost
+chain a bounded number of pages on disk. A run that resumes from a feed's progress loses nothing
 that was not emitted.
 """
 
@@ -16,7 +16,7 @@ import queue
 import threading
 from typing import TYPE_CHECKING, Any
 
-from tap_zoho_bulk.bulk_read.chain import JOB_TRIES, ChainPage
+from tap_zoho_bulk.bulk_read.chain import MAX_JOBS_PER_PAGE, ChainPage
 from tap_zoho_bulk.exceptions import PageDamagedError, StoppedError
 from tap_zoho_bulk.reporting.events import event
 
@@ -41,7 +41,7 @@ logger = logging.getLogger("tap-zoho-bulk.feeds")
 
 
 class _ChainWorker:
-    """Takes a chain's pages on a worker thread and hands them over, one ahead of need."""
+    """Follows a chain on a worker thread, and hands over its pages, one ahead of need."""
 
     def __init__(self, chain: Chain, start: Position, stop: threading.Event) -> None:
         self._chain = chain
@@ -74,7 +74,7 @@ class _ChainWorker:
         return self._handed.get(timeout=seconds)
 
     def close(self) -> None:
-        """Take no more pages: the thread ends when it next has something to hand over."""
+        """Stop taking pages: the thread ends when it next has something to hand over."""
         self._closed.set()
         while not self._handed.empty():
             page = self._handed.get_nowait()
@@ -128,7 +128,7 @@ class Feed:
         self.close()
 
     def close(self) -> None:
-        """Take no more pages: the chain's thread becomes free. The progress still holds."""
+        """Stop taking pages: the chain's thread becomes free. The progress stays valid."""
         self.worker.close()
 
     @property
@@ -207,16 +207,16 @@ class Feed:
             damage: What is wrong with it.
 
         Raises:
-            PageDamagedError: When both were done already.
+            PageDamagedError: When neither helped.
         """
         page.page.close()
         self._retries += 1
         position, ledger = page.position, self._chain.ledger
-        if self._retries >= JOB_TRIES:
+        if self._retries >= MAX_JOBS_PER_PAGE:
             self._progress = self._progress.at(ledger.drop(position))
             raise PageDamagedError(
-                f"{damage} So it was after another download and another job, too. Try again "
-                "later; report it to Zoho's support if it stays."
+                f"{damage} Downloading it again and creating its job again did not help. Try again "
+                "later; contact Zoho support if it persists."
             ) from damage
         by = "download" if self._retries == 1 else "job"
         about = event(
@@ -229,7 +229,7 @@ class Feed:
         if by == "download":
             logger.warning("%s Downloading it again.", damage, extra=about)
         else:
-            logger.warning("%s Making its job again.", damage, extra=about)
+            logger.warning("%s Creating its job again.", damage, extra=about)
             position = ledger.drop(position)
         self.worker.close()  # What it read ahead may come from the damaged page's job.
         self.worker = _ChainWorker(self._chain, position, self._stop)

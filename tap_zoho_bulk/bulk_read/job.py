@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.reporting.spending import Spending
     from tap_zoho_bulk.settings import Settings
 
-# A job's end is noticed at most 15 % of its time late; a job of an hour costs some 130 requests.
+# The end of a job is noticed at most 15 % of its time late; a job of an hour costs 130 requests.
 _GROWTH = 1.15
 _STILL_WAITING_SECONDS = 60.0
 
@@ -82,7 +82,7 @@ class BulkReadJobs:
         """Create a job.
 
         Args:
-            query: Whose page the job is for.
+            query: The query whose page the job exports.
             page: Number of the page, from 1; for messages.
             body: The request's body.
 
@@ -96,15 +96,15 @@ class BulkReadJobs:
             what=f"create a bulk read job for page {page} of {module}",
             scope=scope_of(module),
         )
-        answer = self._client.create_job(request, body, spending=self.spending)
-        details = _first(answer).get("details")
+        response = self._client.create_job(request, body, spending=self.spending)
+        details = _first(response).get("details")
         if not isinstance(details, dict):
             details = {}
         job_id, created_time = details.get("id"), utc_or_none(details.get("created_time"))
         if not isinstance(job_id, (str, int)) or created_time is None:
             raise JobFailedError(
-                f"Zoho took a bulk read job for page {page} of {module}, but did not say its id "
-                "and when it was created."
+                f"Zoho accepted a bulk read job for page {page} of {module}, but returned no id "
+                "or no creation time."
             )
         logger.info(
             "%s: job %s created for page %d.",
@@ -125,7 +125,7 @@ class BulkReadJobs:
         """Poll a job until it is completed.
 
         Args:
-            query: Whose page the job is for.
+            query: The query whose page the job exports.
             job: The job.
 
         Raises:
@@ -135,28 +135,28 @@ class BulkReadJobs:
         """
         request = ApiRequest(
             f"{query.path}/{job.job_id}",
-            what=f"look at the bulk read job of page {job.page} of {job.module} (job {job.job_id})",
+            what=f"check the bulk read job of page {job.page} of {job.module} (job {job.job_id})",
             scope=scope_of(job.module),
             expects="data",
         )
         log = _WaitLog(job, self.spending, self._clock)
         for _ in poll_intervals(self._settings, self._client.stop, clock=self._clock):
             details = self._details(request, job)
-            state = str(details.get("state") or "without a state")
+            state = str(details.get("state") or "in no state")
             status = JobStatus.parse(state)
             if status is JobStatus.FAILED:
                 raise JobFailedError(self._client.redact(_failure(job, details)))
             if status is JobStatus.COMPLETED:
-                result = JobResult.from_answer(details.get("result"))
+                result = JobResult.parse(details.get("result"))
                 if result is not None:
                     log.completed(result)
                     return result
-                state = "COMPLETED without a whole result"
+                state = "COMPLETED with an incomplete result"
             log.still(state)
         raise JobFailedError(
             f"{job.module}: bulk read job {job.job_id} was still {log.state} after "
             f"{log.seconds:.0f} s. Raise `job_timeout_seconds`, or sync fewer "
-            "modules at a time: Zoho may run an account's jobs one after another."
+            "modules at a time: Zoho may run an account's jobs sequentially."
         )
 
     def download(self, job: JobRef, result: JobResult) -> Page:
@@ -178,18 +178,18 @@ class BulkReadJobs:
 
     def _details(self, request: ApiRequest, job: JobRef) -> dict[str, Any]:
         try:
-            answer = self._client.get(request, spending=self.spending)
+            response = self._client.get(request, spending=self.spending)
         except ZohoRefusedError as error:
             if error.code in {"RESOURCE_NOT_FOUND", "HTTP_404"}:
                 raise JobFailedError(
                     f"{job.module}: Zoho has no bulk read job {job.job_id}."
                 ) from error
             raise
-        return _first(answer or {})
+        return _first(response or {})
 
 
 class _WaitLog:
-    """Logs a job's states: each change, and once a minute that it still lasts.
+    """Logs a job's states: each change, and an unchanged one once a minute.
 
     Args:
         job: The job.
@@ -225,10 +225,10 @@ class _WaitLog:
         )
 
     def still(self, state: str) -> None:
-        """Log that the job has not ended, if that is news.
+        """Log that the job is still running, if its state changed or a minute has passed.
 
         Args:
-            state: In Zoho's words.
+            state: As Zoho names it.
         """
         now = self._clock()
         if state == self.state and now - self._logged < _STILL_WAITING_SECONDS:
@@ -293,8 +293,8 @@ def scope_of(module: str) -> str:
     return f"ZohoCRM.bulk.READ and ZohoCRM.modules.ALL (or ZohoCRM.modules.{module}.READ)"
 
 
-def _first(answer: dict[str, Any]) -> dict[str, Any]:
-    data = answer.get("data")
+def _first(response: dict[str, Any]) -> dict[str, Any]:
+    data = response.get("data")
     first = data[0] if isinstance(data, list) and data else None
     return first if isinstance(first, dict) else {}
 

@@ -30,7 +30,7 @@ class JobRef:
     job_id: str
 
     def __str__(self) -> str:
-        """Return its name, for messages."""
+        """Return the name, for messages."""
         return f"{self.module}: page {self.page} (job {self.job_id})"
 
 
@@ -40,8 +40,8 @@ class JobResult:
 
     Args:
         count: Rows in the page.
-        download_url: Where its ZIP is.
-        more_records: Whether there is a page after it.
+        download_url: URL of its ZIP.
+        more_records: Whether another page follows.
         next_page_token: Zoho's token for that page, if the API version has tokens.
     """
 
@@ -51,11 +51,11 @@ class JobResult:
     next_page_token: str | None
 
     @classmethod
-    def from_answer(cls, result: Any) -> JobResult | None:
+    def parse(cls, result: Any) -> JobResult | None:
         """Parse the `result` of a job's details; None if it is incomplete.
 
         Args:
-            result: As Zoho sent it.
+            result: As parsed from JSON.
         """
         if not isinstance(result, dict):
             return None
@@ -80,9 +80,9 @@ class Page:
     """A downloaded page.
 
     Args:
-        job: Whose result it is.
-        result: What Zoho says of it.
-        archive: The result.
+        job: The job that exported it.
+        result: Zoho's description of it.
+        archive: The downloaded ZIP.
     """
 
     job: JobRef
@@ -90,7 +90,7 @@ class Page:
     archive: Archive
 
     def __str__(self) -> str:
-        """Return its name, for messages."""
+        """Return the name, for messages."""
         return str(self.job)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The plan: what a stream asks Zoho for, and which column each property comes from."""
+"""The plan: the query of a stream, and the column of each property."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class ReadPlan:
     """What one stream reads in this run.
 
     Args:
-        query: What to ask Zoho for.
-        columns: Column of each property to emit, which is the field that was asked for.
+        query: The query to export.
+        columns: Column of each property to emit, which is the field in the query.
     """
 
     query: BulkReadQuery

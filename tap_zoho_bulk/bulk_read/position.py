@@ -1,4 +1,4 @@
-"""The position: where a chain of pages stands."""
+"""The position: one page of a chain, and how to request it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tap_zoho_bulk.crm.timestamps import utc_or_none
 
 @dataclass(frozen=True)
 class Position:
-    """A page of a chain, as far as it is known before it is downloaded.
+    """A page of a chain, before it is downloaded.
 
     Args:
         page: Its number, from 1.
         page_token: Zoho's token for the page, if there is one.
         job_id: The job that was created for the page, if one was.
         started: When the chain's first job was created, by the server's clock, in UTC form.
-        rejected: Fields that Zoho refused by name, which the chain leaves out.
+        rejected: Fields that Zoho refused, which the chain leaves out.
     """
 
     page: int = 1
@@ -27,7 +27,7 @@ class Position:
     rejected: tuple[str, ...] = ()
 
     def to_state(self) -> dict[str, Any]:
-        """Return what STATE keeps of the position, without what is empty."""
+        """Return what STATE keeps of the position, without empty values."""
         return {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in vars(self).items()

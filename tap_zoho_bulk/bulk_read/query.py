@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-MOST_FIELDS = 200
-"""With more fields than these in a query, Zoho exports all fields of the module, and no others."""
+MAX_FIELDS = 200
+"""Fields in a query. With more, Zoho exports all fields of the module, and no others."""
 
 _VERSIONS_WITH_TOKENS = frozenset({"v7", "v8"})
 
@@ -32,15 +32,15 @@ class BulkReadQuery:
     Args:
         module: API name of the module.
         fields: API names of the fields, without `id`, which Zoho always adds. Without any, Zoho
-            exports all fields; above `MOST_FIELDS`, too.
-        dispensable: Those of them to go on without where they are too many for Zoho.
-        replication_key: API name of the date-time field that tells what changed, if any.
-        since: Read what changed at this instant or later; None for everything.
-        criteria: Which records besides, in Zoho's JSON; None for all.
-        custom_view_id: Zoho's id of a custom view that narrows them.
-        callback_url: Where Zoho tells that a job has ended.
+            exports all fields; above `MAX_FIELDS`, too.
+        dispensable: Those of them to leave out if they are too many for Zoho.
+        replication_key: API name of the date-time field that shows changes, if any.
+        since: Read records that changed at this instant or later; None for all.
+        criteria: Further criteria, in Zoho's JSON; None for none.
+        custom_view_id: Zoho's id of a custom view to read; None for all records.
+        callback_url: URL to which Zoho posts when a job has ended.
         api_version: Such as `v8`.
-        file_type: `csv`, or `ics`, for which Zoho takes the module Events and no fields.
+        file_type: `csv`; or `ics`, which Zoho supports for the module Events, without fields.
     """
 
     module: str
@@ -56,7 +56,7 @@ class BulkReadQuery:
 
     @property
     def path(self) -> str:
-        """Where jobs are created, on the API host."""
+        """Path on the API host at which jobs are created."""
         return f"/crm/bulk/{self.api_version}/read"
 
     @property
@@ -66,12 +66,12 @@ class BulkReadQuery:
 
     @property
     def fingerprint(self) -> str:
-        """A short digest: two queries with the same one ask for the same."""
+        """A short digest, equal for equal queries."""
         text = json.dumps([self.path, self.body()], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def without(self, fields: Iterable[str]) -> BulkReadQuery:
-        """Give the same query less some fields, as when Zoho rejects them.
+        """Return the query without some fields, such as those that Zoho rejected.
 
         Args:
             fields: API names.
@@ -80,18 +80,17 @@ class BulkReadQuery:
         return replace(self, fields=tuple(name for name in self.fields if name not in left_out))
 
     def rejecting(self, name: str, rejected: tuple[str, ...]) -> tuple[str, ...]:
-        """Find the fields to leave out when Zoho rejects one by name.
+        """Return the fields to leave out after Zoho rejected one.
 
-        Of a field of a parent record Zoho may name a part only, which may be the name of a field
-        of the module, too. The parent's is then left out first, and comes back if Zoho names the
-        same once more.
+        Zoho may name only a part of a parent's field, and the module may have a field of that
+        name. The parent's is then left out first, and restored if Zoho rejects the name again.
 
         Args:
-            name: API name as Zoho tells it.
-            rejected: The fields that are left out so far.
+            name: API name in Zoho's response.
+            rejected: The fields that are already left out.
 
         Returns:
-            The fields to leave out from now on; the same as before where nothing fits.
+            The fields to leave out from now on; unchanged if none matches.
         """
         asked = [field for field in self.fields if field not in rejected]
         parts = [field for field in asked if field != name and name in field.split(".")]
@@ -103,12 +102,12 @@ class BulkReadQuery:
         return (*(field for field in rejected if field not in innocent), name)
 
     def body(self, page: int = 1, page_token: str | None = None) -> dict[str, Any]:
-        """Give the body of the request that creates a job.
+        """Return the body of the request that creates a job.
 
         Args:
             page: Number of the page, from 1.
-            page_token: Zoho's token for the page. It stands for the whole query and its file type,
-                so that the body then holds nothing else of them.
+            page_token: Zoho's token for the page. It includes the query and its file type, so the
+                body then has neither.
         """
         body: dict[str, Any] = {
             "query": self._query(page) if page_token is None else {"page_token": page_token}
@@ -128,7 +127,7 @@ class BulkReadQuery:
             query["fields"] = list(self.fields)
         parts = [part for part in (self.criteria, self._changed()) if part is not None]
         if parts:
-            # Each part stays whole when they are joined: the first one's operator may be "or".
+            # Joined as groups: the first part's own operator may be "or".
             joined = parts[0] if len(parts) == 1 else {"group": parts, "group_operator": "and"}
             query["criteria"] = _in_form(joined, legacy=legacy)
         if page > 1 or self.api_version not in _VERSIONS_WITH_TOKENS:
@@ -138,7 +137,7 @@ class BulkReadQuery:
     def _changed(self) -> dict[str, Any] | None:
         if self.replication_key is None or self.since is None:
             return None
-        # Zoho knows no fractions of a second here; cutting them off reads a little more.
+        # Zoho does not support fractions of a second here; truncating reads a little more.
         since = self.since.astimezone(timezone.utc).replace(microsecond=0)
         return {
             "field": {"api_name": self.replication_key},
@@ -148,7 +147,7 @@ class BulkReadQuery:
 
 
 def is_named_only(field: str) -> bool:
-    """Tell whether Zoho exports a field only where a query names it.
+    """Return whether Zoho exports a field only if a query names it.
 
     Args:
         field: `Account_Name.Phone`, `$converted`, or any other.
@@ -157,7 +156,7 @@ def is_named_only(field: str) -> bool:
 
 
 def _in_form(criteria: dict[str, Any], *, legacy: bool) -> dict[str, Any]:
-    """Name the fields as the API version does: v2 by `api_name`, later ones inside `field`."""
+    """Return criteria in the API version's form: v2 has `api_name`, later ones a `field`."""
     if "group" in criteria:
         group = [_in_form(part, legacy=legacy) for part in criteria["group"]]
         return {**criteria, "group": group}

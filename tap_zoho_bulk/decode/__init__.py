@@ -1,1 +1,1 @@
-"""A page's bytes to chunks of typed columns. One decoder a file type."""
+"""A page's bytes to chunks of typed columns. One decoder for each file type."""

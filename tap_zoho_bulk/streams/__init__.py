@@ -1,1 +1,1 @@
-"""The streams, one file for each source of records."""
+"""The Singer streams, one file for each kind. Only they, `tap.py` and `emit/` know the SDK."""

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from tap_zoho_bulk.bulk_read.feeds import PROGRESS
 from tap_zoho_bulk.bulk_read.plan import ReadPlan
-from tap_zoho_bulk.bulk_read.query import MOST_FIELDS, BulkReadQuery, is_named_only
+from tap_zoho_bulk.bulk_read.query import MAX_FIELDS, BulkReadQuery, is_named_only
 from tap_zoho_bulk.catalog.probes import count_records, is_unchanged
 from tap_zoho_bulk.crm.criteria import MAX_CRITERIA, CriteriaProblem, count_criteria, type_problems
 from tap_zoho_bulk.crm.field_types import zoho_type
@@ -117,13 +117,13 @@ class ModuleStream(BulkReadStream):
                 # A catalog without Zoho's types does not show which fields are related either.
                 path = related.get(name) if zoho_type(schema) is None else None
                 columns[name] = path_of(schema) or path or name
-        if len(columns) <= MOST_FIELDS:
+        if len(columns) <= MAX_FIELDS:
             return columns
         dispensable = self._dispensable(columns.values(), options)
         named_only = {name for name, column in columns.items() if is_named_only(column)}
         if not dispensable.issuperset(map(columns.__getitem__, named_only)):
             raise UnreadableStreamError(
-                f"{self.name}: {len(columns)} fields are selected. Above {MOST_FIELDS}, Zoho "
+                f"{self.name}: {len(columns)} fields are selected. Above {MAX_FIELDS}, Zoho "
                 "exports all of the module's own fields, and no others. Deselect "
                 f"{_listed(named_only)}, or other fields."
             )
@@ -163,7 +163,7 @@ class ModuleStream(BulkReadStream):
                 "%d fields are selected. Above %d, Zoho exports all of the module's own fields, "
                 "and no others; going on without %s.",
                 len(columns) + len(left_out),
-                MOST_FIELDS,
+                MAX_FIELDS,
                 _listed(left_out),
             )
 
