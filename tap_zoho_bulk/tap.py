@@ -6,6 +6,7 @@ others complete, and the run ends with an error that names it.
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 from contextlib import contextmanager, nullcontext
@@ -210,7 +211,11 @@ class TapZohoBulk(TapOverrides):
         self._stopped_by = signum
         # On another thread: the main one may hold the event's lock at this moment.
         threading.Thread(target=self._run.stop.set, daemon=True).start()
-        self.logger.warning("Stopping after the current records, as a signal asked.")
+        self.logger.warning(
+            "%s: stopping after the current records.",
+            signal.Signals(signum).name,
+            extra=event("run_stopping", signal=signum),
+        )
         return True
 
     @contextmanager

@@ -88,9 +88,7 @@ def test_the_connection_test_starts_no_job_and_asks_for_little(
     ]
     assert not server.jobs
     company = server.organisation.company["company_name"]
-    (line,) = [line for line in run.stderr.splitlines() if "Connected to" in line]
-    assert str(company) in line
-    assert "America/Los_Angeles" in line
+    assert run.line(str(company), "America/Los_Angeles", level="INFO")
     assert not run.messages
 
 
@@ -145,7 +143,7 @@ def test_a_server_that_is_not_there_is_told_in_one_line(tap: TapCommand) -> None
     run = tap.start(config).finish()
 
     assert run.exit_code == 1
-    assert "sign in to Zoho" in run.stderr
+    assert run.line("http://127.0.0.1:9")
     assert "Traceback" not in run.stderr
     assert "s3cret" not in run.stderr
     assert "r3fresh" not in run.stderr
@@ -153,17 +151,17 @@ def test_a_server_that_is_not_there_is_told_in_one_line(tap: TapCommand) -> None
 
 @pytest.mark.parametrize("option", ["--config", "--catalog", "--state"])
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "fact"),
     [
         (None, "No such file|was not found"),
-        ("", "holds no JSON object"),
-        ('{"client_secret": "s3cret", bad', "holds no JSON object"),
-        ("[1]", "holds no JSON object"),
+        ("", "JSON"),
+        ('{"client_secret": "s3cret", bad', "JSON"),
+        ("[1]", "JSON"),
     ],
     ids=["not there", "empty", "no JSON", "no object"],
 )
 def test_a_file_that_cannot_be_read_is_told_without_a_traceback(
-    tap: TapCommand, tmp_path: Path, option: str, content: str | None, said: str
+    tap: TapCommand, tmp_path: Path, option: str, content: str | None, fact: str
 ) -> None:
     file = tmp_path / "file.json"
     if content is not None:
@@ -174,7 +172,7 @@ def test_a_file_that_cannot_be_read_is_told_without_a_traceback(
     assert run.exit_code == 2
     assert f"'{option}'" in run.stderr
     assert str(file) in run.stderr
-    assert re.search(said, run.stderr)
+    assert re.search(fact, run.stderr)
     assert "Traceback" not in run.stderr
     assert "s3cret" not in run.stderr
 
@@ -185,14 +183,17 @@ def test_a_state_message_in_place_of_a_state_is_refused(
     run = tap.run(server, state={"type": "STATE", "value": {"bookmarks": {}}})
 
     assert run.exit_code == 2
-    assert "holds a STATE message" in run.stderr
+    assert "STATE" in run.stderr
+    assert "`value`" in run.stderr
 
 
 def test_help_says_what_the_connection_test_does(tap: TapCommand) -> None:
     exit_code, stdout, _ = tap.start(None, "--help").end()
 
     assert exit_code == 0
-    assert "count the modules, without a job" in " ".join(stdout.split())
+    (about_test,) = re.findall(r"--test .*?(?= --)", " ".join(stdout.split()))
+    assert "modules" in about_test
+    assert "--test=schema" in stdout
 
 
 def test_later_config_files_and_the_environment_add_to_earlier_ones(
@@ -235,5 +236,5 @@ def test_a_target_that_goes_away_ends_the_tap_without_a_traceback(
         stderr = process.stderr.read().decode()
 
     assert process.returncode == 1
-    assert "closed the pipe" in stderr
+    assert "target" in stderr
     assert "Traceback" not in stderr

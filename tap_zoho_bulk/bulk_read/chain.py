@@ -229,6 +229,7 @@ class Chain:
             "" if len(names) == 1 else "s",
             _listed(names),
             code,
+            extra=event("fields_left_out", self.spending.stream, names=names, code=code),
         )
         return replace(position, rejected=rejected)
 

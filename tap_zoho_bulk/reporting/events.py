@@ -34,10 +34,14 @@ Kind = Literal[
     "decode_progress",  # page, job_id, records
     "decode_ended",  # page, job_id, records, seconds
     "page_repeated",  # page, job_id, by
+    "chain_resumed",  # page
+    "chain_not_resumed",  # reason
     "chain_restarted",  # page
+    "fields_left_out",  # names, code
     "limit_waited_for",  # limit, seconds
     "request_repeated",  # attempt, seconds
-    "stream_ended",  # outcome, note, records, jobs, bytes, credits, seconds
+    "stream_ended",  # outcome, note, gap, invalid_values, records, jobs, bytes, credits, seconds
+    "run_stopping",  # signal
     "summary_line",
     "run_ended",  # outcome, seconds, records, jobs, bytes, credits
 ]

@@ -104,6 +104,8 @@ class Summary:
                     stream,
                     outcome=summary.outcome,
                     note=summary.note,
+                    gap=summary.gap,
+                    invalid_values=summary.invalid_values,
                     **summary.figures(),
                 ),
             )

@@ -6,6 +6,7 @@ by Zoho's clock, when its first job was created. Until then STATE says how to re
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +28,7 @@ from tap_zoho_bulk.exceptions import (
     StoppedError,
     ZohoRefusedError,
 )
+from tap_zoho_bulk.reporting.events import event
 from tap_zoho_bulk.reporting.page_progress import DecodeProgress
 from tap_zoho_bulk.streams.full_table import VersionedStream
 
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.settings import ModuleOptions
 
 T = TypeVar("T")
+
+logger = logging.getLogger("tap-zoho-bulk.bulk_read")
 
 _UNSUPPORTED_CODES = frozenset({"JOB_NOT_SUPPORTED", "MODULE_NOT_SUPPORTED"})
 
@@ -136,14 +140,22 @@ class BulkReadStream(VersionedStream):
         kept = self.stream_state.get(PROGRESS)
         progress = Progress.from_state(kept)
         if progress is not None and progress.query == query.fingerprint:
-            self.logger.info(
-                "Going on where an earlier run stopped: page %d.", progress.position.page
+            page = progress.position.page
+            logger.info(
+                "%s: Resuming at page %d, where an earlier run stopped.",
+                self.name,
+                page,
+                extra=event("chain_resumed", self.name, page=page),
             )
             return progress
         if kept is not None:
-            self.logger.warning(
-                "An earlier run stopped in the middle, but %s since then; reading from page 1.",
-                "the query has changed" if progress else "the tap has changed",
+            reason = "query" if progress else "tap"
+            logger.warning(
+                "%s: An earlier run stopped in the middle, but the %s has changed since then. "
+                "Reading from page 1.",
+                self.name,
+                reason,
+                extra=event("chain_not_resumed", self.name, reason=reason),
             )
         return Progress(query.fingerprint)
 

@@ -77,20 +77,20 @@ def test_overwritten_bytes_are_found_or_change_nothing(data: st.DataObject) -> N
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        (b"", "no header"),
-        (b"\xef\xbb\xbf", "no header"),
-        (b"Id,Name\r\n1,Ann\r\n2,Bob\r\n", "lacks `Email`"),
-        (b"Name,Email\r\nAnn,a\r\nBob,b\r\n", "lacks `id`"),
-        (b"ID,Name,Email\r\n1,Ann,a\r\n2,Bob,b\r\n", "lacks `id`"),
-        (b"Id,Name,Email\r\n1,Ann,a\r\n2,Bob\r\n", "row 2 has 2 cells, the header 3"),
-        (b"Id,Name,Email\r\n1,Ann,a\r\n2,Bob,b,c\r\n", "row 2 has 4 cells, the header 3"),
-        (b"Id,Name,Email\r\n1,Ann,a\r\n", "1 rows, but the job says 2"),
-        (b"Id,Name,Email\r\n1,Ann,a\r\n2,Bob,b\r\n3,Cid,c\r\n", "3 rows, but the job says 2"),
+        (b"", "header"),
+        (b"\xef\xbb\xbf", "header"),
+        (b"Id,Name\r\n1,Ann\r\n2,Bob\r\n", "`Email`"),
+        (b"Name,Email\r\nAnn,a\r\nBob,b\r\n", "`id`"),
+        (b"ID,Name,Email\r\n1,Ann,a\r\n2,Bob,b\r\n", "`id`"),
+        (b"Id,Name,Email\r\n1,Ann,a\r\n2,Bob\r\n", "row 2 .*2 cells.*3"),
+        (b"Id,Name,Email\r\n1,Ann,a\r\n2,Bob,b,c\r\n", "row 2 .*4 cells.*3"),
+        (b"Id,Name,Email\r\n1,Ann,a\r\n", "1 rows.*2"),
+        (b"Id,Name,Email\r\n1,Ann,a\r\n2,Bob,b\r\n3,Cid,c\r\n", "3 rows.*2"),
         (b'Id,Name,Email\r\n1,Ann,a\r\n2,Bob,"b\r\n', "unexpected end of data"),
-        (b'Id,Name,Email\r\n1,Ann,a\r\n2,"Bob"x,b\r\n', "the CSV is damaged"),
-        (b"Id,Name,Email,Name\r\n1,Ann,a,x\r\n2,Bob,b,y\r\n", "`Name` twice"),
-        (b"Id,Name,Email,Id\r\n1,Ann,a,1\r\n2,Bob,b,2\r\n", "`Id` twice"),
-        (b"<html><body>Service Unavailable</body></html>", "lacks"),
+        (b'Id,Name,Email\r\n1,Ann,a\r\n2,"Bob"x,b\r\n', "CSV"),
+        (b"Id,Name,Email,Name\r\n1,Ann,a,x\r\n2,Bob,b,y\r\n", "`Name`"),
+        (b"Id,Name,Email,Id\r\n1,Ann,a,1\r\n2,Bob,b,2\r\n", "`Id`"),
+        (b"<html><body>Service Unavailable</body></html>", "`id`"),
     ],
 )
 def test_a_csv_that_is_not_whole_is_damaged(content: bytes, match: str) -> None:
@@ -117,7 +117,7 @@ def test_a_zip_of_two_files_is_damaged() -> None:
     "name", ["../1.csv", "/etc/1.csv", "folder/1.csv", "a\\1.csv", "C:1.csv", "1.ics", "1.csv.exe"]
 )
 def test_a_file_that_is_not_a_csv_with_a_plain_name_is_damaged(name: str) -> None:
-    assert_damaged(zipped(csv_bytes(ROWS), name), match="instead of a file")
+    assert_damaged(zipped(csv_bytes(ROWS), name), match=r"\*\.csv")
 
 
 def test_an_encrypted_file_is_damaged() -> None:
@@ -135,7 +135,7 @@ def test_an_unusual_compression_is_damaged(method: int) -> None:
     with zipfile.ZipFile(buffer, "w", method) as archive:
         archive.writestr("1.csv", csv_bytes(ROWS))
 
-    assert_damaged(buffer.getvalue(), match="unusual compression")
+    assert_damaged(buffer.getvalue(), match="compression")
 
 
 def test_a_stored_file_is_whole() -> None:
@@ -153,7 +153,7 @@ def test_a_wrong_checksum_is_found_after_the_last_row() -> None:
     place = archive.rindex(right)
     archive[place : place + 4] = wrong
 
-    assert_damaged(bytes(archive), match="the ZIP is damaged")
+    assert_damaged(bytes(archive), match="ZIP")
 
 
 @pytest.mark.parametrize("opening", [b'"', b""])
@@ -161,7 +161,7 @@ def test_a_row_bomb_ends_long_before_it_is_in_memory(opening: bytes) -> None:
     """A ZIP of some 100 KB may hold a cell of gigabytes."""
     content = b"Id,Name,Email\r\n1,Ann," + opening + b"x" * (MAX_ROW_BYTES + (1 << 20))
 
-    assert_damaged(zipped(content), match="longer than")
+    assert_damaged(zipped(content), match=str(MAX_ROW_BYTES))
 
 
 def test_many_rows_together_may_be_longer_than_the_limit_of_one() -> None:

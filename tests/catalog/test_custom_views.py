@@ -46,8 +46,8 @@ def failure(run: TapRun, server: ZohoServer) -> str:
     assert run.exit_code == 1
     assert run.streams == {"Contacts", "Accounts"}
     assert "Leads" not in {job.query["module"]["api_name"] for job in server.jobs}
-    (line,) = [line for line in run.stderr.splitlines() if "Leads failed" in line]
-    return line
+    assert run.event("stream_ended", "Leads")["outcome"] == "failed"
+    return run.line("Leads", "custom view")
 
 
 @pytest.mark.parametrize("name", ["Web, with an e-mail", "Converted Leads", "CONVERTED"])
@@ -76,8 +76,7 @@ def test_a_view_is_found_by_name_or_system_name(
     assert [each.query for each in asked] == [{"module": "Leads"}]
     (job,) = [job for job in server.jobs if job.query["module"]["api_name"] == "Leads"]
     looks = [each for each in server.requests[before:] if f"/read/{job.id}" in each.path]
-    (line,) = [line for line in run.stderr.splitlines() if "| Leads  " in line]
-    assert line.split()[-2] == str(50 + len(looks) + 1)
+    assert run.event("stream_ended", "Leads")["credits"] == 50 + len(looks) + 1 + 1
 
 
 def test_views_beyond_the_first_page_are_found(
@@ -119,7 +118,7 @@ def test_an_ambiguous_name_is_told_with_the_ids(
     run = tap.run(server, module_options=by_view("Mine"))
 
     line = failure(run, server)
-    assert "several custom views are named `Mine`" in line
+    assert "`Mine`" in line
     assert all(each in line for each in ids)
     assert "`custom_view_id`" in line
 
@@ -131,7 +130,7 @@ def test_a_module_without_views_says_so(tap: TapCommand, serve: Serve) -> None:
     run = tap.run(serve(organisation), module_options=by_view("Mine"))
 
     assert run.exit_code == 1
-    assert "There are none" in run.stderr
+    assert run.line("Leads", "`Mine`")
 
 
 def test_a_missing_scope_is_named_and_costs_its_stream_only(
@@ -153,7 +152,7 @@ def test_a_view_and_an_id_together_are_told_before_any_request(
     run = tap.run(server, module_options=options)
 
     assert run.exit_code != 0
-    assert "cannot both choose the view in config['module_options']['Leads']" in run.stderr
+    assert run.line("config['module_options']['Leads']", "`custom_view`", "`custom_view_id`")
     assert not server.requests
 
 

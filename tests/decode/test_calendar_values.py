@@ -192,7 +192,7 @@ def test_what_a_file_defines_is_not_known_to_the_next_one() -> None:
     line = f"DTSTART;TZID={HEAD_OFFICE.tzid}:20240701T090000"
     decode_in_zones([HEAD_OFFICE], line)
 
-    with pytest.raises(InvalidValueError, match="`start` cannot be read"):
+    with pytest.raises(InvalidValueError, match="`start`"):
         decode(calendar(event(line)))
     assert tzp.timezone(HEAD_OFFICE.tzid) is None
 
@@ -405,7 +405,7 @@ def test_what_cannot_be_read_fails_and_shows_nothing_of_it(name: str, line: str)
 
     message = str(raised.value)
     assert message.startswith("Leads: page 1 (job 5725767000009000001): event '1@zoho.example'")
-    assert f"`{name}` cannot be read" in message
+    assert f"`{name}`" in message
     assert "secret" not in message
 
 
@@ -420,7 +420,8 @@ def test_what_cannot_be_read_is_null_when_told_so(
 
     assert record[name] is None
     assert record["status"] == "CONFIRMED"
-    assert "it becomes null" in caplog.text
+    assert f"`{name}`" in caplog.text
+    assert "null" in caplog.text
     assert "secret" not in caplog.text
 
 
@@ -430,7 +431,7 @@ def test_bytes_that_are_no_text_cost_their_property_only() -> None:
     (record,) = decode(content, null_if_invalid=True)
 
     assert (record["summary"], record["location"], record["vevent"]) == (None, "Köln", None)
-    with pytest.raises(InvalidValueError, match=r"`summary` cannot be read \(bytes that are not"):
+    with pytest.raises(InvalidValueError, match=r"`summary`.*UTF-8"):
         decode(content)
 
 
@@ -449,7 +450,7 @@ def test_an_event_without_its_key_always_fails(
     lines: list[str],
     null_if_invalid: bool,  # noqa: FBT001
 ) -> None:
-    with pytest.raises(InvalidValueError, match=f"an event has no `{name}` that can be read"):
+    with pytest.raises(InvalidValueError, match=f"`{name}`"):
         decode(calendar(event(*lines)), null_if_invalid=null_if_invalid)
 
 

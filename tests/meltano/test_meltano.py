@@ -62,7 +62,7 @@ def test_the_connection_test_fails_on_a_wrong_token(tmp_path: Path, server: Zoho
     tested = project(tmp_path, server, refresh_token="1000.wrong")
     done = tested.meltano("invoke", "tap-zoho-bulk", "--test")
     assert done.returncode != 0
-    assert "make a new refresh token" in done.stderr
+    assert "invalid_code" in done.stderr
     assert "1000.wrong" not in done.stdout + done.stderr
 
 

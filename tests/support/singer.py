@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from local_zoho_crm import ZohoServer
+    from tap_zoho_bulk.reporting.events import Kind
 
 Json = dict[str, Any]
 
@@ -34,6 +35,22 @@ FAST: Json = {
 }
 """Settings with which the tap waits less than Zoho requires."""
 MAX_RUN_SECONDS = 60
+
+_LOG_CONFIG = """\
+version: 1
+disable_existing_loggers: false
+formatters:
+  people: {(): singer_sdk.logging.ConsoleFormatter}
+  programs: {(): singer_sdk.logging.StructuredFormatter}
+handlers:
+  file: {class: logging.FileHandler, formatter: programs, filename: %s, encoding: utf-8}
+  terminal: {class: logging.StreamHandler, formatter: people, stream: ext://sys.stderr}
+root: {level: INFO, handlers: [file, terminal]}
+"""
+"""The SDK's usual log on stderr; before that, each line's fields go to a file."""
+
+_OWN_LOGS = frozenset({"SINGER_SDK_LOG_CONFIG", "TAP_ZOHO_BULK_LOGLEVEL"})
+"""Variables with which a test chooses the log itself."""
 
 _MESSAGE_TYPES = frozenset({"SCHEMA", "RECORD", "STATE", "BATCH", "ACTIVATE_VERSION"})
 _utc_text = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00").fullmatch
@@ -123,9 +140,10 @@ class TapRun:
     stderr: str
     messages: list[Json] = field(repr=False)
     schemas: dict[str, Json] = field(repr=False)
+    log: list[Json] = field(repr=False)
 
     @classmethod
-    def of(cls, exit_code: int, stdout: str, stderr: str) -> Self:
+    def of(cls, exit_code: int, stdout: str, stderr: str, log: Sequence[Json] = ()) -> Self:
         """Parse and check the output of a run."""
         whole, newline, cut = stdout.rpartition("\n")
         # Only a killed tap may leave an incomplete line.
@@ -134,7 +152,25 @@ class TapRun:
         checker = SingerChecker()
         for message in messages:
             checker.check(message)
-        return cls(exit_code, stdout, stderr, messages, checker.schemas)
+        return cls(exit_code, stdout, stderr, messages, checker.schemas, [*log])
+
+    def events(self, kind: Kind, stream: str | None = None) -> list[Json]:
+        """Return the events of a kind, of one stream or all."""
+        return events(self.log, kind, stream)
+
+    def event(self, kind: Kind, stream: str | None = None) -> Json:
+        """Return the only event of a kind, of one stream or all."""
+        (found,) = self.events(kind, stream)
+        return found
+
+    def line(self, *facts: str, level: str = "ERROR") -> str:
+        """Return the only line of the log of a level that holds all these names and numbers."""
+        (found,) = [
+            line
+            for line in self.stderr.splitlines()
+            if f"| {level} " in line and all(fact in line for fact in facts)
+        ]
+        return found
 
     def of_type(self, kind: str, stream: str | None = None) -> list[Json]:
         """Return the messages of a type, of one stream or all."""
@@ -177,10 +213,25 @@ class TapRun:
         return bookmark
 
 
-class RunningTap:
-    """The tap's command line in a subprocess."""
+def events(log: list[Json], kind: Kind, stream: str | None = None) -> list[Json]:
+    """Return the events of a kind in a structured log, of one stream or all."""
+    found = [line["extra"]["sync_event"] for line in log if "sync_event" in line.get("extra", {})]
+    return [each for each in found if each["kind"] == kind and stream in (None, each.get("stream"))]
 
-    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+
+class RunningTap:
+    """The tap's command line in a subprocess.
+
+    Args:
+        arguments: Of the command.
+        environment: Variables beside the machine's own.
+        log: Where its structured log goes; None for nowhere.
+    """
+
+    def __init__(
+        self, arguments: Sequence[str], environment: Mapping[str, str], log: Path | None = None
+    ) -> None:
+        self._log = log
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith("TAP_ZOHO_")
         }
@@ -230,6 +281,17 @@ class RunningTap:
         """Wait until stderr contains this text."""
         self._wait(lambda: any(text in line for line in self._printed["stderr"]))
 
+    def wait_for_event(self, kind: Kind, stream: str | None = None) -> None:
+        """Wait until the log has an event of a kind, of one stream or any."""
+        self._wait(lambda: events(self.log(), kind, stream))
+
+    def log(self) -> list[Json]:
+        """Return the structured log so far, line by line."""
+        if self._log is None or not self._log.exists():
+            return []
+        complete, _, _ = self._log.read_text(encoding="utf-8").rpartition("\n")
+        return [json.loads(line) for line in complete.splitlines()]
+
     def wait_until(self, event: threading.Event) -> None:
         """Wait until an event is set that this run should cause."""
         while not event.wait(0.05):
@@ -274,7 +336,8 @@ class RunningTap:
 
     def finish(self) -> TapRun:
         """Wait until the tap has ended, and return its checked output."""
-        return TapRun.of(*self.end())
+        printed = self.end()
+        return TapRun.of(*printed, self.log())
 
 
 class TapCommand:
@@ -305,7 +368,14 @@ class TapCommand:
         for option, content in (("--config", config), ("--catalog", catalog), ("--state", state)):
             if content is not None:
                 arguments += [option, self.write(content)]
-        running = RunningTap([*arguments, *flags], environment or {})
+        log, chosen = None, dict(environment or {})
+        if not chosen.keys() & _OWN_LOGS:
+            self._files += 1
+            log = self._directory / f"{self._files}.log"
+            log_config = self._directory / f"{self._files}.yaml"
+            log_config.write_text(_LOG_CONFIG % log, encoding="utf-8")
+            chosen["SINGER_SDK_LOG_CONFIG"] = str(log_config)
+        running = RunningTap([*arguments, *flags], chosen, log)
         self._started.append(running)
         return running
 

@@ -160,7 +160,7 @@ def test_a_run_stopped_in_the_middle_of_a_page_emits_that_page_again(
     running.taken.clear()
 
     running.terminate()
-    running.wait_for_log("Told to stop")
+    running.wait_for_event("run_stopping")
     running.taken.set()
     stopped = tap.finish(running, server)
     rest = tap.sync(server, state=stopped.state)
@@ -187,10 +187,10 @@ def test_a_job_made_while_a_page_goes_out_is_not_paid_twice(tap: TapCommand, ser
     running.wait_for(lambda messages: messages[-1:] and messages[-1]["type"] == "RECORD")
     running.taken.clear()  # So the tap is in the middle of the page for as long as it takes.
     records_come.set()
-    running.wait_for_log("Tasks: job")
+    running.wait_for_event("job_created", "Tasks")
 
     running.terminate()
-    running.wait_for_log("Told to stop")
+    running.wait_for_event("run_stopping")
     running.taken.set()
     stopped = tap.finish(running, server)
     rest = tap.sync(server, state=stopped.state)
@@ -228,7 +228,7 @@ def test_streams_that_had_not_had_their_turn_go_on_too(
     held = hold("result", 3, server)
     running = tap.start(server.tap_config(**FAST))
     running.wait_until(held.reached)
-    running.wait_for_log("Tasks: job")
+    running.wait_for_event("job_created", "Tasks")
 
     running.terminate()
     stopped = tap.finish(running, server)
@@ -315,9 +315,7 @@ def test_a_changed_query_begins_a_new_chain_with_a_warning(
         if record["Modified_Time"] >= "2024-01-01T00:00:00+00:00"
     }
     assert run.by_id("Deals") == expected
-    (line,) = [line for line in run.stderr.splitlines() if "the query has changed" in line]
-    assert "WARNING" in line
-    assert "Deals" in line
+    assert run.event("chain_not_resumed", "Deals")["reason"] == "query"
     assert "bulk_read" not in run.bookmark("Deals")
 
 
@@ -337,7 +335,7 @@ def test_a_stale_position_begins_a_new_chain_with_a_warning(
     run = tap.sync(server, state=stopped.state)
 
     assert run.by_id("Deals") == organisation.truth("Deals")
-    assert [line for line in run.stderr.splitlines() if "WARNING" in line and "Deals" in line]
+    assert run.event("chain_restarted", "Deals")["page"] > 1
 
 
 @pytest.mark.parametrize(
@@ -383,7 +381,7 @@ def test_page_numbers_of_another_day_begin_a_new_chain(
     run = tap.sync(server, api_version="v6", state=stopped.state)
 
     assert run.by_id("Deals") == organisation.truth("Deals")
-    assert [line for line in run.stderr.splitlines() if "WARNING" in line and "Deals" in line]
+    assert run.event("chain_restarted", "Deals")["page"] == 4
 
 
 def test_a_page_whose_jobs_fail_keeps_what_was_paid_before(

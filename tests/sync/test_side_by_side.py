@@ -139,7 +139,7 @@ def test_an_incremental_sync_costs_a_job_and_a_download_for_each_module(
     assert asked == {"sign in": 1, "create": modules, "download": modules}
     assert looks >= modules
     assert server.credits - spent == 50 * modules + looks + modules
-    assert f" {server.credits - spent}\n" in run.stderr
+    assert run.event("run_ended")["credits"] == server.credits - spent
     assert all("changed" in {record["Name"] for record in run.records(name)} for name in SIZES)
 
 

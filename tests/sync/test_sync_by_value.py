@@ -156,9 +156,12 @@ def test_a_rejected_field_is_left_out_and_reported(tap: TapCommand, serve: Serve
 
     assert run.by_id("Contacts") == organisation.truth("Contacts")
     for name in ("Mailing_Address", "Mailing_Coordinates"):
-        (line,) = [line for line in run.stderr.splitlines() if f"`{name}`" in line]
-        assert "WARNING" in line
-        assert "FIELD_NOT_SUPPORTED" in line
+        assert run.line(f"`{name}`", level="WARNING")
+    told = run.events("fields_left_out", "Contacts")
+    assert [(each["names"], each["code"]) for each in told] == [
+        (["Mailing_Address"], "FIELD_NOT_SUPPORTED"),
+        (["Mailing_Coordinates"], "FIELD_NOT_SUPPORTED"),
+    ]
     refused = [r for r in server.requests_matching("POST", CREATE) if r.status != 201]
     assert len(refused) == 2
     assert len(server.jobs) == 1
@@ -172,9 +175,7 @@ def test_a_module_that_bulk_read_refuses_is_a_warning(tap: TapCommand, serve: Se
 
     assert run.by_id("Tasks") == organisation.truth("Tasks")
     assert not run.records("Locking_Information__s")
-    (line,) = [line for line in run.stderr.splitlines() if "MODULE_NOT_SUPPORTED" in line]
-    assert "WARNING" in line
-    assert "Locking_Information__s" in line
+    assert run.line("MODULE_NOT_SUPPORTED", "Locking_Information__s", level="WARNING")
 
 
 def test_a_module_without_records_moves_no_bookmark(tap: TapCommand, serve: Serve) -> None:
