@@ -1,4 +1,4 @@
-"""What the command line does besides syncing: cheap, and in the forms that programs read."""
+"""What the command line does besides syncing, at low cost and in formats for programs."""
 
 from __future__ import annotations
 

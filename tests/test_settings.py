@@ -1,4 +1,4 @@
-"""Every setting works from a file and from the environment; a wrong one is named first of all."""
+"""Every setting works from a file and from the environment; an invalid one is named at once."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ WRONG: dict[str, list[Any]] = {
 
 
 def problems(**settings: Any) -> list[str]:
-    """What the tap finds wrong with a configuration."""
+    """Return the problems that the tap finds in a configuration."""
     try:
         TapZohoBulk(config={**SECRETS, **settings})
     except ConfigValidationError as error:
@@ -185,7 +185,7 @@ def test_a_wrong_value_in_the_environment_is_named(tap: TapCommand, server: Zoho
 
 
 def test_the_environment_can_name_every_setting() -> None:
-    """Each comes from a variable as the kind that it is."""
+    """Each has its own type, although variables are texts."""
     values = {
         "array": '["7"]',
         "object": '{"Leads": {}}',

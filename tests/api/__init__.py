@@ -1,1 +1,1 @@
-"""Tests of `api`."""
+"""Tests of `tap_zoho_bulk/api`."""

@@ -1,4 +1,4 @@
-"""Signing in: the right hosts, words that help, renewals in time, and secrets kept."""
+"""Signing in: the right hosts, helpful errors, timely renewals, and no leaked secrets."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ PREFIXES = {"production": "www", "sandbox": "sandbox", "developer": "developer"}
 
 
 class AccountsHost(Transport):
-    """Answers as an accounts host, and remembers what it was asked."""
+    """Responds like an accounts host, and keeps the requests."""
 
     def __init__(self, **answer: Any) -> None:
         super().__init__(timeout=1, max_retries=0, max_concurrent_requests=1)
@@ -52,7 +52,7 @@ class AccountsHost(Transport):
 
     @contextmanager
     def send(self, request: requests.Request) -> Iterator[requests.Response]:
-        """Answer every request with the answer."""
+        """Return the response to any request."""
         self.asked.append((request.method, request.url, request.data))
         response = requests.Response()
         response.status_code = 200
@@ -63,7 +63,7 @@ class AccountsHost(Transport):
 
 
 def sign_in(host: AccountsHost, **settings: Any) -> str:
-    """Sign in; the URL of the API host."""
+    """Sign in, and return the URL of the API host."""
     config = Settings.from_config({**SECRETS, **settings})
     token, api_url = ZohoAuthenticator(config, host).access()
     assert token == "1000.acc3ss"
@@ -281,7 +281,7 @@ def test_a_missing_scope_is_named(
 def test_no_secret_is_ever_printed(
     tap: TapCommand, server: ZohoServer, organisation: Organisation, level: str
 ) -> None:
-    """TapCommand looks for them after every run; here the tap is as talkative as it can be."""
+    """`TapCommand` checks for secrets after every run; here the tap logs as much as it can."""
     server.faults.add(
         Fault(kind="reset", path="/settings/modules"),
         Fault(status=500, path=r"/read$", headers={"Retry-After": "0"}),

@@ -1,1 +1,1 @@
-"""Tests of `bulk_read`."""
+"""Tests of `tap_zoho_bulk/bulk_read`."""

@@ -1,4 +1,4 @@
-"""A page that is not whole never passes for one, whatever is wrong with it."""
+"""An incomplete or corrupt page is never taken for a valid one, whatever is wrong with it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_truncated_zip_is_damaged_wherever_it_ends() -> None:
 
 
 def test_a_flipped_bit_is_found_or_changes_nothing() -> None:
-    """Bits of a file's date, say, may be other ones; bits of its content may not."""
+    """Bits of a file's date, for example, may differ; bits of its content may not."""
     found = 0
     for place in range(len(ARCHIVE)):
         for bit in range(8):
@@ -158,7 +158,7 @@ def test_a_wrong_checksum_is_found_after_the_last_row() -> None:
 
 @pytest.mark.parametrize("opening", [b'"', b""])
 def test_a_row_bomb_ends_long_before_it_is_in_memory(opening: bytes) -> None:
-    """A ZIP of some 100 KB may hold a cell of gigabytes."""
+    """A ZIP of some 100 KB may contain a cell of gigabytes."""
     content = b"Id,Name,Email\r\n1,Ann," + opening + b"x" * (MAX_ROW_BYTES + (1 << 20))
 
     assert_damaged(zipped(content), match=str(MAX_ROW_BYTES))

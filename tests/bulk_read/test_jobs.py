@@ -1,4 +1,4 @@
-"""A job is done only when Zoho says so whole, and it is looked at ever more rarely, with an end."""
+"""A job is completed only with a valid result; it is polled less and less, up to a deadline."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ QUERY = BulkReadQuery("Leads", ())
 
 
 class Zoho(ZohoClient):
-    """Answers what it is told to, in that order, and the last answer for ever."""
+    """Returns the given responses in order, and then the last one again and again."""
 
     def __init__(self, clock: FakeClock, *answers: Json | Exception | None) -> None:
         super().__init__(Settings.from_config(SETTINGS))
@@ -50,11 +50,11 @@ class Zoho(ZohoClient):
 
     @property
     def stop(self) -> FakeClock:
-        """Return what ends waits: the test's clock."""
+        """Return the stop event: the test's clock."""
         return self.clock
 
     def get(self, request: ApiRequest, **_: Any) -> Json | None:
-        """Answer a request for a job's status."""
+        """Return the response to a poll of a job."""
         self.asked.append(request.path)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
@@ -62,7 +62,7 @@ class Zoho(ZohoClient):
         return answer
 
     def create_job(self, request: ApiRequest, body: Json, **_: Any) -> Json:
-        """Answer a request for a job."""
+        """Return the response to the creation of a job."""
         assert body is not None
         answer = self.get(request)
         assert answer is not None

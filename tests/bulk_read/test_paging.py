@@ -1,4 +1,4 @@
-"""A module larger than a page arrives whole, once, in every API version's way of paging."""
+"""A module larger than a page arrives completely and once, with every API version's paging."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_the_next_page_is_made_before_a_page_is_downloaded(
         for request in server.requests
         if request.path.endswith(("/read", "/result"))
     ]
-    # Zoho makes page n + 1 while page n is on its way; the last has none after it.
+    # Zoho prepares page n + 1 while page n is downloaded; there is none after the last.
     expected = ["create"]
     for _ in range(PAGES - 1):
         expected += ["create", "download"]

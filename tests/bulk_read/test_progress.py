@@ -1,4 +1,4 @@
-"""Progress: what a stream needs to resume is one value, which STATE keeps and gives back."""
+"""Progress: what a stream needs to resume is one value, which survives STATE unchanged."""
 
 from __future__ import annotations
 

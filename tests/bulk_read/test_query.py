@@ -1,4 +1,4 @@
-"""Queries say what they should in every API version's form, as Zoho itself evaluates them."""
+"""Queries select the right records in every API version's form, as Zoho evaluates them."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def query(**options: Any) -> BulkReadQuery:
 
 
 def kept(body: dict[str, Any], version: str) -> set[str]:
-    """The ids that Zoho would export; fail if it would refuse the request."""
+    """Return the ids that Zoho would export, and check that it accepts the request."""
     number = int(version[1:])
     request = read_request(
         json.dumps(body).encode(), LEADS, version=number, page_tokens=number >= 7
@@ -139,7 +139,7 @@ def test_criteria_and_bookmark_are_joined_as_both_say(
         api_version=version,
     )
 
-    # Zoho knows no fractions of a second: what is cut off only reads a little more.
+    # Zoho does not support fractions of a second: cutting them off only reads a little more.
     begin = since.replace(microsecond=0) if since else INSTANT.min.replace(tzinfo=timezone.utc)
     expected = {
         key for key, record in RECORDS.items() if test(record) and record["Modified_Time"] >= begin

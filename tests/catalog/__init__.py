@@ -1,1 +1,1 @@
-"""Tests of `catalog`."""
+"""Tests of `tap_zoho_bulk/catalog`."""

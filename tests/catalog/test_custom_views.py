@@ -1,4 +1,4 @@
-"""Custom views are found by their names, before a job is paid for, and narrow their module only."""
+"""Custom views are found by name, before a job is paid for, and restrict only their module."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def server(serve: Serve, organisation: Organisation) -> ZohoServer:
 
 
 def view(organisation: Organisation, name: str, **options: Any) -> str:
-    """Add a view of the leads from the web; its id."""
+    """Add a view of the leads from the web, and return its id."""
     new = CustomView(id=organisation.new_id(), name=name, criteria=WEB, **options)
     organisation.module("Leads").custom_views.append(new)
     return new.id
@@ -42,7 +42,7 @@ def by_view(name: str) -> dict[str, Any]:
 
 
 def failure(run: TapRun, server: ZohoServer) -> str:
-    """Why Leads failed, alone and before a job."""
+    """Return why Leads failed, and check that it failed alone and before a job."""
     assert run.exit_code == 1
     assert run.streams == {"Contacts", "Accounts"}
     assert "Leads" not in {job.query["module"]["api_name"] for job in server.jobs}

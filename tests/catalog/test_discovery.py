@@ -1,4 +1,4 @@
-"""The catalog names what can be read, with its types; what cannot be read costs only itself."""
+"""The catalog lists what can be read, with types; an unreadable module affects no other."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_formulas_and_rollups_have_the_type_that_they_return(
     assert accounts["Open_Deals"]["type"] == ["integer", "null"]
     assert accounts["Deal_Volume"]["type"] == ["number", "null"]
     projects = entry(catalog, "Custom_Projects")["schema"]["properties"]
-    assert projects["Count"]["type"] == ["string", "null"]  # 19 digits are no JSON number
+    assert projects["Count"]["type"] == ["string", "null"]  # JSON numbers lose digits of 19
 
 
 def test_odd_fields_lose_no_module(tap: TapCommand, server: ZohoServer) -> None:
@@ -214,7 +214,7 @@ def test_modules_are_asked_for_in_parallel_within_the_limit(
     tap: TapCommand, serve: Serve, organisation: Organisation
 ) -> None:
     server = serve(organisation, latency=0.05)
-    # Each of the first requests waits for two more: with less at once none would go on.
+    # Each of the first requests waits for two more: with fewer at once, none would continue.
     three = threading.Barrier(3, timeout=20)
     places = iter(range(9))
 

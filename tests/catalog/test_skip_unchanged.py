@@ -1,4 +1,4 @@
-"""A module that surely has not changed costs one credit instead of a job."""
+"""A module that has certainly not changed costs one credit instead of a job."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_an_answer_without_content_means_unchanged_too(
 def test_what_is_to_be_read_anyway_is_not_looked_at(
     tap: TapCommand, serve: Serve, organisation: Organisation
 ) -> None:
-    """A first sync, a full table, a bookmark that somebody has moved."""
+    """A first sync, a full table, a bookmark that a user has changed."""
     server = serve(organisation)
     first = tap.sync(server, skip_unchanged=True)
     moved = as_moved(first, "Deals", "2020-01-01T00:00:00+00:00")
@@ -155,7 +155,7 @@ def test_what_is_to_be_read_anyway_is_not_looked_at(
 def test_other_criteria_are_no_reason_to_skip(
     tap: TapCommand, serve: Serve, organisation: Organisation
 ) -> None:
-    """Records behind the bookmark that the criteria left out before are new to the target."""
+    """Older records that the previous criteria left out are new to the target."""
     server = serve(organisation)
     deals = sorted(organisation.truth("Deals").values(), key=lambda deal: deal["Modified_Time"])
     of_old, of_new = (
@@ -204,7 +204,7 @@ def test_a_sync_that_stopped_goes_on_without_a_look(
 
 
 def test_sixty_modules_of_which_five_change_an_hour(tap: TapCommand, serve: Serve) -> None:
-    """The figures that README gives."""
+    """The figures in the documentation."""
     sizes = {f"Module_{number}": 3 for number in range(60)}
     organisation = small_organisation(sizes)
     organisation.set_now(NOON)
@@ -235,7 +235,7 @@ def catalog_of(tap: TapCommand, server: ZohoServer) -> Json:
 
 
 def as_moved(run: TapRun, stream: str, bookmark: str) -> Json:
-    """A run's state with another bookmark."""
+    """Return the state of a run with another bookmark."""
     state = run.state
     moved = {**state["bookmarks"][stream], "replication_key_value": bookmark}
     return {**state, "bookmarks": {**state["bookmarks"], stream: moved}}

@@ -1,1 +1,1 @@
-"""Tests of `crm`."""
+"""Tests of `tap_zoho_bulk/crm`."""

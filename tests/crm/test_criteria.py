@@ -1,4 +1,4 @@
-"""Criteria are refused before a job is paid for, at the right place, and never those Zoho takes."""
+"""Invalid criteria are refused before a job is paid for, at the right place; valid ones never."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ KINDS: dict[str, tuple[tuple[str, ...], st.SearchStrategy[Any], st.SearchStrateg
         st.sampled_from(["Patricia", 0.5, True]),
     ),
 }
-FITTING_ALL = ("equal", "not_equal")  # what `${EMPTY}` goes with, too
+FITTING_ALL = ("equal", "not_equal")  # which also allow `${EMPTY}`
 
 
 def single(field: str, comparator: str, value: Any) -> Json:
@@ -92,7 +92,7 @@ def single(field: str, comparator: str, value: Any) -> Json:
 
 @st.composite
 def right_leaves(draw: st.DrawFn) -> Json:
-    """A criterion that Zoho takes."""
+    """Return a criterion that Zoho accepts."""
     field = draw(st.sampled_from(sorted(KINDS)))
     comparators, values, _ = KINDS[field]
     several = ["in", "not_in"] if field != "Email_Opt_Out" else []
@@ -123,7 +123,7 @@ def groups(leaves: st.SearchStrategy[Json]) -> st.SearchStrategy[Json]:
 
 
 def ours(criteria: Any) -> list[Path]:
-    """Where the tap finds fault."""
+    """Return the place at which the tap refuses the criteria."""
     problem = structure_problem(criteria)
     if problem is not None:
         return [problem.path]
@@ -131,7 +131,7 @@ def ours(criteria: Any) -> list[Path]:
 
 
 def theirs(criteria: Any) -> str | None:
-    """The code with which Zoho refuses the criteria."""
+    """Return the code with which Zoho refuses the criteria."""
     try:
         compile_criteria(criteria, LEADS, LEADS.module("Leads"), version=8)
     except ZohoError as error:
@@ -140,7 +140,7 @@ def theirs(criteria: Any) -> str | None:
 
 
 def places(criteria: Json, path: Path = ()) -> list[Path]:
-    """The ways to all single criteria."""
+    """Return the paths of all single criteria."""
     if "group" not in criteria:
         return [path]
     return [

@@ -1,1 +1,1 @@
-"""Tests of `decode`."""
+"""Tests of `tap_zoho_bulk/decode`."""

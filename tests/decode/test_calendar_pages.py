@@ -1,4 +1,4 @@
-"""A calendar that is not whole never passes for one, and no calendar takes memory or time."""
+"""An incomplete calendar is never taken for a valid one, and memory and time stay bounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an event says is what its record holds: texts, times, people, rules, alarms."""
+"""A record has the values of its event: texts, times, people, rules, alarms."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ UTC = timezone.utc
 
 
 def decode_in_zones(zones: Iterable[Zone], *lines: str) -> dict[str, Any]:
-    """The record of an event, in a calendar that defines these zones after it."""
+    """Return the record of an event in a calendar that defines these zones after it."""
     definitions = chain.from_iterable(zone.definition for zone in zones)
     (record,) = decode(calendar(event(*lines), definitions))
     return record
@@ -112,7 +112,7 @@ def test_categories_are_split_only_between_them(categories: list[str]) -> None:
 
 
 def start_of(*lines: str, zones: Iterable[Zone] = ()) -> list[Any]:
-    """An event's start: instant, local time, zone, date."""
+    """Return the start of an event: instant, local time, zone, date."""
     record = decode_in_zones(zones, *lines)
     return [record[f"start{ending}"] for ending in ("", "_local", "_time_zone", "_date")]
 
@@ -159,7 +159,7 @@ def test_a_zone_may_be_defined_before_or_after_or_with_a_name_to_unescape() -> N
 
 
 def test_the_database_knows_a_zone_better_than_the_file() -> None:
-    """Before 2007, clocks there changed on other days, of which many definitions say nothing."""
+    """Before 2007, clocks there changed on other days, which many definitions omit."""
     angeles = [zone for zone in ZONES if zone.tzid == "America/Los_Angeles"]
 
     found = start_of("DTSTART;TZID=America/Los_Angeles:20060410T090000", zones=angeles)
@@ -170,7 +170,7 @@ def test_the_database_knows_a_zone_better_than_the_file() -> None:
 @pytest.mark.parametrize("zone", ZONES, ids=lambda zone: zone.tzid)
 @pytest.mark.parametrize("name", [None, "Own/Name"])
 def test_daylight_saving_by_the_hour(zone: Zone, name: str | None) -> None:
-    """Times that clocks skip or show twice, as RFC 5545 takes them, in and without the database."""
+    """Times that clocks skip or repeat, as RFC 5545 defines them, with and without the database."""
     definition = [
         line.replace(f"TZID:{zone.tzid}", f"TZID:{name or zone.tzid}") for line in zone.definition
     ]
@@ -183,7 +183,7 @@ def test_daylight_saving_by_the_hour(zone: Zone, name: str | None) -> None:
 
     records = decode(calendar(*events, definition), "start", count=len(events))
 
-    # PEP 495 and RFC 5545 agree on both kinds of times.
+    # PEP 495 and RFC 5545 agree on skipped and repeated times.
     expected = [local.replace(tzinfo=zone.rules).astimezone(UTC).isoformat() for local in locals_]
     assert [record["start"] for record in records] == expected
 
@@ -251,7 +251,7 @@ def test_whole_days_end_before_their_end(lines: list[str], end: str) -> None:
         (["DTSTART:20240301T090000Z", "DTEND:20240301T100000Z"], "2024-03-01T10:00:00+00:00"),
         (["DTSTART:20240301T090000Z"], "2024-03-01T09:00:00+00:00"),
         (["DTSTART:20240301T090000Z", "DURATION:PT1H30M"], "2024-03-01T10:30:00+00:00"),
-        # The night of 9 March has 23 hours there: a day is one of the calendar, hours are hours.
+        # 9 March has 23 hours there: a day is a day of the calendar, an hour is an hour.
         (
             ["DTSTART;TZID=America/Los_Angeles:20240309T120000", "DURATION:P1D"],
             "2024-03-10T19:00:00+00:00",
@@ -282,7 +282,7 @@ def test_the_end_of_a_floating_event_floats() -> None:
 
 
 def test_a_moved_instance_and_a_cancelled_one_are_named_alike() -> None:
-    """Whatever zone they are written in: so `exdate` and `recurrence_id` can be joined."""
+    """In whatever zone they are written, `exdate` and `recurrence_id` can be joined."""
     master = event(
         "DTSTART;TZID=Europe/Berlin:20240301T090000",
         "RRULE:FREQ=WEEKLY;COUNT=5",
@@ -455,5 +455,5 @@ def test_an_event_without_its_key_always_fails(
 
 
 def test_zone_names_of_the_database_are_there() -> None:
-    """On any system: icalendar brings tzdata."""
+    """They are there on any system, because icalendar depends on tzdata."""
     assert ZoneInfo("America/Los_Angeles").key == "America/Los_Angeles"

@@ -1,4 +1,4 @@
-"""Any table written as Zoho's CSV and decoded comes back equal; any bad cell is told."""
+"""Any table written as Zoho's CSV is decoded to equal values; any invalid cell is an error."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_any_table_comes_back_equal(table: Table, data: st.DataObject) -> None:
     decoded = decode(page, table.properties, multiselect_separator=SEPARATOR)
 
     assert decoded == table.records()
-    # 1.10 equals 1.1, and 1 equals True: the kinds and digits must be the same, too.
+    # 1.10 equals 1.1, and 1 equals True: types and digits must also be the same.
     assert repr(decoded) == repr(
         [{name: each[name] for name in ["id", *table.types]} for each in table.records()]
     )
@@ -63,7 +63,7 @@ unusual = st.sampled_from(["", "x", "TRUE", "False", "true,", "2024-02-29", *NUM
 @settings(max_examples=300, deadline=None)
 @given(data=st.data(), data_type=column_kinds)
 def test_a_column_is_read_as_its_cells_are(data: st.DataObject, data_type: str) -> None:
-    """Columns of usual cells take a shorter way; it must lead to the same."""
+    """Columns of usual cells are converted by a faster path, which must have the same result."""
     cells = data.draw(
         st.lists(st.one_of(CELLS[data_type].map(lambda cell: cell[0]), unusual), min_size=1)
     )
@@ -81,7 +81,7 @@ def test_a_column_is_read_as_its_cells_are(data: st.DataObject, data_type: str) 
 
 
 def test_what_stands_far_into_a_page_is_read_as_at_its_start() -> None:
-    """Rows are read many at a time: this page is some dozens of such portions."""
+    """Rows are read many at a time: this page has some dozens of such portions."""
     fillers = "x" * 500
     rows = [["Id", "Number", "At", "Text"]]
     expected = []

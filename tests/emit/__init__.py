@@ -1,1 +1,1 @@
-"""Tests of `emit`."""
+"""Tests of `tap_zoho_bulk/emit`."""

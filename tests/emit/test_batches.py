@@ -1,4 +1,4 @@
-"""BATCH files hold every record by value, in every format, on disk and on S3."""
+"""BATCH files contain every record by value, in every format, on disk and on S3."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_every_record_by_value_a_file_for_each_page(
     found = {record["id"]: record for records in files for record in records}
     assert found == organisation.truth("Leads", multiselect_separator=";")
     assert not run.of_type("RECORD", "Leads")
-    # Nothing else is there than what the messages name.
+    # There are no files but those that the messages name.
     assert len(list((tmp_path / "out").iterdir())) == len(run.of_type("BATCH"))
 
 
@@ -245,7 +245,7 @@ def test_a_missing_extra_is_installed_from_the_checkout(
     with pytest.raises(BatchConfigError) as raised:
         BatchFiles("Leads", {"type": "object"}, batch_config)
 
-    # A name without a path would be somebody else's package at an index.
+    # Anybody could register a bare name at a package index.
     assert re.findall(r"pip install '(.*?)'", str(raised.value)) == [
         f"/path/to/tap-zoho-bulk[{extra}]"
     ]
@@ -253,7 +253,7 @@ def test_a_missing_extra_is_installed_from_the_checkout(
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
-    """A local S3 server; its URL."""
+    """Run a local S3 server, and yield its URL."""
     from moto.server import ThreadedMotoServer  # noqa: PLC0415 - not there at lowest versions
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)

@@ -1,4 +1,4 @@
-"""BATCH files of streams that come in lists and not by bulk read: the same values as in records."""
+"""BATCH files of streams that are read from lists: the same values as in RECORD messages."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_files_hold_what_records_say(
 
 
 def plain(row: Json) -> Json:
-    """A row with maps as objects: Parquet's reader gives pairs."""
+    """Return a row with maps as objects, which Parquet's reader returns as pairs."""
     columns = row.get("columns")
     return {**row, "columns": dict(columns)} if isinstance(columns, list) else row
 
@@ -154,7 +154,7 @@ def test_a_file_that_cannot_be_written_fails_its_stream_only(
 
 
 def bookmarked(state: Json) -> list[str]:
-    """The modules whose deleted records a state says have come."""
+    """Return the modules whose deleted records have a bookmark in a state."""
     partitions: Any = state["bookmarks"].get("deleted_records", {}).get("partitions", [])
     return [each["context"]["module"] for each in partitions if each.get("replication_key_value")]
 

@@ -1,4 +1,4 @@
-"""Parquet holds exactly what the record path says, whatever the cells."""
+"""Parquet files have exactly the values of the record path, whatever the cells."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Records = list[dict[str, Any]]
 
-# What Arrow reads otherwise than the record path does, or not at all, or only just.
+# Cells that Arrow reads differently from the record path, not at all, or only just.
 ODD_CELLS = {
     "integer": [
         *("-", "--5", "5-", "1-2", "-0", "007", "+5", "12.0", "12.5", "0x10", "1e3", " 1", "1_0"),
@@ -86,7 +86,7 @@ def schema_of(properties: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def in_parquet(chunks: Sequence[Chunk], properties: Mapping[str, Any]) -> Records:
-    """Records as a Parquet file holds them, with values as the record path has them."""
+    """Return records written to Parquet and read again, with values as on the record path."""
     file = io.BytesIO()
     if not chunks:
         return []
@@ -101,7 +101,7 @@ def in_parquet(chunks: Sequence[Chunk], properties: Mapping[str, Any]) -> Record
 
 
 def expected(records: Records, properties: Mapping[str, Any]) -> Records:
-    """Records of the record path, with values as `in_parquet` has them."""
+    """Return records of the record path, with values as `in_parquet` returns them."""
 
     def value(name: str, said: Any) -> Any:
         form = properties.get(name, {}).get("format")
@@ -123,7 +123,7 @@ def fits(value: Any) -> bool:
 
 
 def compare(content: bytes, count: int, properties: Mapping[str, Any], *, null: bool) -> None:
-    """Decode a page for records and for Parquet, and compare what comes."""
+    """Decode a page for records and for Parquet, and compare the results."""
     invalid_said, invalid_written = (InvalidValues(become_null=null) for _ in range(2))
     said = decoder_of(properties, Chunk, invalid=invalid_said)
     written = decoder_of(properties, parquet.ParquetChunk, invalid=invalid_written)
@@ -187,7 +187,7 @@ def test_one_odd_cell_alone(data_type: str, cell: str, null: bool) -> None:  # n
 
 @pytest.mark.parametrize("odd", ["twelve", "+12", "12.0", b"\xff"])
 def test_what_stands_far_into_a_page_is_in_parquet_as_in_records(odd: str | bytes) -> None:
-    """This page is some chunks of many portions of rows each."""
+    """This page has some chunks, each of many portions of rows."""
     count = 9_000
     rows = [["Id", "Number", "At", "Text"]]
     for number in range(count):
@@ -218,7 +218,7 @@ def test_empty_lines_alone_are_no_records() -> None:
 
 
 def test_values_are_written_too() -> None:
-    """Streams that read no CSV have nothing else."""
+    """Streams that do not read CSV have only values."""
     properties: dict[str, Any] = {
         "Amount": {"type": ["number", "null"]},
         "Day": {"type": ["string", "null"], "format": "date"},

@@ -1,4 +1,4 @@
-"""Records written many at a time are, byte for byte, what the SDK writes one by one."""
+"""Records written many at a time equal, byte for byte, those that the SDK writes singly."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ _changing = re.compile(rb',"time_extracted":"[^"]+"|"version":[0-9]+')
 
 
 class _OneByOne(TapZohoBulk):
-    """The tap with the SDK's own writer, which knows nothing of many records at once."""
+    """The tap with the SDK's own writer, which writes single records."""
 
     message_writer_class = MsgSpecWriter  # type: ignore[assignment]
 
 
 class _Nowhere(io.BytesIO):
-    """Keeps nothing."""
+    """Discards what is written."""
 
     def write(self, data: Any) -> int:
         return len(data)
 
 
 class _Chain:
-    """Follows pages that are there already."""
+    """Yields pages that exist already."""
 
     pages: list[Page]
 
@@ -68,7 +68,7 @@ class _Chain:
 
 
 def _written(tap_class: type[TapZohoBulk], config: dict[str, Any], table: Table) -> bytes:
-    """What a tap writes when it syncs a table, in two pages."""
+    """Return what a tap writes when it syncs a table in two pages."""
     entry = {
         "tap_stream_id": "Leads",
         "key_properties": ["id"],
@@ -106,7 +106,7 @@ def test_both_paths_write_the_same_bytes(table: Table, versions: bool) -> None: 
         "multiselect_separator": SEPARATOR,
         "emit_activate_version_messages": versions,
     }
-    # A version is the time in seconds, so it may be another one for the other tap.
+    # A version is the time in seconds, so the taps may have different ones.
     at_once, one_by_one = (
         _changing.sub(b"", _written(each, config, table)) for each in (TapZohoBulk, _OneByOne)
     )

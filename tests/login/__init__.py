@@ -1,1 +1,1 @@
-"""Tests of `login`."""
+"""Tests of `tap_zoho_bulk/login`."""

@@ -1,4 +1,4 @@
-"""`tap-zoho-bulk-login`: by a browser, by a terminal with the browser elsewhere, by a code."""
+"""`tap-zoho-bulk-login`: with a browser, with a browser on another machine, with a code."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_without_output_stdout_carries_the_config_alone(
 def test_a_browser_is_opened_where_there_is_one(
     login: Login, server: ZohoServer, tmp_path: Path, flags: list[str]
 ) -> None:
-    """The browser talks, as some do, and goes on when the command has ended."""
+    """The browser prints text, as some do, and still runs when the command has ended."""
     opened = tmp_path / "opened"
     browser = tmp_path / "browser"
     browser.write_text(
@@ -223,7 +223,7 @@ def test_a_port_in_use_is_told(login: Login, server: ZohoServer, port: int) -> N
 
 
 def test_ctrl_c_ends_it(login: Login, server: ZohoServer) -> None:
-    # Shells have what they start in the background ignore it, and so the suite's children.
+    # Background processes of a shell ignore SIGINT, and so do their children.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         running = login(server)

@@ -1,4 +1,4 @@
-"""What `tap-zoho-bulk-login` makes of consent: scopes, data centers, and the config file."""
+"""What `tap-zoho-bulk-login` does after consent: scopes, data centers, and the config file."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_wider_scopes_cover_narrower_ones(granted: str, missing: list[str]) -> N
 
 
 class Proxy:
-    """Notes which hosts it should connect to, and connects to none."""
+    """Records the hosts that it should connect to, and connects to none."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []

@@ -1,1 +1,1 @@
-"""Tests of `meltano`."""
+"""Tests of the tap as a Meltano plugin."""

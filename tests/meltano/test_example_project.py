@@ -1,4 +1,4 @@
-"""`examples/meltano`, copied, installed and run as its documentation says."""
+"""`examples/meltano`, copied, installed and run as documented."""
 
 from __future__ import annotations
 

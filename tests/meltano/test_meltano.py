@@ -33,7 +33,7 @@ def warehouse(tmp_path: Path) -> DuckDBWarehouse:
 
 
 def project(directory: Path, server: ZohoServer, **settings: Any) -> MeltanoProject:
-    """A project whose tap reads from the server."""
+    """Return a project whose tap reads from the server."""
     return MeltanoProject(
         directory / "project",
         {
@@ -44,7 +44,7 @@ def project(directory: Path, server: ZohoServer, **settings: Any) -> MeltanoProj
 
 
 def bookmarks_of(pipeline: MeltanoProject) -> dict[str, Any]:
-    """The bookmarks that Meltano keeps."""
+    """Return the bookmarks in Meltano's database."""
     shown = pipeline.meltano("state", "get", "dev:tap-zoho-bulk-to-target-duckdb").stdout
     bookmarks = json.loads(shown)["singer_state"]["bookmarks"]
     assert isinstance(bookmarks, dict)

@@ -1,4 +1,4 @@
-"""`meltano-plugin.yml` in a Meltano project that knows nothing of this repository."""
+"""`meltano-plugin.yml` in a Meltano project outside this repository."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def server(organisation: Organisation) -> Iterator[ZohoServer]:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, server: ZohoServer) -> NewMeltanoProject:
-    """A new project with the tap, installed from this checkout, and with a loader."""
+    """Return a new project with a loader and the tap, installed from this checkout."""
     directory = tmp_path_factory.mktemp("meltano")
     project = NewMeltanoProject(
         directory / "project",
@@ -131,7 +131,7 @@ def test_records_arrive_and_the_next_run_is_incremental(
     project: NewMeltanoProject, server: ZohoServer, organisation: Organisation
 ) -> None:
     def modules_listed(*options: str) -> int:
-        """Run; say how often the modules were listed, which the metadata streams do, too."""
+        """Run, and return how often modules were listed, also by the metadata streams."""
         before = len(server.requests_matching("GET", r"/settings/modules$"))
         project.run(*options, "tap-zoho-bulk", "target-duckdb")
         return len(server.requests_matching("GET", r"/settings/modules$")) - before
@@ -151,10 +151,10 @@ def test_records_arrive_and_the_next_run_is_incremental(
     assert len(second) == len(first)
     assert all("criteria" in job.query for job in second)
 
-    assert modules_listed("--refresh-catalog") == first_time  # until it is told to ask again,
+    assert modules_listed("--refresh-catalog") == first_time  # until the user refreshes it,
 
     project.meltano("config", "set", "tap-zoho-bulk", "_use_cached_catalog", "false")
-    assert modules_listed() == first_time  # or always to ask.
+    assert modules_listed() == first_time  # or switches caching off.
 
 
 def test_the_definition_may_come_from_a_url_and_the_tap_from_git_and_both_may_be_renewed(
@@ -183,7 +183,7 @@ def test_the_definition_may_come_from_a_url_and_the_tap_from_git_and_both_may_be
 
 
 def checkout(directory: Path) -> None:
-    """Make a git repository that holds what is needed to install the tap."""
+    """Create a git repository from which the tap can be installed."""
     shutil.copytree(REPOSITORY / "tap_zoho_bulk", directory / "tap_zoho_bulk")
     for name in ("pyproject.toml", "README.md", "LICENSE", DEFINITION.name):
         shutil.copyfile(REPOSITORY / name, directory / name)

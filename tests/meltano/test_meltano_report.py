@@ -1,4 +1,4 @@
-"""Meltano's own log holds all that the report needs."""
+"""Meltano's own log contains all that the report needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `meltano.yml` and its like say of the settings is what the tap itself says."""
+"""`meltano.yml` and similar files state the settings as the tap itself states them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Tests of `reporting`."""
+"""Tests of `tap_zoho_bulk/reporting`."""

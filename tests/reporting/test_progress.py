@@ -1,4 +1,4 @@
-"""On a terminal people see what every job is doing; anywhere else, plain lines."""
+"""On a terminal, users see what each job is doing; elsewhere, plain log lines."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ANSI = "\x1b["
 
 
 class Start:
-    """Starts the tap on a terminal, with settings of its own."""
+    """Starts the tap on a terminal."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -40,7 +40,7 @@ class Start:
         stdout_too: bool = False,
         environment: Mapping[str, str] | None = None,
     ) -> TerminalTap:
-        """Start it against a server."""
+        """Start the tap against a server, with these settings."""
         config = self._folder / "config.json"
         config.write_text(json.dumps(server.tap_config(**FAST)))
         return TerminalTap(
@@ -59,7 +59,7 @@ def organisation() -> Organisation:
 
 
 def held_back(server: ZohoServer, path: str) -> threading.Event:
-    """Hold back answers to requests like this, too, until the event is set."""
+    """Also delay the responses to matching requests until the event is set."""
     let_go = threading.Event()
     before = server.on_request
 
@@ -74,7 +74,7 @@ def held_back(server: ZohoServer, path: str) -> threading.Event:
 
 
 def shows(*parts: str) -> Callable[[list[str]], bool]:
-    """Say whether a screen has a line with all of these parts, in this order."""
+    """Return whether a screen has a line with all of these parts, in this order."""
     pattern = re.compile(r"\b.*\b".join(map(re.escape, parts)))
     return lambda lines: any(pattern.search(line) for line in lines)
 
@@ -103,7 +103,7 @@ def test_the_view_shows_each_job_and_then_what_came_of_all(
     assert table["all"][:2] == [f"{SOME * len(MODULES):,}", str(len(server.jobs))]
     spent = sum(int(table[name][-2]) for name in (*MODULES, "deleted_records"))
     assert table["all"][-1] == str(spent)
-    # Nothing is left of the view, nor is the log's own table there.
+    # Neither the view nor the log's own table remains.
     assert "at work" not in "\n".join(lines)
     assert "| stream" not in "\n".join(lines)
 

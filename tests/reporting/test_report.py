@@ -1,4 +1,4 @@
-"""`tap-zoho-bulk-report` makes one page of a run's log, and its numbers are Zoho's own."""
+"""`tap-zoho-bulk-report` writes one page about a run's log, with the server's own numbers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def organisation() -> Organisation:
 
 
 def logged(tap: TapCommand, server: ZohoServer, folder: Path, **options: Any) -> bytes:
-    """Sync, and give the structured log."""
+    """Sync, and return the structured log."""
     tap.run(server, environment=structured_log.environment(folder), **options)
     return (folder / structured_log.NAME).read_bytes()
 
@@ -129,7 +129,7 @@ def test_a_killed_run_is_drawn_as_far_as_it_came(
     running.end()
     log = (tmp_path / structured_log.NAME).read_bytes()
 
-    html = page(log + log[: log.index(b"\n") // 2])  # The last line may be cut, too.
+    html = page(log + log[: log.index(b"\n") // 2])  # The last line may also be cut.
 
     rows = html.streams()
     assert "The log ends before the run does" in html.text
@@ -269,7 +269,7 @@ def test_a_run_of_very_many_jobs_makes_a_page_of_some_length() -> None:
 
 
 def structured(*events: Json, text: str = "", level: str = "info") -> bytes:
-    """A log of these events, in the SDK's form."""
+    """Return a log of these events, in the SDK's form."""
     lines = [
         {
             "level": level,

@@ -1,4 +1,4 @@
-"""People see on stderr what each job does while it waits, and at the end what came and cost."""
+"""Stderr shows the state of each job, and a summary of records and costs at the end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEADINGS = ["stream", "records", "jobs", "bytes", "seconds", "credits", "outcome
 
 
 def table(stderr: str) -> dict[str, dict[str, str]]:
-    """The summary's rows by stream."""
+    """Return the rows of the summary by stream."""
     texts = [line.rsplit("| ", 1)[1] for line in stderr.splitlines() if "| " in line]
     (start,) = [number for number, text in enumerate(texts) if text.split() == HEADINGS]
     rows = {}
@@ -104,6 +104,6 @@ def test_a_waiting_job_says_what_it_does(tap: TapCommand, serve: Serve) -> None:
     assert "created for page 1" in told[0]
     assert any("IN PROGRESS" in line for line in told)
     assert "completed with 20 records" in told[-1]
-    # Each state is told once, not with every look.
+    # Each state is logged once, not with every poll.
     assert job.polls >= 6
     assert len(told) == 3

@@ -1,1 +1,1 @@
-"""Tests of `repository`."""
+"""Tests of the repository: documentation, releases, benchmarks, structure."""

@@ -1,4 +1,4 @@
-"""The benchmarks work; what they measure is not for tests to say."""
+"""The benchmarks run; tests do not judge their results."""
 
 from __future__ import annotations
 

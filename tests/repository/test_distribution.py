@@ -1,4 +1,4 @@
-"""What is released holds the package, its licence, and nothing that happens to lie about."""
+"""A release contains the package, its licence and documents, and no other files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def package() -> set[str]:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with the sdist and the wheel."""
+    """Build the sdist and the wheel, and return their directory."""
     directory = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "hatchling", "build", "--directory", str(directory)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)

@@ -1,4 +1,4 @@
-"""What the documentation quotes is what the tap says, and what it names is there."""
+"""Messages that the documentation quotes are the tap's, and what it names exists."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PLACEHOLDER = "\0"
 
 
 def sayings() -> Iterator[str]:
-    """All texts in the tap's code, with something in place of what is filled in."""
+    """Yield all texts in the tap's code, with a placeholder for each inserted value."""
     for file in (ROOT / "tap_zoho_bulk").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.JoinedStr):
@@ -126,7 +126,7 @@ def test_each_folders_docstring_says_its_duty() -> None:
 
 
 def test_nothing_names_the_tap_at_a_package_index() -> None:
-    """Nobody owns the name there, so anybody could register it."""
+    """The project does not own the name there, so anybody could register it."""
     folders = ("docs", "tap_zoho_bulk", "examples", "loaders", "local-zoho-crm")
     files = [
         *ROOT.glob("*.*"),

@@ -1,4 +1,4 @@
-"""Files of the package are short, and its functions change nothing that all of a process shares."""
+"""Files of the package are short, and its functions change no process globals."""
 
 from __future__ import annotations
 

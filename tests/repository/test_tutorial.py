@@ -1,4 +1,4 @@
-"""The tutorial's commands work as they stand, and print what it says."""
+"""The tutorial's commands work as written, and print what it quotes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def blocks(language: str) -> list[str]:
 
 
 def clone(folder: Path) -> Path:
-    """Lay out what the tutorial needs of a clone, with this environment as the installed one."""
+    """Create what the tutorial needs of a clone, with this environment as the installed one."""
     for name in ("Makefile", "pyproject.toml", "local-zoho-crm/pyproject.toml"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, folder / name)

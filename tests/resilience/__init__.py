@@ -1,1 +1,1 @@
-"""Proofs that nothing is lost and nobody let in, whatever goes wrong."""
+"""Tests that no data is lost and no secret leaks, whatever goes wrong."""

@@ -1,4 +1,4 @@
-"""What the resilience tests share: cheap runs of the tap, and how far to go."""
+"""Fixtures for the resilience tests: cheap runs of the tap, and the number of cases."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SCALE = int(os.environ.get("TAP_TEST_SCALE", "1"))
-"""How far to go: 1 for each change; TAP_TEST_SCALE=10 is for a night."""
+"""Factor for the number of cases: 1 for each change, `TAP_TEST_SCALE=10` for a night."""
 
 
 @pytest.fixture(scope="module")
 def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TapForks]:
-    """Many runs of the command line, several at once."""
+    """Return what starts many runs of the command line, several at once."""
     started = TapForks(tmp_path_factory.mktemp("forks"))
     yield started
     started.close()
@@ -26,5 +26,5 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TapForks]:
 
 @pytest.fixture(scope="session")
 def scale() -> int:
-    """How far to go; see SCALE."""
+    """Return the factor for the number of cases."""
     return SCALE

@@ -1,4 +1,4 @@
-"""Many runs of the tap's command line, several at once: the tests' side of `zygote.py`."""
+"""Start many runs of the tap's command line, several at once: the tests' side of `zygote.py`."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_RUN_SECONDS = 120
-"""A run that takes longer hangs, and fails its test."""
+"""A run that takes longer fails its test."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended, and all that it said on stderr."""
+    """The exit code of a run, and its stderr."""
 
     exit_code: int
     stderr: str
 
 
 class ForkedTap:
-    """One run of the tap, in a process of its own."""
+    """One run of the tap, in its own process."""
 
     def __init__(self, stdout: int, stderr: int) -> None:
         self._stdout, self._stderr = stdout, stderr
@@ -44,18 +44,18 @@ class ForkedTap:
 
     @property
     def pid(self) -> int:
-        """The process's id."""
+        """Return the process id."""
         assert self._pid is not None
         return self._pid
 
     def read_lines(
         self, on_line: Callable[[bytes], bool], *, seconds: float = MAX_RUN_SECONDS
     ) -> Ended:
-        """Hand over each whole line of stdout until the process has ended.
+        """Pass on each complete line of stdout until the process has ended.
 
         Args:
-            on_line: Takes a line; False closes the pipe, as a target does that crashes.
-            seconds: How long that may take.
+            on_line: Called with a line; False closes the pipe, as if the target crashed.
+            seconds: Time limit.
         """
         watchdog = threading.Timer(seconds, self.send_signal, [signal.SIGKILL])
         watchdog.start()
@@ -84,14 +84,14 @@ class ForkedTap:
                 os.kill(self._pid, number)
 
     def note(self, *, pid: int | None = None, exit_code: int | None = None) -> None:
-        """Take news of the process."""
+        """Record a change of the process."""
         with self._changed:
             self._pid = pid or self._pid
             self._exit_code = exit_code
             self._changed.notify_all()
 
     def wait_until_started(self) -> None:
-        """Wait until the process is there."""
+        """Wait until the process has started."""
         with self._changed:
             assert self._changed.wait_for(
                 lambda: self._pid is not None or self._exit_code is not None, MAX_RUN_SECONDS
@@ -135,7 +135,7 @@ class TapForks:
         state: Mapping[str, Any] | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> ForkedTap:
-        """Start a run with files of these contents."""
+        """Start a run with files that contain these values."""
         with self._lock:
             self._orders += 1
             order = self._orders
@@ -165,7 +165,7 @@ class TapForks:
         return tap
 
     def close(self) -> None:
-        """End what is still running."""
+        """Kill the runs that still run."""
         with self._lock:
             running = list(self._running.values())
         for tap in running:

@@ -1,7 +1,7 @@
-"""Records are made, changed, deleted and restored while pages are read.
+"""Records are created, changed, deleted and restored while pages are read.
 
-After the next quiet run, the warehouse has what Zoho has. Where pages are numbered on live data,
-deletes can hide records; the last tests show which, and how many at most.
+After the next run without edits, the warehouse has what Zoho has. If pages are numbered on live
+data, deletes can hide records; the last tests show which, and the maximum number.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ EVERYTHING = ("insert", "update", "delete", "restore")
 
 
 class Editors:
-    """People who work in the CRM while the tap reads it: an edit or two before each request."""
+    """Users who edit records while the tap reads: up to two edits before each request."""
 
     def __init__(self, organisation: Organisation, seed: int, kinds: Sequence[str]) -> None:
         self.deleted: dict[str, set[str]] = {stream: set() for stream in STREAMS}
@@ -39,11 +39,11 @@ class Editors:
         self._kinds = kinds
 
     def __call__(self, request: LoggedRequest) -> None:
-        """Work a little."""
+        """Edit up to two records."""
         del request
         with self._organisation.lock:
             for _ in range(self._rng.randint(0, 2)):
-                # Zoho's times are whole seconds; within one, nobody knows what came first.
+                # Zoho's times are in seconds: within one second, the order is unknown.
                 self._organisation.advance(timedelta(seconds=1))
                 self._edit(self._rng.choice(STREAMS), self._rng.choice(self._kinds))
 
@@ -65,7 +65,7 @@ class Editors:
 
 
 class Story:
-    """Two runs while people work, and a quiet one after them."""
+    """Two runs with edits, and one without edits after them."""
 
     def __init__(
         self, forks: TapForks, *, seed: int, version: str, kinds: Sequence[str], method: str | None
@@ -74,13 +74,13 @@ class Story:
         self.organisation.set_now(START)
         self.editors = Editors(self.organisation, seed, kinds)
         self.target = UpsertingTarget()
-        self.began: dict[str, datetime] = {}  # when the last busy run's first job was made
+        self.began: dict[str, datetime] = {}  # creation of the first job of the last run with edits
         self._forks = forks
         self._version = version
         self._method = method
 
     def play(self, busy_runs: int = 2) -> Story:
-        """Run the tap."""
+        """Run the tap with edits, and once without."""
         options: dict[str, Any] = {"page_size": 5, "tokens_per_ten_minutes": None}
         with ZohoServer(self.organisation, **options) as server:
             for _ in range(busy_runs):
@@ -88,7 +88,7 @@ class Story:
                 self._run(server)
                 server.on_request = None
                 self.organisation.advance(timedelta(seconds=1))
-                # Jobs are in the order in which they were made.
+                # Jobs are in the order of their creation.
                 self.began.update(
                     (job.module, job.created_time) for job in server.jobs if job.page == 1
                 )
@@ -106,7 +106,7 @@ class Story:
         assert ended.exit_code == 0, ended.stderr
 
     def living(self, stream: str) -> dict[str, dict[str, Any]]:
-        """The warehouse's rows, less those that were deleted after they were last changed."""
+        """Return the warehouse's rows without those that were deleted after their last change."""
         gone = {
             row["id"]: row["deleted_time"]
             for row in self.target.rows("deleted_records")
@@ -150,7 +150,7 @@ def test_a_full_table_has_what_was_there_when_it_was_read(forks: TapForks, scale
 def test_with_page_numbers_new_and_changed_records_are_no_trouble(
     forks: TapForks, version: str, scale: int
 ) -> None:
-    """As long as Zoho numbers pages by the order of ids, which it does not promise."""
+    """This holds if Zoho numbers pages by the order of ids, which it does not guarantee."""
     kinds = ("insert", "update")
     for story in play_many(forks, 6 * scale, version=version, kinds=kinds, method=None):
         story.check_whole()
@@ -160,21 +160,21 @@ def test_with_page_numbers_new_and_changed_records_are_no_trouble(
 def test_with_page_numbers_deletes_can_hide_records(
     forks: TapForks, version: str, scale: int
 ) -> None:
-    """What README says: shown here are which, how many at most, and what brings them back."""
+    """As documented: which records, the maximum number, and that a full refresh restores them."""
     hidden = 0
     for story in play_many(forks, 8 * scale, version=version, kinds=EVERYTHING, method=None):
         for stream in STREAMS:
             truth, found = story.organisation.truth(stream), story.living(stream)
             lost = truth.keys() - found.keys()
-            # All that is there is right; nobody who is gone is there.
+            # All rows are correct, and no deleted record is among them.
             assert found == {record_id: truth[record_id] for record_id in found}
-            # Hidden are records that nobody has touched since the first job of the run that was to
-            # read them, at most one for each that was deleted.
+            # A hidden record is unchanged since the first job of the run that should have read it,
+            # and there is at most one for each deleted record.
             for record_id in lost:
                 changed = datetime.fromisoformat(truth[record_id]["Modified_Time"])
                 assert changed < story.began[stream]
             assert len(lost) <= len(story.editors.deleted[stream])
             hidden += len(lost)
-        story.target.state = None  # a full refresh, with nobody at work
+        story.target.state = None  # a full refresh, without edits
         story.play(busy_runs=0).check_whole()
     assert hidden, "no record was hidden: README warns of what does not happen"

@@ -1,7 +1,7 @@
-"""A run that is ended anywhere, in any way, goes on from the last STATE, and nothing is missing.
+"""A run that is stopped anywhere, in any way, resumes from the last STATE, and no data is missing.
 
-The points: before each request is handled, after each is answered, and after each STATE line.
-The ways: `kill -9`, SIGTERM, a target that closes the pipe, a network that is gone from there on.
+The points: before each request is handled, after each response, and after each STATE line. The
+ways: `kill -9`, SIGTERM, a target that closes the pipe, a network that fails from then on.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PAGE_SIZE = 5
 SIZES = {"Orders": 17, "Visits": 12, "Rooms": 3}
 PAGES = {stream: math.ceil(size / PAGE_SIZE) for stream, size in SIZES.items()}
 JOBS_AT_LEAST = sum(PAGES.values())
-REQUESTS, STATES = 28, 16  # at most, of a run that nothing disturbs; a test makes sure
+REQUESTS, STATES = 28, 16  # the maximum of an undisturbed run, as a test checks
 AT_ONCE = 8
 GONE_ID, GONE_VERSION = "1", 1
 
@@ -64,7 +64,7 @@ AT_STATES: tuple[Way, ...] = (
 
 @dataclass(frozen=True)
 class Crash:
-    """Where and how a run ends."""
+    """Where and how a run is stopped."""
 
     method: Method
     version: str
@@ -74,7 +74,7 @@ class Crash:
 
 @dataclass(frozen=True)
 class Recovery:
-    """What it took until all was there."""
+    """The runs and jobs until all data had arrived."""
 
     crash: Crash
     runs: int
@@ -90,7 +90,7 @@ def all_crashes(version: str) -> list[Crash]:
 
 
 class Blow:
-    """Strikes a run at its point."""
+    """Stops a run at its point."""
 
     def __init__(self, crash: Crash | None, tap: ForkedTap, server: ZohoServer) -> None:
         self.pipe_lost = False
@@ -119,7 +119,7 @@ class Blow:
             self._tap.send_signal(signal.SIGTERM if gently else signal.SIGKILL)
 
     def state_seen(self) -> bool:
-        """Strike if it is time; False when it is the target that crashes."""
+        """Stop the run if this is its point; return False if it is the target that crashes."""
         if self._crash is None or self._crash.way not in AT_STATES or not self._is_the_point():
             return True
         if self._crash.way == "target crashes after STATE":
@@ -131,7 +131,7 @@ class Blow:
 
 
 class Scene:
-    """An organisation, its server, and a warehouse that holds what earlier runs brought."""
+    """An organisation, its server, and a warehouse with the data of the runs so far."""
 
     def __init__(self, forks: TapForks, method: Method, version: str) -> None:
         self.organisation = small_organisation(SIZES)
@@ -152,7 +152,7 @@ class Scene:
         }
         if method == "FULL_TABLE":
             for stream in SIZES:
-                # A row that Zoho no longer has; it must go, and not before all others are there.
+                # A row that Zoho no longer has: it must be removed once all others have arrived.
                 self.target.preload(stream, {"id": GONE_ID}, version=GONE_VERSION)
 
     def run(self, crash: Crash | None = None) -> Ended:
@@ -170,7 +170,7 @@ class Scene:
             self.server.faults.clear()
 
     def _take(self, line: bytes, blow: Blow) -> bool:
-        """Let the target have a line; False when the target crashes."""
+        """Pass a line to the target; return False if the target crashes."""
         if blow.pipe_lost:
             return True
         kind = self.target.take(line)
@@ -179,15 +179,15 @@ class Scene:
         return kind != "STATE" or blow.state_seen()
 
     def _check_whole(self, line: bytes) -> None:
-        """Old rows may go only when all rows are there."""
+        """Check that all rows have arrived before old rows are removed."""
         (stream,) = [name for name in SIZES if f'"{name}"'.encode() in line]
         assert self.target.by_id(stream) == self.organisation.truth(stream)
         self.activated.append(stream)
 
     def jobs_of_a_run(self) -> int:
-        """How few jobs the next run can make: none for a page that a job was made for.
+        """Return the minimum number of jobs of the next run: none for a page that has a job.
 
-        What is finished is asked for again: all pages of a full table, one of what has changed.
+        Completed streams are read again: all pages of a full table, one page of changes.
         """
         bookmarks = (self.target.state or {"bookmarks": {}})["bookmarks"]
         finished = [
@@ -217,7 +217,7 @@ class Scene:
 
 
 def recover(forks: TapForks, crashes: Sequence[Crash]) -> Recovery:
-    """Let one run after another crash, and run again until one succeeds."""
+    """Crash one run after another, and run again until one succeeds."""
     scene = Scene(forks, crashes[0].method, crashes[0].version)
     with scene.server:
         ended = scene.run(crashes[0])
@@ -240,7 +240,7 @@ def recover_all(forks: TapForks, stories: Iterable[Sequence[Crash]]) -> list[Rec
 
 
 def report(recoveries: list[Recovery]) -> None:
-    """Say what the crashes cost."""
+    """Print the cost of the crashes."""
     by_way: dict[str, list[int]] = {}
     for recovery in recoveries:
         by_way.setdefault(recovery.crash.way, []).append(recovery.jobs_paid_twice)
@@ -260,21 +260,21 @@ def test_the_points_cover_a_whole_run(forks: TapForks, method: Method) -> None:
 
         assert ended.exit_code == 0, ended.stderr
         scene.check()
-        # Jobs run at once here; with more looks at them, runs would have more requests.
+        # Jobs complete at once here; if they were polled more often, there would be more requests.
         assert len(scene.server.requests) <= REQUESTS
         assert scene.target.states <= STATES
         assert len(scene.server.jobs) == JOBS_AT_LEAST
 
 
 def check_cost(recoveries: list[Recovery]) -> None:
-    """What is paid twice are jobs made since the last STATE; jobs here take no time to run."""
+    """Check that only jobs since the last STATE were paid twice; jobs here complete at once."""
     twice = [recovery.jobs_paid_twice for recovery in recoveries]
     assert max(twice) <= JOBS_AT_LEAST
     assert sum(twice) / len(twice) < 3
 
 
 def chosen_crashes(version: str, count: int) -> list[Crash]:
-    """So many points, chosen by a seed: all of them when there are no more."""
+    """Return up to `count` points, chosen at random with a fixed seed."""
     crashes = all_crashes(version)
     return random.Random(version).sample(crashes, min(count, len(crashes)))
 
@@ -297,7 +297,7 @@ def test_points_of_a_run_that_pages_by_number(forks: TapForks, scale: int) -> No
 
 
 def test_one_crash_after_another(forks: TapForks, scale: int) -> None:
-    """Seven crashes at random points, each in the run that was to recover from the last."""
+    """Seven crashes at random points, each in the run that should recover from the previous one."""
     rng = random.Random(7)
     stories = []
     for _ in range(12 * scale):

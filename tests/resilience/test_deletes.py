@@ -1,4 +1,4 @@
-"""Deleted records: who they are, since when, and that the documentation's join gives the truth."""
+"""Deleted records: which, since when, and that the documented join returns the truth."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MONDAY = datetime(2026, 3, 2, 9, tzinfo=timezone.utc)
 
 
 class Warehouse:
-    """What the tap loads of an organisation, run by run."""
+    """What the tap has loaded from an organisation, run by run."""
 
     def __init__(self, forks: TapForks, server: ZohoServer) -> None:
         self.target = UpsertingTarget()
@@ -33,7 +33,7 @@ class Warehouse:
         self._catalog = catalog(server.organisation, deleted=True)
 
     def load(self) -> list[LoggedRequest]:
-        """Run the tap, which must succeed; the requests for deleted records."""
+        """Run the tap, check that it succeeded, and return the requests for deleted records."""
         before = len(self.server.requests)
         ended = self._forks.start(
             self.server.tap_config(**QUICK), catalog=self._catalog, state=self.target.state
@@ -43,12 +43,12 @@ class Warehouse:
         return [request for request in asked if request.path.endswith("/deleted")]
 
     def deleted(self, module: str) -> dict[str, str]:
-        """The types of a module's deleted records, by id."""
+        """Return the types of a module's deleted records, by id."""
         rows = self.target.rows("deleted_records")
         return {row["id"]: row["type"] for row in rows if row["module"] == module}
 
     def bookmark(self, module: str) -> str | None:
-        """How far a module's deleted records have been read."""
+        """Return the bookmark of a module's deleted records."""
         assert self.target.state is not None
         partitions = self.target.state["bookmarks"]["deleted_records"]["partitions"]
         (value,) = [
@@ -84,7 +84,7 @@ def test_the_recycle_bin_and_what_is_gone_are_told_apart(
     warehouse.load()
     first = warehouse.deleted("Leads")
     organisation.advance(timedelta(hours=1))
-    organisation.delete("Leads", leads[0], permanent=True)  # out of the bin, too
+    organisation.delete("Leads", leads[0], permanent=True)  # also from the recycle bin
     warehouse.load()
 
     assert first == {leads[0]: "recycle", leads[1]: "permanent"}
@@ -170,7 +170,7 @@ def living(warehouse: Warehouse) -> set[str]:
 def test_the_join_in_readme_gives_the_truth(
     warehouse: Warehouse, organisation: Organisation
 ) -> None:
-    """Records are made, changed, deleted, restored and deleted again, over many runs."""
+    """Records are created, changed, deleted, restored and deleted again, over many runs."""
     leads = list(organisation.module("Leads").records)
 
     def later() -> None:
@@ -200,7 +200,7 @@ def test_the_join_in_readme_gives_the_truth(
     organisation.insert("Leads", count=3)
     check()
     later()
-    # Between two runs: gone and back, and back and gone.
+    # Between two runs: deleted and restored, and restored and deleted.
     organisation.delete("Leads", leads[3])
     organisation.restore("Leads", leads[0])
     later()
@@ -212,7 +212,7 @@ def test_the_join_in_readme_gives_the_truth(
 
 @pytest.mark.parametrize("page", ["2", "3"])
 def test_a_restore_while_pages_are_read_hides_no_row(forks: TapForks, page: str) -> None:
-    """Zoho numbers the list's pages on live data, the latest row first, so a restore moves rows."""
+    """Zoho numbers the pages on live data, the latest row first, so a restore moves rows."""
     organisation = small_organisation({"Leads": 500})
     organisation.set_now(MONDAY)
     gone = list(organisation.module("Leads").records)[:450]

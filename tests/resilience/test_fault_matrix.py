@@ -1,7 +1,7 @@
-"""Every fault at every endpoint, once and for good: all data, or an error that says what to do.
+"""Every fault at every endpoint, once and always: all data, or an error with advice.
 
 The cases are the product of the lists below. Each runs the tap's command line at full debug
-logging, and beside the data it is checked that no secret got out, and that no file stays behind.
+logging. It also checks that no secret is printed, and that no file remains.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ PAGE_SIZE = 4
 SIZES = {"Orders": 10, "Rooms": 3}
 DELETED = 3
 MAX_RETRIES = 1
-MOST_JOBS = 3  # the tap makes a page's job so often, at most
 
 Span = Literal["once", "for good"]
 SPANS: tuple[Span, ...] = ("once", "for good")
@@ -45,11 +44,11 @@ SPANS: tuple[Span, ...] = ("once", "for good")
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a fault happens.
+    """An endpoint at which faults happen.
 
     Attributes:
         names: What an error about it must name.
-        flags: Of the command line that gets there.
+        flags: Command line flags that reach it.
     """
 
     name: str
@@ -60,7 +59,7 @@ class Endpoint:
     flags: tuple[str, ...] = ()
 
 
-# One chain runs after another (see `max_concurrent_jobs`), so the second job is a page's token's.
+# Chains run one after another (see `max_concurrent_jobs`), so the second job has a page token.
 ENDPOINTS = (
     Endpoint("token", "POST", r"^/oauth/v2/token$"),
     Endpoint("org", "GET", r"/org$", names=("organisation",), flags=("--test",)),
@@ -77,13 +76,13 @@ BULK = tuple(each for each in ENDPOINTS if each.name in ("create", "continuation
 
 @dataclass(frozen=True)
 class Trouble:
-    """A fault, wherever it happens.
+    """A kind of fault.
 
     Attributes:
-        make: Gives it.
-        transient: Whether it may pass, so that it is to be tried again.
+        make: Creates the fault.
+        transient: Whether the tap should retry.
         names: What an error about it must name: Zoho's code, or what happened.
-        at: The only endpoints where it can happen; all if empty.
+        at: The endpoints at which it can happen; all if empty.
     """
 
     name: str
@@ -111,7 +110,7 @@ def answer(  # noqa: PLR0913 - all that an answer may differ in
     headers: dict[str, str] | None = None,
     at: tuple[str, ...] = (),
 ) -> Trouble:
-    """Make a trouble of an answer; an error about it must name Zoho's code, or the status."""
+    """Create the trouble of a response; an error about it must name Zoho's code, or the status."""
     if names is None:
         names = (body["code"] if isinstance(body, dict) and "code" in body else f"HTTP {status}",)
     make = partial(Fault, status=status, body=body, headers=headers or {})
@@ -200,7 +199,7 @@ class Case:
         return f"{self.trouble.name} at {self.endpoint.name}, {self.span}"
 
     def fault(self, elsewhere: str) -> Fault:
-        """Make the fault; a redirect leads elsewhere."""
+        """Create the fault; a redirect leads to `elsewhere`."""
         fault = self.trouble.make(
             method=self.endpoint.method,
             path=self.endpoint.path,
@@ -222,7 +221,7 @@ def cases() -> Iterator[Case]:
 
 
 class Play:
-    """One case, from the fault to the run after it."""
+    """Plays one case: a run with the fault, and a run after it."""
 
     def __init__(self, forks: TapForks, case: Case) -> None:
         self.case = case
@@ -266,7 +265,7 @@ class Play:
         assert not list(Path(self._spool.name).iterdir())
 
     def play(self) -> str:
-        """Play the case and check it; its outcome."""
+        """Play the case, check it, and return its outcome."""
         case = self.case
         options = {"page_size": PAGE_SIZE, "tokens_per_ten_minutes": None}
         with (
@@ -295,7 +294,7 @@ class Play:
             return outcome
 
     def _check_success(self, ended: Ended) -> str:
-        """All is there; or, where that is Zoho's word about a module, it was said."""
+        """Check that all data arrived, or that a log line says which module was skipped."""
         if self.case.endpoint.flags:
             return "all data"
         missing = [name for name in SIZES if name not in self.target.streams]
@@ -304,7 +303,7 @@ class Play:
             assert self.case.endpoint.name == "fields"
         self._check_whole(set(SIZES) - set(missing))
         if not missing and len(self.target.rows("deleted_records")) != DELETED:
-            # Zoho's word that it keeps no list of deleted records.
+            # Zoho responded that it keeps no list of deleted records.
             assert "Zoho keeps no deleted records of Orders" in ended.stderr
             assert self.case.endpoint.name == "deleted"
             return "said to be skipped"
@@ -319,7 +318,7 @@ class Play:
             assert set(bookmark) == {"replication_key", "replication_key_value"}
 
     def _check_error(self, ended: Ended) -> None:
-        """The error names what it should, and no traceback stands for it."""
+        """Check that the error names what it should, and comes without a traceback."""
         errors = "\n".join(line for line in ended.stderr.split("\n") if "| ERROR" in line)
         wanted = [*self.case.trouble.names]
         if self.case.endpoint.name != "token":
@@ -327,11 +326,11 @@ class Play:
         for name in wanted:
             assert re.search(name, errors), f"no {name!r} in:\n{ended.stderr[-3000:]}"
         assert re.search(ADVICE, errors), f"no advice in:\n{errors}"
-        # At full debug logging, one line says where an error came from; nothing else may.
+        # At full debug logging, only this line may introduce a traceback.
         assert "Traceback" not in ended.stderr.partition(WHERE_FROM)[0], ended.stderr
 
     def _check_nothing_lost(self, server: ZohoServer) -> None:
-        """Bookmarks of what failed have not moved, and a run without the fault brings all."""
+        """Check that failed streams kept their bookmarks, and that the next run succeeds."""
         bookmarks = (self.target.state or {"bookmarks": {}})["bookmarks"]
         for stream in SIZES:
             if self.target.by_id(stream) != self.organisation.truth(stream):
@@ -343,12 +342,12 @@ class Play:
         assert len(self.target.rows("deleted_records")) == DELETED
 
     def _check_not_repeated(self, server: ZohoServer, fault: Fault) -> None:
-        """What Zoho refuses for good is asked for once."""
+        """Check that a permanent refusal is not retried."""
         endpoint = self.case.endpoint
         asked = server.requests_matching(endpoint.method, endpoint.path)
         counts = Counter((each.path, str(each.query), each.body) for each in asked)
         refused = max(counts.values())
-        # A page's token is tried when the job is made ahead, and when its turn comes.
+        # A page token is tried when the job is created ahead, and when its turn comes.
         most = 2 if endpoint.name in ("token", "continuation") else 1
         if not (fault.times == 1 and endpoint.name == "continuation"):
             assert refused <= most, counts
@@ -370,7 +369,7 @@ def organisation() -> Organisation:
 
 
 def play(forks: TapForks, case: Case) -> tuple[Case, str, str]:
-    """Play a case; its outcome, and what is wrong."""
+    """Play a case, and return its outcome and what is wrong."""
     try:
         return case, Play(forks, case).play(), ""
     except AssertionError as error:
@@ -390,7 +389,7 @@ def test_every_fault_at_every_endpoint(forks: TapForks) -> None:
 
 
 def test_the_matrix_leaves_nothing_out() -> None:
-    """Each endpoint meets all faults that can happen there."""
+    """Each endpoint has all faults that can happen there."""
     met = Counter(case.endpoint.name for case in cases())
 
     assert set(met) == {each.name for each in ENDPOINTS}

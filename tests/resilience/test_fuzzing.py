@@ -1,4 +1,4 @@
-"""Answers, CSVs and ZIPs that nobody would send: only the tap's own errors come of them."""
+"""Invalid responses, CSVs and ZIPs raise only the tap's own errors."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ often = settings(
 
 
 class Answer:
-    """As much of a response as the tap looks at."""
+    """The part of a response that the tap uses."""
 
     def __init__(self, body: bytes, status: int = 200, **headers: str) -> None:
         self.status_code = status
@@ -73,7 +73,7 @@ class Answer:
 
 
 def client_that_gets(answer_to: Callable[[str], Answer]) -> ZohoClient:
-    """A client whose requests are answered by a function of the URL."""
+    """Return a client that gets its responses from a function of the URL."""
     client = ZohoClient(Settings.from_config(CONFIG))
 
     @contextmanager
@@ -85,7 +85,7 @@ def client_that_gets(answer_to: Callable[[str], Answer]) -> ZohoClient:
     return client
 
 
-# What may come in place of a JSON value that was meant
+# Unexpected JSON values
 
 odd_text = st.text(st.characters(), max_size=12) | st.sampled_from(
     [
@@ -117,7 +117,7 @@ retry_after = st.sampled_from(["", "0", "1", "-1", "9" * 400, "Thu, 99 Foo 2026"
 
 @st.composite
 def near(draw: st.DrawFn, meant: Any) -> Any:
-    """A JSON value in which up to three places are not what was meant."""
+    """Return a JSON value that differs from the intended one in up to three places."""
     value = {"": deepcopy(meant)}
     for _ in range(draw(st.integers(1, 3))):
         holder: Any = value
@@ -142,7 +142,7 @@ def near(draw: st.DrawFn, meant: Any) -> Any:
 
 @st.composite
 def answers(draw: st.DrawFn, meant: Any) -> Callable[[], Answer]:
-    """An answer that is near the one that was meant, or none at all."""
+    """Return a response that is similar to the intended one, or is not JSON at all."""
     body = draw(
         near(meant).map(lambda value: json.dumps(value).encode())
         | st.binary(max_size=30)
@@ -234,7 +234,7 @@ def test_a_token(token: Callable[[], Answer]) -> None:
     def send(request: Request) -> Iterator[Answer]:
         url = str(request.url)
         if "/oauth/" not in url:
-            # A token must be one that can stand in a header.
+            # A token must be valid in a header.
             request.headers["Authorization"].encode("ascii")
             assert request.headers["Authorization"].isprintable()
         yield token() if "/oauth/" in url else Answer(b'{"org": []}')
@@ -365,7 +365,7 @@ GOOD_CSV = (
 
 
 def records_of(file: bytes, *, count: int = 2, null_if_invalid: bool = False) -> list[Any]:
-    """The records of a ZIP, however it looks."""
+    """Return the records of a ZIP, valid or not."""
     result = JobResult(count, "/", more_records=False, next_page_token=None)
     job = JobRef("Deals", 1, "57")
     page = Page(job, result, Archive(str(job), io.BytesIO(file), len(file)))
@@ -459,7 +459,7 @@ GOOD_ZIP = zipped(GOOD_CSV)
     cut=st.integers(0, len(GOOD_ZIP)) | st.none(),
 )
 def test_a_zip(changes: list[tuple[int, bytes]], cut: int | None) -> None:
-    """Bytes of a ZIP change, or its end is missing: what still comes out is the truth."""
+    """Bytes of a ZIP are changed, or its end is missing: records still read are correct."""
     file = GOOD_ZIP
     for at, piece in changes:
         file = file[:at] + piece + file[at + len(piece) :]

@@ -1,4 +1,4 @@
-"""One stream's failure is its own: the others are whole, and the run says what failed."""
+"""A failing stream does not affect others: they are complete, and the run reports the failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Zoho's limits and the user's: kept before Zoho says no, and a run that stops at one goes on."""
+"""Zoho's limits and the user's are never exceeded, and a run that stops at one can resume."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ JOB_CREDITS = 50
 @pytest.mark.parametrize(("count", "seconds"), [(10, 60.0), (10, 600.0), (1, 60.0)])
 @pytest.mark.parametrize("seed", range(5))
 def test_zoho_never_sees_more_requests_in_a_span(count: int, seconds: float, seed: int) -> None:
-    """However long a request takes on its way, and however long until the next."""
+    """This holds however long a request takes, and however long until the next."""
     clock = FakeClock()
     limit = RateLimit(count, seconds, "requests", clock=clock.monotonic)
     rng = random.Random(seed)
@@ -40,7 +40,7 @@ def test_zoho_never_sees_more_requests_in_a_span(count: int, seconds: float, see
 
     for first, one_too_many in zip(arrived, arrived[count:], strict=False):
         assert one_too_many - first > seconds - 1e-6
-    # And no slower than that asks for.
+    # No wait is longer than necessary.
     assert all(0 <= each < seconds + 1e-6 for each in clock.waits)
 
 
@@ -103,12 +103,12 @@ def test_requests_at_once_stay_within_the_edition(forks: TapForks) -> None:
 
         assert ended.exit_code == 0, ended.stderr
         check_whole(target, organisation)
-        assert server.peak_concurrency == 3  # all that may be used, and no more
+        assert server.peak_concurrency == 3  # exactly the limit
         assert not [request for request in server.requests if request.status == 429]
 
 
 def test_signing_in_stays_within_ten_in_ten_minutes(forks: TapForks) -> None:
-    """Ten runs' worth of dead tokens do not make the tap ask for more tokens than Zoho gives."""
+    """Rejected tokens do not make the tap request more tokens than Zoho allows."""
     organisation = small_organisation({"Orders": 20})
     target = UpsertingTarget()
     with ZohoServer(organisation, page_size=5) as server:

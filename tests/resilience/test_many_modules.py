@@ -30,8 +30,8 @@ def test_five_hundred_modules_stay_small(forks: TapForks) -> None:
     assert ended.exit_code == 0, ended.stderr[-5000:]
     for stream in organisation.modules:
         assert target.by_id(stream) == organisation.truth(stream), stream
-    # A thread for each job at once, and the main one; the process has few of its own.
+    # One thread for each concurrent job, the main thread, and few others.
     assert watch.most.threads <= JOBS_AT_ONCE + 5
-    # Three streams' pages each, at most, and connections; a page that waits is an open file.
+    # Connections, and the pages of three streams: a page that waits is an open file.
     assert watch.most.files < MODULES / 2
     assert watch.most.rss < 150 * MB

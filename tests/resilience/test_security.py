@@ -1,4 +1,4 @@
-"""Nobody is let in, and no secret gets out: hosts, certificates, hostile answers, hostile ZIPs."""
+"""Secrets reach only trusted hosts, and hostile responses and ZIPs do no harm."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def assert_no_secret(server: ZohoServer, text: str) -> None:
         assert secret not in text, f"a secret got out: {secret}"
 
 
-# Answers that repeat what they were asked
+# Responses that repeat the request
 
 
 def echo(server: ZohoServer, form: str) -> dict[str, Any]:
-    """A refusal that holds all secrets, as a careless gateway might send."""
+    """Return a refusal that contains all secrets, as a careless gateway might send."""
     told = " ".join(server.secrets)
     bodies: dict[str, dict[str, Any]] = {
         "message": {"code": "X", "message": told, "details": {}, "status": "error"},
@@ -88,7 +88,7 @@ def test_answers_that_repeat_secrets_are_not_repeated(
     with ZohoServer(organisation, page_size=5, tokens_per_ten_minutes=None) as server:
 
         def arm(request: LoggedRequest) -> None:
-            # The token is known only once it was given.
+            # The token is known only once it was issued.
             if "/oauth/" in path or "/oauth/" not in request.path:
                 server.on_request = None
                 fault = Fault(status=status, body=echo(server, form), path=path, times=None)
@@ -218,7 +218,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
         ).read_lines(lambda _: True)
         took = time.monotonic() - began
         assert not asked
-        # The way that the error names leads in.
+        # The error's advice works.
         trusted = forks.start(
             {**server.tap_config(**{**QUICK, "max_retries": 0}), "accounts_url": url},
             "--test",
@@ -228,9 +228,9 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
         assert refused.exit_code == 1
         assert f"The certificate of {url} is not trusted" in refused.stderr
         assert "REQUESTS_CA_BUNDLE" in refused.stderr
-        assert "Attempt" not in refused.stderr  # It would be refused again.
+        assert "Attempt" not in refused.stderr  # A retry would fail again.
         assert took < 60
-        assert trusted.exit_code == 1  # the token is not one that the API host gave
+        assert trusted.exit_code == 1  # the API host did not issue the token
         assert len(asked) >= 1
         assert_no_secret(server, refused.stderr + trusted.stderr)
 
@@ -250,7 +250,7 @@ def zipped(*entries: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> b
 
 
 def bomb(before: bytes, filling: bytes, size: int) -> bytes:
-    """A ZIP that holds a gigabyte or so."""
+    """Return a ZIP that expands to a gigabyte or so."""
     file = io.BytesIO()
     piece = filling * (MB // len(filling))
     with (
@@ -264,7 +264,7 @@ def bomb(before: bytes, filling: bytes, size: int) -> bytes:
 
 
 def encrypted() -> bytes:
-    """A ZIP that says it is encrypted."""
+    """Return a ZIP that is marked as encrypted."""
     file = bytearray(zipped(("1.csv", HEADER + ROW)))
     for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         file[file.index(signature) + offset] |= 1
@@ -272,7 +272,7 @@ def encrypted() -> bytes:
 
 
 def endless_directory() -> bytes:
-    """A ZIP whose directory lists half a million files that are not there."""
+    """Return a ZIP whose directory lists half a million missing files."""
     name = b"1.csv"
     entry = struct.pack(
         "<4sHHHHHHLLLHHHHHLL", b"PK\x01\x02", *[20] * 2, *[0] * 4, *[0] * 3, len(name), *[0] * 6
@@ -370,7 +370,7 @@ def test_spooled_pages_have_no_name_and_do_not_outlive_the_tap(
         reader.start()
         assert held.wait(60)
 
-        # Several pages are on disk now, and nobody can open one.
+        # Several pages are on disk now, and no other user can open one.
         spooled = [
             link
             for link in (str(each.readlink()) for each in Path(f"/proc/{tap.pid}/fd").iterdir())

@@ -1,4 +1,4 @@
-"""A large organisation over a bad line: it comes whole, and the tap stays small."""
+"""A large organisation over a bad connection arrives completely, in bounded memory."""
 
 from __future__ import annotations
 
@@ -56,6 +56,6 @@ def test_two_hundred_modules_over_a_bad_line(forks: TapForks, scale: int) -> Non
     assert retries > asked / 20
     assert watch.most.rss < 150 * MB
     assert watch.most.rss - early.rss < 15 * MB
-    # A page in hand and one ahead for each chain, a connection for each request, and some more.
+    # The current page and one ahead for each chain, a connection for each request, and some more.
     assert watch.most.files < 5 * JOBS_AT_ONCE + 30
     assert watch.most.threads < 2 * JOBS_AT_ONCE + 5

@@ -1,4 +1,4 @@
-"""A host that is not Zoho's, and keeps whatever anybody sends there."""
+"""A host that is not Zoho's, and keeps whatever it receives."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Trap:
-    """Listens from `with` until the end of its block; every connection is kept and closed."""
+    """Listens in its `with` block, and keeps the first bytes of each connection."""
 
     def __init__(self) -> None:
         self.received: list[bytes] = []
@@ -20,7 +20,7 @@ class Trap:
 
     @property
     def url(self) -> str:
-        """Where it is; `localhost`, so that it is another host than the local Zoho CRM."""
+        """Return its URL; with `localhost`, it is another host than the local Zoho CRM."""
         return f"http://localhost:{self._socket.getsockname()[1]}"
 
     def _serve(self) -> None:

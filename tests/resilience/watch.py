@@ -1,4 +1,4 @@
-"""What a running process takes: memory, files and threads, as the kernel counts them."""
+"""Memory, files and threads of a running process, as the kernel counts them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sample:
-    """What a process takes at a moment."""
+    """Memory, files and threads of a process at one moment."""
 
     rss: int
     files: int
@@ -21,7 +21,7 @@ class Sample:
 
 
 class Watch:
-    """Looks at a process from `with` until the end of its block, or the process's."""
+    """Samples a process in its `with` block, until the process ends."""
 
     def __init__(self, pid: int, every_seconds: float = 0.02) -> None:
         self.samples: list[Sample] = []
@@ -32,7 +32,7 @@ class Watch:
 
     @property
     def most(self) -> Sample:
-        """The most of each."""
+        """Return the maximum of each."""
         return Sample(
             max(each.rss for each in self.samples),
             max(each.files for each in self.samples),
@@ -49,7 +49,7 @@ class Watch:
                 files = len(list((self._process / "fd").iterdir()))
             except OSError:
                 return  # It has ended.
-            if "VmHWM" in status:  # A process that has just ended has no memory.
+            if "VmHWM" in status:  # A process that has just ended has no memory left.
                 rss = int(status["VmHWM"].split()[0]) * 1024
                 self.samples.append(Sample(rss, files, int(status["Threads"])))
 

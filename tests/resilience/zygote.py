@@ -1,7 +1,7 @@
-"""Starts the tap's command line in processes of their own, without importing it anew each time.
+"""Starts the tap's command line in many processes, and imports it only once.
 
 A process that has imported the tap is forked for each run, so that a test can afford thousands of
-runs, each with its own memory, files, signals and death. `forks.py` is the other side.
+runs, each with its own memory, files, signals and end. `forks.py` is the other side.
 """
 
 from __future__ import annotations
@@ -74,4 +74,4 @@ if __name__ == "__main__":
     from tap_zoho_bulk.__main__ import main as run_the_tap
 
     main()
-    run_the_tap()  # Only children come here; they end as the tap's own process would.
+    run_the_tap()  # Only children reach this; they end as the tap's own process would.

@@ -1,1 +1,1 @@
-"""Tests of `streams`."""
+"""Tests of `tap_zoho_bulk/streams`."""

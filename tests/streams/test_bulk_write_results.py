@@ -1,4 +1,4 @@
-"""Results of bulk write jobs, against the rows that the server was given."""
+"""Results of bulk write jobs, compared with the server's rows."""
 
 from __future__ import annotations
 
@@ -272,7 +272,7 @@ def test_a_missing_scope_names_itself(
 
     assert run.exit_code == 1
     assert "whose scopes include ZohoCRM.bulk.CREATE." in run.stderr
-    assert len(server.requests_matching("GET", r"/write/\d+$")) == 1  # The next would end so, too.
+    assert len(server.requests_matching("GET", r"/write/\d+$")) == 1  # The next would also fail.
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Converted leads come with all others, can be told apart, and can be kept or dropped."""
+"""Converted leads are read with all others, are recognisable, and can be kept or dropped."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def server(serve: Serve, organisation: Organisation) -> ZohoServer:
 
 
 def converted(organisation: Organisation) -> set[str]:
-    """Ids of the leads that were converted."""
+    """Return the ids of the converted leads."""
     records = organisation.module("Leads").records
     found = {record_id for record_id, record in records.items() if record["$converted"]}
     assert 0 < len(found) < len(records)

@@ -37,7 +37,7 @@ def server(serve: Serve, organisation: Organisation) -> ZohoServer:
 
 
 def catalog_of(tap: TapCommand, server: ZohoServer, *properties: str) -> Json:
-    """The catalog with only this stream selected, and, where named, only these properties."""
+    """Return the catalog with only this stream selected, and only the listed properties."""
     return select(tap.discover(server), {STREAM: properties or None})
 
 
@@ -53,7 +53,7 @@ def ics_jobs(server: ZohoServer) -> list[Any]:
 
 
 def bodies(server: ZohoServer) -> list[Json]:
-    """What jobs were created with."""
+    """Return the bodies of the requests that created jobs."""
     return [
         json.loads(request.body)
         for request in server.requests
@@ -152,7 +152,7 @@ def test_every_event_of_several_pages_comes_once_and_as_it_is(
 
 
 def test_the_meetings_cover_what_calendars_have(organisation: Organisation) -> None:
-    """The test above compares all of this."""
+    """The comparison above covers all of this."""
     truth = list(organisation.calendar_truth().values())
 
     assert len(truth) == EVENTS

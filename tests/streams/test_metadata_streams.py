@@ -1,4 +1,4 @@
-"""Users, roles, profiles, org, modules, fields and custom views, against the server's own lists."""
+"""Users, roles, profiles, org, modules, fields, custom views: equal to the server's own lists."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def of_modules(organisation: Organisation, stream: str) -> Iterable[tuple[str, A
 
 
 def truth(organisation: Organisation, stream: str) -> dict[tuple[str, ...], Json]:
-    """Zoho's rows, by key."""
+    """Return Zoho's rows by key."""
     rows: list[Json]
     match stream:
         case "users":
@@ -78,14 +78,14 @@ def truth(organisation: Organisation, stream: str) -> dict[tuple[str, ...], Json
 
 
 def expected(row: Any, name: str, schema: Json) -> Any:
-    """What a property must be, from Zoho's row alone."""
+    """Return the expected value of a property, from Zoho's row alone."""
     if name == "exported_by_bulk_read":
         return row["data_type"] not in NOT_EXPORTED
     return converted(at(row, ELSEWHERE.get(name) or name), schema)
 
 
 def at(row: Any, place: str | tuple[str, ...]) -> Any:
-    """What stands at a place, such as `role_id`, wherever its name may be parted."""
+    """Return the value at a place such as `role_id`, however its name is split."""
     if isinstance(place, tuple):
         for key in place:
             row = (row or {}).get(key)
@@ -128,9 +128,9 @@ def test_the_streams_hold_all_that_zoho_lists(tap: TapCommand, serve: Serve) -> 
         for key, record in records.items():
             for name, schema in properties.items():
                 wanted = expected(rows[key], name, schema)
-                # `type` tells apart what is equal: True and 1.
+                # True equals 1, but their types differ.
                 assert (record[name], type(record[name])) == (wanted, type(wanted)), (key, name)
-        # No property is one that no row of Zoho's ever has.
+        # Each property occurs in a row of Zoho's.
         empty = {name for name in properties if all(row[name] is None for row in records.values())}
         assert not empty, stream
 
@@ -224,7 +224,7 @@ def test_only_the_modules_of_the_settings_are_asked_for_several_at_once(
     assert [len(each) for each in by_call.values()] == [2, 5, 5]
     assert sum(map(len, by_call.values())) == len(asked)
     assert server.peak_concurrency == 3
-    # One for the modules, and one for each of five.
+    # One request for the modules, and one for each of five modules.
     assert re.search(r"fields +\d+ +0 +0 +\S+ +6 +ok", run.stderr)
     assert re.search(r"custom_views +\d+ +0 +0 +\S+ +6 +ok", run.stderr)
 
@@ -400,7 +400,7 @@ def test_the_old_rows_go_after_the_last_new_one(
 def test_no_old_row_goes_when_a_list_did_not_come_whole(tap: TapCommand, serve: Serve) -> None:
     server = serve(Organisation.generate(seed=915, only=["Tasks", "Leads", "Deals"]))
     server.faults.add(Fault(path="/settings/fields$", status=500, skip=5, times=None))
-    # One after another, so that the first modules' fields have come.
+    # Sequential requests, so that the first modules' fields have arrived.
     run = sync(
         tap,
         server,

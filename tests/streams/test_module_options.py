@@ -1,4 +1,4 @@
-"""Options of a module narrow and widen its query, joined with the bookmark."""
+"""Options of a module restrict and extend its query, combined with the bookmark."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ WEB_OR_LARGE = {
 
 
 def in_old_form(criteria: dict[str, Any]) -> dict[str, Any]:
-    """The criteria as version 2 takes them."""
+    """Return the criteria in the form of version 2."""
     if "group" in criteria:
         return {**criteria, "group": [in_old_form(each) for each in criteria["group"]]}
     rest = {key: value for key, value in criteria.items() if key != "field"}
@@ -156,7 +156,7 @@ def test_criteria_that_zoho_refuses_fail_their_stream_with_zohos_words(
     tap: TapCommand, serve: Serve, organisation: Organisation
 ) -> None:
     server = serve(organisation)
-    # Metadata calls it a text; only Zoho knows that it takes no criteria on it.
+    # Metadata calls it a text; only Zoho's response shows that it does not support criteria.
     criteria = {"field": {"api_name": "Mailing_Address"}, "comparator": "equal", "value": "x"}
 
     run = tap.run(server, module_options={"Leads": {"criteria": criteria}})

@@ -1,4 +1,4 @@
-"""What changes without touching Modified_Time comes when it is due, and whole."""
+"""Values that change without a new Modified_Time are read when due, with complete records."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WEEK: dict[str, Any] = {"refresh_formulas_days": 7, "modules": ["Deals"]}
 
 
 def days_ago(state: Json, days: int, stream: str = "Deals") -> Json:
-    """The state as if the stream had last been read whole so many days ago."""
+    """Return the state as if the last full read of the stream was this many days ago."""
     bookmark = state["bookmarks"][stream]
     then = datetime.fromisoformat(bookmark["read_whole"]) - timedelta(days=days)
     aged = {**bookmark, "read_whole": then.isoformat()}
@@ -51,7 +51,7 @@ def test_a_week_later_every_formula_is_right_in_the_target(
     take(target, due.stdout)
 
     assert target.by_id("Deals") == organisation.truth("Deals")
-    # In one job, as few as there can be, and no other one for what changed.
+    # One job is the minimum; changes do not need another one.
     assert len(server.jobs) - jobs == 2
     assert "`Expected_Revenue`" in due.stderr
     assert (
@@ -67,7 +67,7 @@ def test_a_week_later_every_formula_is_right_in_the_target(
 def test_what_a_refresh_brings_is_the_whole_record(
     tap: TapCommand, serve: Serve, organisation: Organisation
 ) -> None:
-    """Targets set to null what a record lacks."""
+    """Targets set missing properties to null."""
     server = serve(organisation)
     first = tap.sync(server, **WEEK)
 
@@ -177,7 +177,7 @@ def test_nothing_is_skipped_that_is_to_be_refreshed(
 def test_nothing_is_skipped_that_is_read_from_start_date_on_anyway(
     tap: TapCommand, serve: Serve, organisation: Organisation
 ) -> None:
-    """As in a quiet module, all of whose changes since `start_date` are within the lookback."""
+    """For example, all changes since `start_date` are within the lookback."""
     server = serve(organisation)
     changed = [record["Modified_Time"] for record in organisation.truth("Deals").values()]
     start = datetime.fromisoformat(max(changed)) - timedelta(days=1)

@@ -1,4 +1,4 @@
-"""Fields of parent records: offered by discovery, read when selected, never taken for own ones."""
+"""Fields of parent records: offered by discovery, read if selected, never taken for own fields."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def server(serve: Serve, organisation: Organisation) -> ZohoServer:
 
 
 def offered(catalog: Json, stream: str) -> set[str]:
-    """The properties that are there for those who select them."""
+    """Return the properties that are not selected by default."""
     return {
         each["breadcrumb"][-1]
         for each in entry(catalog, stream)["metadata"]
@@ -51,14 +51,14 @@ def offered(catalog: Json, stream: str) -> set[str]:
 
 
 def with_selected(catalog: Json, stream: str, *names: str) -> Json:
-    """The catalog with more properties of a stream selected."""
+    """Return the catalog with more properties of a stream selected."""
     for name in names:
         metadata(catalog, stream, name)["selected"] = True
     return catalog
 
 
 def with_all_selected(catalog: Json) -> Json:
-    """The catalog as a `*` selects it."""
+    """Return the catalog with everything selected, as by `*`."""
     for stream in catalog["streams"]:
         for each in stream["metadata"]:
             each["metadata"]["selected"] = True
@@ -66,13 +66,13 @@ def with_all_selected(catalog: Json) -> Json:
 
 
 def asked_fields(server: ZohoServer) -> set[str]:
-    """The fields of the last job."""
+    """Return the fields of the last job."""
     *_, job = server.jobs
     return set(job.query["fields"])
 
 
 def many_lookups(number: int, *, own: int = 1) -> Organisation:
-    """An organisation with a module of many lookups and fields of its own."""
+    """Create an organisation with a module that has many lookups and fields of its own."""
     organisation = Organisation.generate(seed=4, only=["Accounts"], sizes={"Accounts": 3})
     account = next(iter(organisation.module("Accounts").records))
     lookups = [Field(f"Account_{n}", "lookup", lookup="Accounts") for n in range(number)]
@@ -93,7 +93,7 @@ def test_each_lookup_offers_its_parents_name(tap: TapCommand, server: ZohoServer
     assert offered(catalog, "Deals") == {
         "Account_Name__Account_Name",
         "Contact_Name__Last_Name",
-        # There is no module Campaigns here, but everybody's Zoho calls their name so.
+        # There is no module Campaigns here, but its name field is known.
         "Owner__last_name",
         "Created_By__last_name",
         "Modified_By__last_name",
@@ -118,7 +118,7 @@ def test_a_parent_that_is_not_discovered_costs_no_request(
 
 
 @pytest.mark.parametrize("modules", [["*"], ["Tasks", "Custom_Tasks"]], ids=["all", "some"])
-@pytest.mark.parametrize("told", ["by the module", "by the field", "by nobody"])
+@pytest.mark.parametrize("told", ["by the module", "by the field", "nowhere"])
 def test_names_are_found_where_metadata_tells_less(
     tap: TapCommand, serve: Serve, told: str, modules: list[str]
 ) -> None:

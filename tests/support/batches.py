@@ -1,4 +1,4 @@
-"""The files that BATCH messages name, read back as a target would."""
+"""BATCH files, read as a target would read them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def local(url: str) -> bytes:
 
 
 def records_in(content: bytes, encoding: Json) -> list[Json]:
-    """A file's records, with values as JSON has them."""
+    """Return the records of a file, with values as in JSON."""
     if encoding["format"] == "parquet":
         table = pq.read_table(io.BytesIO(content))
         return [{name: _as_json(value) for name, value in row.items()} for row in table.to_pylist()]
@@ -56,7 +56,7 @@ def _as_json(value: Any) -> Any:
 
 
 def files_of(run: TapRun, stream: str, read: Callable[[str], bytes] = local) -> list[list[Json]]:
-    """The records of each file that a stream's BATCH messages name."""
+    """Return the records of each file that a stream's BATCH messages name."""
     return [
         records_in(read(url), message["encoding"])
         for message in run.of_type("BATCH", stream)

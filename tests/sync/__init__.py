@@ -1,1 +1,1 @@
-"""Tests of `sync`."""
+"""Tests of complete runs, through the command line."""

@@ -1,4 +1,4 @@
-"""A later run brings what changed since the bookmark, all of it and nothing else."""
+"""A later run reads all records that changed since the bookmark, and no others."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ def test_the_second_run_brings_exactly_what_changed(tap: TapCommand, serve: Serv
         bookmark = first.bookmark(name)["replication_key_value"]
         expected = changed_since(organisation, name, bookmark)
         assert second.by_id(name) == expected
-        # What changed, and the record at the bookmark if it is still there: not everything.
+        # Only changes, and the record at the bookmark if it still exists.
         assert 3 <= len(expected) <= 4
         assert second.bookmark(name)["replication_key"] == "Modified_Time"
         assert second.bookmark(name)["replication_key_value"] == latest(organisation, name)
-    # It has no Modified_Time, so it comes whole.
+    # It has no Modified_Time, so it is read completely.
     assert second.by_id("DealHistory") == organisation.truth("DealHistory")
 
 
@@ -159,12 +159,12 @@ def test_lookback_reads_again_behind_the_bookmark_but_not_before_start_date(
     assert far.by_id("Deals") == expected
     assert bounded.by_id("Deals") == nearer
     assert 1 < len(nearer) < len(expected)
-    # Looking back does not take the bookmark back.
+    # The lookback does not move the bookmark back.
     assert far.bookmark("Deals") == first.bookmark("Deals")
 
 
 def test_what_changes_while_the_export_runs_comes_again(tap: TapCommand, serve: Serve) -> None:
-    """Rule 2: the bookmark stays at the first job's creation by the server's clock."""
+    """The bookmark is not later than the first job's creation by the server's clock."""
     organisation = Organisation.generate(only=["Deals"], sizes={"Deals": 20})
     organisation.set_now(NOON)
     server = serve(organisation, page_size=10)
@@ -183,12 +183,12 @@ def test_what_changes_while_the_export_runs_comes_again(tap: TapCommand, serve: 
     assert first.bookmark("Deals")["replication_key_value"] == utc(NOON)
     second = tap.sync(server, state=first.state)
     assert second.by_id("Deals") == organisation.truth("Deals")
-    # Nothing changes now, so the bookmark catches up.
+    # Without changes, the bookmark catches up.
     assert second.bookmark("Deals")["replication_key_value"] == utc(NOON + HOUR)
 
 
 def daylight_saving(organisation: Organisation) -> list[datetime]:
-    """Give an organisation a module that changed in the hour that comes twice."""
+    """Return an organisation with a module that was changed in the repeated hour."""
     organisation.add_module(
         Module.of("Visits", Field("Name", "text"), Field("Modified_Time", "datetime"))
     )

@@ -1,4 +1,4 @@
-"""Several streams run side by side at Zoho, within the limit, and none keeps another waiting."""
+"""Several streams' jobs run in parallel at Zoho, within the limit, and do not block one another."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_jobs_run_side_by_side_within_the_limit(
     tap: TapCommand, serve: Serve, organisation: Organisation
 ) -> None:
     server = serve(organisation)
-    # The first three jobs' files are held back until all three are asked for.
+    # The first three jobs' results are delayed until all three are requested.
     three = threading.Barrier(3, timeout=20)
     places = iter(range(3))
     created_before_first_file: list[int] = []

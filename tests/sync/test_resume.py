@@ -1,4 +1,4 @@
-"""A run that stops anywhere goes on from its last STATE: whole, and with no job paid twice."""
+"""A run that stops anywhere resumes from its last STATE, completely, and pays for no job twice."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def server(serve: Serve, organisation: Organisation) -> ZohoServer:
 
 
 class Hold:
-    """Holds back the request of a page of Deals, so that the tap stands still at a known place."""
+    """Delays the request for a page of Deals, so that the tap waits at a known place."""
 
     def __init__(self, server: ZohoServer, place: Place, page: int) -> None:
         self._server = server
@@ -63,7 +63,7 @@ class Hold:
         server.on_request = self
 
     def __call__(self, request: LoggedRequest) -> None:
-        """Hold the request if it is the one."""
+        """Delay the request if it is for the page."""
         match = self._path.search(request.path)
         job = next((each for each in self._server.jobs if match and each.id == match[1]), None)
         if job is not None and (job.module, job.page) == ("Deals", self._page):
@@ -71,7 +71,7 @@ class Hold:
             self._go.wait(60)
 
     def end(self) -> None:
-        """Let all requests go."""
+        """Release all requests."""
         self._server.on_request = None
         self._go.set()
 
@@ -94,7 +94,7 @@ def count_records(messages: list[Json]) -> int:
 
 
 def tells_of_all_jobs(server: ZohoServer, messages: list[Json], page: int) -> bool:
-    """Whether the last STATE goes on at this page, and with all jobs that were paid for."""
+    """Return whether the last STATE resumes at this page, with all jobs that were paid for."""
     states = [message["value"] for message in messages if message["type"] == "STATE"]
     progress = states[-1]["bookmarks"].get("Deals", {}).get("bulk_read") if states else None
     return (
@@ -107,7 +107,7 @@ def tells_of_all_jobs(server: ZohoServer, messages: list[Json], page: int) -> bo
 def stop(running: RunningTap, server: ZohoServer, page: int, how: str) -> None:
     """Stop the tap while it reads a page."""
     if how == "killed":
-        # Nobody can tell what a lost machine did in its last half second.
+        # What a lost machine did in its last half second is unknown.
         running.wait_for(lambda messages: tells_of_all_jobs(server, messages, page))
         running.kill()
     else:
@@ -185,7 +185,7 @@ def test_a_job_made_while_a_page_goes_out_is_not_paid_twice(tap: TapCommand, ser
     server.on_request = make_tasks_wait
     running = tap.start(server.tap_config(**FAST))
     running.wait_for(lambda messages: messages[-1:] and messages[-1]["type"] == "RECORD")
-    running.taken.clear()  # So the tap is in the middle of the page for as long as it takes.
+    running.taken.clear()  # The tap stays in the middle of the page until then.
     records_come.set()
     running.wait_for_event("job_created", "Tasks")
 
@@ -238,7 +238,7 @@ def test_streams_that_had_not_had_their_turn_go_on_too(
     assert "replication_key_value" in stopped.bookmark("Calls")
     assert records_by_id(stopped, rest) == organisation.truth("Deals")
     assert rest.by_id("Tasks") == organisation.truth("Tasks")
-    # Calls was at its end, so it began anew; what the others had begun was not paid again.
+    # Calls was complete, so it started again; jobs of the others were not paid again.
     made = sorted((job.module, job.page) for job in server.jobs)
     assert made == [
         *[("Calls", 1)] * 2,
@@ -369,7 +369,7 @@ def test_the_state_of_a_stopped_run_holds_no_secret(server: ZohoServer, stopped:
 def test_page_numbers_of_another_day_begin_a_new_chain(
     tap: TapCommand, server: ZohoServer, organisation: Organisation
 ) -> None:
-    """Nothing tells that a page's number means other records by now, so its age has to."""
+    """Only the age of a page number shows that it may mean other records by now."""
     server.faults.add(Fault(path=r"/read/\d+/result$", skip=3, times=None))
     stopped = tap.run(server, api_version="v6", max_retries=0)
     server.faults.clear()

@@ -1,4 +1,4 @@
-"""Stream maps, flattening and batch files work as users of the SDK expect."""
+"""Stream maps, flattening and BATCH files work as the SDK documents them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_stream_maps_add_change_remove_and_filter(
         assert record["Amount"] == truth[key]["Amount"]
     assert not run.records("Leads")
     latest = max(record["Modified_Time"] for record in truth.values())
-    # What a map leaves out was read all the same.
+    # Records that a map leaves out were still read.
     assert run.bookmark("Deals")["replication_key_value"] == latest
 
 
@@ -128,7 +128,7 @@ def batch_config(folder: Path, **encoding: Any) -> Json:
 
 
 def batch_records(run: TapRun, stream: str) -> list[Json]:
-    """The records in the files that BATCH messages name, each checked against its SCHEMA."""
+    """Return the records of all BATCH files, each checked against its SCHEMA."""
     checker = SingerChecker()
     for message in run.schemas.values():
         checker.check(message)

@@ -1,6 +1,6 @@
-"""The SDK's own tests of what every tap must do.
+"""The SDK's own tests for taps.
 
-They ask for the catalog when this file is collected, so its server starts then.
+They read the catalog when this file is collected, so the server starts then.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ atexit.register(_at_exit.close)
 def _start() -> ZohoServer:
     organisation = Organisation.generate(seed=101, only=MODULES, empty=0.3)
     for module in organisation.modules.values():
-        # Of a field that Zoho lists and does not export no record tells, which the tests doubt.
+        # The tests reject a field that Zoho lists but does not export.
         module.fields = {name: field for name, field in module.fields.items() if not field.rejected}
     organisation.delete("Leads", next(iter(organisation.module("Leads").records)))
-    # The tests sign in anew again and again.
+    # The tests sign in again and again.
     return _at_exit.enter_context(ZohoServer(organisation, tokens_per_ten_minutes=None))
 
 
@@ -40,6 +40,6 @@ TestTap = get_tap_test_class(
     TapZohoBulk,
     config=_CONFIG,
     suite_config=SuiteConfig(max_records_limit=None),
-    # Some are not selected by default, and the tests sync all.
+    # Some streams are not selected by default, but the tests sync all.
     catalog=select(_CATALOG, dict.fromkeys(each["tap_stream_id"] for each in _CATALOG["streams"])),
 )

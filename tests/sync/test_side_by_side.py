@@ -1,4 +1,4 @@
-"""Jobs run side by side, but what comes out is as if streams ran in turn; and it costs least."""
+"""Jobs run in parallel, but the output is as if streams ran in turn, at minimum cost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _summary_row = re.compile(
 
 
 def in_order(run: TapRun) -> list[tuple[str, str, list[str]]]:
-    """What came, stream by stream; Zoho's order inside a stream is its own each time."""
+    """Return the records stream by stream; Zoho's order inside a stream varies."""
     blocks = groupby(
         (message for message in run.messages if message["type"] != "STATE"),
         key=lambda message: (message["type"], message["stream"]),
@@ -39,12 +39,12 @@ def in_order(run: TapRun) -> list[tuple[str, str, list[str]]]:
 
 
 def summary(run: TapRun) -> list[tuple[str, ...]]:
-    """Records, jobs and outcome by stream, as the log says at the end."""
+    """Return records, jobs and outcome by stream, from the summary in the log."""
     return _summary_row.findall(run.stderr)
 
 
 def after_records(run: TapRun) -> list[tuple[int, Any]]:
-    """How many records came before each step of a bookmark."""
+    """Return how many records came before each change of a bookmark."""
     steps: list[tuple[int, Any]] = []
     records = 0
     for message in run.messages:
@@ -105,7 +105,7 @@ def test_pages_that_wait_on_disk_are_bounded(tap: TapCommand, serve: Serve) -> N
         held = [job.id for job in server.jobs if job.module == "First"][:1]
         if any(request.path.endswith(f"/{job_id}/result") for job_id in held):
             quiet, seen = 0, -1
-            while quiet < 10:  # Until the others have stopped by themselves.
+            while quiet < 10:  # until the others wait
                 quiet = quiet + 1 if seen == len(server.requests) else 0
                 seen = len(server.requests)
                 time.sleep(0.1)
@@ -114,7 +114,7 @@ def test_pages_that_wait_on_disk_are_bounded(tap: TapCommand, serve: Serve) -> N
     server.on_request = hold_the_first
     run = tap.sync(server, catalog=catalog(organisation), **QUICK)
 
-    # One page that a thread has in hand, and one that waits for the main thread.
+    # One page that a worker thread holds, and one that waits for the main thread.
     assert downloaded == [{"First": 1, "Second": 2, "Third": 2}]
     for name in organisation.modules:
         assert run.by_id(name) == organisation.truth(name)

@@ -1,4 +1,4 @@
-"""A stream that fails leaves the others whole and its bookmark where it was, and says why."""
+"""A failing stream keeps its bookmark and says why; the others are complete."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def errors(run: TapRun) -> list[str]:
 
 
 def assert_deals_failed_alone(run: TapRun, organisation: Organisation) -> str:
-    """Give the line that says why Deals failed."""
+    """Return the line that says why Deals failed, and check that no other stream failed."""
     assert run.exit_code == 1
     assert run.by_id("Calls") == organisation.truth("Calls")
     assert run.by_id("Tasks") == organisation.truth("Tasks")
@@ -104,7 +104,7 @@ def test_abort_ends_the_run_at_the_first_failure(
     assert run.exit_code == 1
     assert run.by_id("Calls") == organisation.truth("Calls")
     assert not run.records("Tasks")
-    # Deals begins anew, as its trouble would be met again; Tasks goes on with the job it has.
+    # Deals starts again, since it would fail again; Tasks resumes with its job.
     assert run.bookmark("Deals") == BOOKMARK
     assert run.bookmark("Tasks").pop("bulk_read")["page"] == 1
     assert run.bookmark("Tasks") == BOOKMARK
@@ -129,7 +129,7 @@ def test_a_damaged_page_is_downloaded_again_then_made_again_then_whole(
 
     run = tap.sync(server)
 
-    # What came before the damage was found may have been emitted: targets upsert by key.
+    # Records before the damage may have been emitted: targets upsert by key.
     assert {record["id"]: record for record in run.records("Deals")} == organisation.truth("Deals")
     first, *_ = [job for job in server.jobs if job.module == "Deals"]
     assert len(server.requests_matching("GET", f"/read/{first.id}/result$")) == 2
@@ -243,7 +243,7 @@ def test_old_rows_go_only_after_the_last_page(tap: TapCommand, server: ZohoServe
     assert len(records) == 30
     assert {message["version"] for message in records} == {activated["version"]}
     assert run.messages.index(activated) > run.messages.index(records[-1])
-    # What only changed rows come of must not lose the others.
+    # A read of only changed rows must not remove the others.
     assert not any("version" in message for message in run.of_type("RECORD", "Tasks"))
 
 

@@ -1,4 +1,4 @@
-"""Every module arrives value by value, whatever its CSV looks like, and nothing else does."""
+"""All values of every module arrive, whatever its CSV looks like, and no others."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_more_fields_than_zoho_takes_by_name_arrive(
 
 
 def test_deselected_fields_of_a_wide_module_are_not_emitted(tap: TapCommand, serve: Serve) -> None:
-    """Above 200 fields Zoho exports all, so more columns come than were selected."""
+    """Above 200 fields, Zoho exports all, so the CSV has more columns than were selected."""
     organisation = Organisation()
     names = [f"Field_{number}" for number in range(230)]
     times = Field("Modified_Time", "datetime")

@@ -1,1 +1,1 @@
-"""Tests of `warehouses`."""
+"""Tests of complete pipelines into warehouses."""

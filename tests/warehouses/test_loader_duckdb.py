@@ -1,4 +1,4 @@
-"""The DuckDB loader stores every row as it was sent, however small and odd the batch."""
+"""The DuckDB loader stores every row as sent, however small and unusual the batch."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def change(organisation: Organisation) -> None:
     for record_id in leads[10:13]:
         organisation.delete("Leads", record_id)
     organisation.delete("Contacts", contacts[1], permanent=True)
-    # Full table, and its rows stay in the warehouse: only deleted_records tells.
+    # Full table, and its rows stay in the warehouse: only deleted_records shows it.
     organisation.delete("DealHistory", min(organisation.truth("DealHistory")))
     for record_id in list(organisation.module("Accounts").trash):
         organisation.restore("Accounts", record_id)
