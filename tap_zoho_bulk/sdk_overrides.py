@@ -1,6 +1,6 @@
 """What the tap changes of the SDK: each override of a private or final method, and why.
 
-An upgrade of singer-sdk means reading this one file. It is written against singer-sdk 0.54. What
+An upgrade of singer-sdk means reading this one file. It fits singer-sdk 0.54 and 0.55. What
 the SDK does too early becomes a method with a public name here, which streams call when it is due.
 
 Invariant: the SDK moves no bookmark, and drops no old row of a full table. It would do so with

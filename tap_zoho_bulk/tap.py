@@ -11,8 +11,9 @@ import sys
 import threading
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from typing_extensions import override
 
 from tap_zoho_bulk.api.request import ApiRequest
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from singer_sdk import Stream, Tap
+    from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from singer_sdk.singerlib import CatalogEntry
 
 _OTHER_STREAMS: dict[str, Callable[[Tap, Run], Stream]] = {
@@ -68,6 +70,18 @@ class TapZohoBulk(TapOverrides):
     config_jsonschema = CONFIG_JSONSCHEMA
     dynamic_catalog = True  # so that --discover checks the settings, too
     message_writer_class = ChunkWriter
+    # Stated here, since the SDK's own list differs between its versions.
+    capabilities: ClassVar[list[CapabilitiesEnum]] = [
+        PluginCapabilities.ABOUT,
+        PluginCapabilities.ACTIVATE_VERSION,
+        PluginCapabilities.BATCH,
+        TapCapabilities.CATALOG,
+        TapCapabilities.DISCOVER,
+        PluginCapabilities.FLATTENING,
+        TapCapabilities.STATE,
+        PluginCapabilities.STREAM_MAPS,
+        PluginCapabilities.STRUCTURED_LOGGING,
+    ]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._run: Run | None = None

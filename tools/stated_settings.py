@@ -2,8 +2,8 @@
 
 `make settings` runs this. The source is the tap's own `--about`. In `meltano.yml`, the example
 project and `docs/settings.md`, only the lines between the comments `settings` and `/settings`
-change. `meltano-plugin.yml` is written completely: it is the tap's part of `meltano.yml`, for
-other projects.
+change. `meltano-plugin.yml`, the tap's part of `meltano.yml` for other projects, and
+`meltano-hub.yml`, the same for the Meltano Hub, are written completely.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,12 @@ _PIP_URL = "${TAP_ZOHO_BULK_PIP_URL}"
 """Where Meltano installs the tap from: the user's variable, as no package index has the tap.
 
 A name would do harm: anybody could register it at an index.
+"""
+
+_HUB_PREFACE = """\
+# The tap as the Meltano Hub describes plugins, for its `_data/meltano/extractors/tap-zoho-bulk`.
+# Before it is sent there, it needs `repo` and `pip_url`, and as `variant` the repository's owner:
+# the project has no public repository yet. Written by `make settings`.
 """
 
 _PREFACE = """\
@@ -116,6 +123,32 @@ def definition(project: Mapping[str, Any]) -> str:
     )
 
 
+def hub_definition(project: Mapping[str, Any]) -> str:
+    """Return the plugin definition for the Meltano Hub, as text.
+
+    Args:
+        project: What `meltano.yml` holds.
+    """
+    (own,) = project["plugins"]["extractors"]
+    versions = (
+        re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", classifier)
+        for classifier in metadata(own["name"]).get_all("Classifier", [])
+    )
+    return _HUB_PREFACE + _yaml(
+        {
+            **{name: own[name] for name in ("name", "namespace")},
+            "variant": "original",
+            **{name: own[name] for name in ("label", "description", "executable")},
+            "domain_url": "https://www.zoho.com/crm/",
+            "keywords": ["api", "crm", "meltano_sdk", "zoho"],
+            "maintenance_status": "beta",
+            "quality": "unknown",
+            "supported_python_versions": [version[1] for version in versions if version],
+            **plugin(),
+        }
+    )
+
+
 def stated() -> dict[Path, str]:
     """Return the files that state settings, with the text that they should have."""
     regions = {
@@ -128,7 +161,11 @@ def stated() -> dict[Path, str]:
         for name, region in regions.items()
     }
     project = yaml.safe_load(files[REPOSITORY / "meltano.yml"])
-    return {**files, REPOSITORY / "meltano-plugin.yml": definition(project)}
+    return {
+        **files,
+        REPOSITORY / "meltano-plugin.yml": definition(project),
+        REPOSITORY / "meltano-hub.yml": hub_definition(project),
+    }
 
 
 def _setting(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:

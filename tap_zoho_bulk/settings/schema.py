@@ -304,7 +304,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
             "directory."
         ),
     ),
-    # singer-sdk 0.54 leaves it out, although its streams read it.
+    # The SDK's own settings whose place or words differ between its versions
     th.Property(
         "emit_activate_version_messages",
         th.BooleanType,
@@ -314,6 +314,51 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
             "Whether to emit `ACTIVATE_VERSION` messages. If set to `True`, the tap will emit "
             "`ACTIVATE_VERSION` messages for each stream."
         ),
+    ),
+    th.Property(
+        "batch_config",
+        th.ObjectType(
+            th.Property(
+                "encoding",
+                th.ObjectType(
+                    th.Property(
+                        "format",
+                        th.StringType(allowed_values=["jsonl", "parquet"]),
+                        title="Format",
+                        description="Format of the files.",
+                    ),
+                    th.Property(
+                        "compression",
+                        th.StringType(allowed_values=["gzip", "none"]),
+                        title="Compression",
+                        description="Compression of the files.",
+                    ),
+                ),
+                title="Encoding",
+                description="Format and compression of the files.",
+            ),
+            th.Property(
+                "storage",
+                th.ObjectType(
+                    th.Property(
+                        "root",
+                        th.StringType,
+                        title="Root",
+                        description="Directory for the files, as a path or URL.",
+                    ),
+                    th.Property(
+                        "prefix",
+                        th.StringType,
+                        title="Prefix",
+                        description="Beginning of the files' names.",
+                    ),
+                ),
+                title="Storage",
+                description="Where the files are written.",
+            ),
+        ),
+        title="BATCH files",
+        description="Write files, and BATCH messages that name them, instead of RECORD messages.",
     ),
 ).to_dict()
 
