@@ -62,10 +62,10 @@ class StreamOverrides(Stream):
         self._stream_version = version
 
     def write_all_records(self) -> bool:
-        """Write all RECORD messages, if the stream has a faster way than one by one.
+        """Write all RECORD messages, if the stream has a faster way than one at a time.
 
         Returns:
-            Whether they are written; the SDK writes them one by one otherwise.
+            Whether they are written; the SDK writes them one at a time otherwise.
         """
         return False
 

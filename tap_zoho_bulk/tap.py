@@ -68,7 +68,7 @@ class TapZohoBulk(TapOverrides):
 
     name = "tap-zoho-bulk"
     config_jsonschema = CONFIG_JSONSCHEMA
-    dynamic_catalog = True  # so that --discover checks the settings, too
+    dynamic_catalog = True  # so that --discover also checks the settings
     message_writer_class = ChunkWriter
     # Stated here, since the SDK's own list differs between its versions.
     capabilities: ClassVar[list[CapabilitiesEnum]] = [

@@ -32,7 +32,7 @@ class BulkReadQuery:
     Args:
         module: API name of the module.
         fields: API names of the fields, without `id`, which Zoho always adds. Without any, Zoho
-            exports all fields; above `MAX_FIELDS`, too.
+            exports all fields, also above `MAX_FIELDS`.
         dispensable: Those of them to leave out if they are too many for Zoho.
         replication_key: API name of the date-time field that shows changes, if any.
         since: Read records that changed at this instant or later; None for all.

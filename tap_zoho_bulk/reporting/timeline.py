@@ -248,7 +248,7 @@ class _Fields:
         value = self.event.get(name)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return default
-        return value if 0 <= value < _MAX_NUMBER else default  # NaN and infinity fail, too.
+        return value if 0 <= value < _MAX_NUMBER else default  # NaN and infinity also fail.
 
 
 # Events of a stream

@@ -163,7 +163,7 @@ class BulkReadStream(VersionedStream):
 
     @override
     def write_all_records(self) -> bool:
-        """Write records many at a time, if the SDK would do nothing to them one by one."""
+        """Write records many at a time, if the SDK would do nothing to each."""
         if self.is_removed:
             self.logger.info("Stream maps remove all of its records, so none are read.")
             return True
