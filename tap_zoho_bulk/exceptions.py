@@ -143,7 +143,7 @@ class StoppedError(BaseException):
     """The run is shutting down. Interrupts every wait; like SystemExit, it is not a failure."""
 
     def __init__(self) -> None:
-        super().__init__("The tap was told to stop.")
+        super().__init__("The run was stopped.")
         self.signum: int | None = None
 
 

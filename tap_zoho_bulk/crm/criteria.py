@@ -59,7 +59,7 @@ class CriteriaProblem:
             module: API name of the module that the criteria belong to.
         """
         place = "".join(f"[{key!r}]" for key in self.path)
-        return f"{self.message} in config['module_options'][{module!r}]['criteria']{place}"
+        return f"{self.message}, in config['module_options'][{module!r}]['criteria']{place}"
 
 
 # Structure
@@ -130,15 +130,13 @@ def structure_problem(criteria: Any) -> CriteriaProblem | None:
         criteria: The criteria as in the settings.
     """
     if _levels(criteria) > _MAX_LEVELS:
-        return CriteriaProblem(f"groups inside groups are more than {_MAX_LEVELS} deep")
+        return CriteriaProblem(f"groups are nested more than {_MAX_LEVELS} levels deep")
     error = best_match(_STRUCTURE.iter_errors(criteria))
     if error is not None:
         return CriteriaProblem(_message(error), tuple(error.absolute_path))
     number = count_criteria(criteria)
     if number > MAX_CRITERIA:
-        return CriteriaProblem(
-            f"{number} criteria are more than the {MAX_CRITERIA} that Zoho takes"
-        )
+        return CriteriaProblem(f"{number} criteria exceed Zoho's limit of {MAX_CRITERIA}")
     return None
 
 
@@ -164,9 +162,9 @@ def _levels(criteria: Any) -> int:
 
 def _message(error: ValidationError) -> str:
     if error.validator == "not" and error.instance == EMPTY:
-        return f"{EMPTY!r} goes with {', '.join(_SAME)} only, "
+        return f"{EMPTY!r} is supported only with {', '.join(_SAME)}"
     if error.validator == "not":
-        return "`field` and `api_name` name the field twice,"
+        return "`field` and `api_name` both name the field"
     return error.message
 
 
@@ -212,7 +210,7 @@ def type_problems(
         if name in own:
             yield from _problems(criterion, path, place, name, own[name])
         elif not _is_unlisted(name):
-            yield CriteriaProblem(f"there is no field {_unknown(name, properties)}", place)
+            yield CriteriaProblem(f"the catalog has no field {_unknown(name, properties)}", place)
 
 
 def _problems(
@@ -222,7 +220,7 @@ def _problems(
     field = f"`{name}` ({data_type})"
     if data_type == "textarea":
         yield CriteriaProblem(
-            f"Zoho takes no criteria on text of several lines, and {field} is such", place
+            f"Zoho does not support criteria on multi-line text fields such as {field}", place
         )
     rules = _rules(data_type, schema)
     if rules is None:
@@ -230,8 +228,8 @@ def _problems(
     comparator, value = criterion["comparator"], criterion["value"]
     if comparator not in rules.comparators:
         yield CriteriaProblem(
-            f"{comparator!r} is no comparator for {field}, which takes "
-            f"{', '.join(rules.comparators)},",
+            f"{comparator!r} is not a comparator for {field}, which supports "
+            f"{', '.join(rules.comparators)}",
             (*path, "comparator"),
         )
         return
@@ -239,7 +237,7 @@ def _problems(
     for number, each in enumerate(value if several else [value]):
         if not _is_variable(each) and not rules.fits(each):
             yield CriteriaProblem(
-                f"{each!r} is no {rules.value}, as {field} needs",
+                f"{each!r} is not {rules.value}, as {field} requires",
                 (*path, "value", number) if several else (*path, "value"),
             )
 
@@ -262,7 +260,7 @@ def _unknown(name: str, properties: Mapping[str, Mapping[str, Any]]) -> str:
     path = path_of(properties.get(name, {}))
     close = [path] if path else get_close_matches(name, properties, 1)
     hint = f"did you mean `{close[0]}`? " if close else ""
-    return f"`{name}` in the catalog ({hint}discover it again if the field is new),"
+    return f"`{name}` ({hint}rerun discovery if the field is new)"
 
 
 def _is_variable(value: Any) -> bool:
@@ -301,12 +299,12 @@ def _is_time(value: Any, form: Callable[[str], Any], read: Callable[[str], Any])
     return True
 
 
-_INTEGER = _Rules(_SAME + _ORDER, "whole number", lambda value: bool(_integer_text(_text(value))))
-_NUMBER = _Rules(_SAME + _ORDER, "number", lambda value: bool(_number_text(_text(value))))
-_DATE = _Rules(_SAME + _ORDER + _RANGE, "day such as 2026-01-31", _is_date)
+_INTEGER = _Rules(_SAME + _ORDER, "a whole number", lambda value: bool(_integer_text(_text(value))))
+_NUMBER = _Rules(_SAME + _ORDER, "a number", lambda value: bool(_number_text(_text(value))))
+_DATE = _Rules(_SAME + _ORDER + _RANGE, "a date such as 2026-01-31", _is_date)
 _DATETIME = _Rules(
     _SAME + _ORDER + _RANGE,
-    "date-time such as 2026-01-31T12:00:00+00:00, without fractions of a second",
+    "a date-time such as 2026-01-31T12:00:00+00:00, without fractions of a second",
     _is_datetime,
 )
 _BOOLEAN = _Rules(
@@ -314,10 +312,10 @@ _BOOLEAN = _Rules(
 )
 _TEXT = _Rules(
     _SAME + _SUBSTRING,
-    f"text of {_MAX_TEXT_CHARACTERS} characters at most",
+    f"a text of at most {_MAX_TEXT_CHARACTERS} characters",
     lambda value: len(_text(value)) <= _MAX_TEXT_CHARACTERS,
 )
-_LOOKUP = _Rules(_SAME, "record's id", lambda value: bool(_id_text(_text(value))))
+_LOOKUP = _Rules(_SAME, "a record's id", lambda value: bool(_id_text(_text(value))))
 
 _RULES = {
     **dict.fromkeys(("integer", "bigint"), _INTEGER),

@@ -37,14 +37,14 @@ WIDTH = 1000
 """Width of the timeline, from the run's beginning to its end, in SVG units."""
 
 _PHASES: dict[PhaseName, str] = {
-    "queued": "The job is made, and Zoho had not begun with it when it was looked at.",
-    "running": "Zoho works on the job, or is done with it and the tap has not looked yet.",
+    "queued": "Zoho had not started the job at the last status check.",
+    "running": "Zoho is running the job, or completed it after the last status check.",
     "waiting": (
-        "The result is there: it waits for a place within Zoho's downloads a minute, or, when "
-        "downloaded, for the stream's turn."
+        "The result is ready. Its download waits for Zoho's limit per minute; afterwards, the page "
+        "waits for the stream's turn."
     ),
-    "downloading": "The result is on its way.",
-    "decoding": "Records are made of the result and written; a slow target shows here.",
+    "downloading": "The tap is downloading the result.",
+    "decoding": "The tap is decoding the result and writing records, or waiting for the target.",
 }
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _TICKS = (
@@ -117,7 +117,7 @@ class ReportPage:
     @property
     def outcome(self) -> str:
         """How the run ended, in a word."""
-        return self.timeline.outcome or "not over"
+        return self.timeline.outcome or "unfinished"
 
     @property
     def phases(self) -> dict[PhaseName, str]:
@@ -205,7 +205,7 @@ class ReportPage:
 
 
 def _unfinished(stream: StreamTimeline) -> str:
-    return "not over" if stream.began is not None or any(stream.all_jobs) else "not begun"
+    return "unfinished" if stream.began is not None or any(stream.all_jobs) else "not started"
 
 
 def _add(bars: list[Bar], bar: Bar) -> None:
@@ -292,8 +292,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     others = [name for name in log.runs if name != log.timeline.run]
     if others:
         print(  # noqa: T201
-            f"The log holds {len(log.runs)} runs; this is {log.timeline.run}. "
-            f"Choose another with --run: {', '.join(others[-10:])}.",
+            f"The log contains {len(log.runs)} runs; this is the report of {log.timeline.run}. "
+            f"Select another with --run: {', '.join(others[-10:])}.",
             file=sys.stderr,
         )
     return 0
@@ -307,14 +307,20 @@ def _fail(why: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tap-zoho-bulk-report",
-        description="Write a run's structured log as one HTML page.",
-        epilog="README tells how to have a structured log, with Meltano and without.",
+        description="Create a report of a run as one HTML page, from its structured log.",
+        epilog="docs/watch.md describes structured logs, with and without Meltano.",
     )
-    parser.add_argument("log", nargs="?", default="-", help="the log; default: standard input")
     parser.add_argument(
-        "-o", "--output", default="-", metavar="FILE", help="the page; default: standard output"
+        "log", nargs="?", default="-", help="the structured log (default: standard input)"
     )
-    parser.add_argument("--run", help="name of the run; default: the one that began last")
+    parser.add_argument(
+        "-o",
+        "--output",
+        default="-",
+        metavar="FILE",
+        help="the HTML page (default: standard output)",
+    )
+    parser.add_argument("--run", help="name of the run (default: the one that began last)")
     parser.add_argument(
         "--version", action="version", version=f"%(prog)s {version('tap-zoho-bulk')}"
     )

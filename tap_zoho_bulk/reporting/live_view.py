@@ -193,18 +193,18 @@ class View(logging.Handler):
             )
             before = stream
         counts = (
-            f"{over:,} of {len(streams):,} streams done, {len(active):,} at work, "
-            f"{len(streams) - over - len(active):,} to come"
+            f"{over:,} of {len(streams):,} streams done, {len(active):,} active, "
+            f"{len(streams) - over - len(active):,} pending"
         )
         head = _text(
-            f"{clock(now - (timeline.began or now))}  {counts if streams else 'getting ready'}",
+            f"{clock(now - (timeline.began or now))}  {counts if streams else 'starting'}",
             "bold",
         )
         foot = _text(
             f"{sum(map(_records, streams)):,} records, "
             f"{decimal(sum(stream.bytes for stream in streams))}, "
             f"{sum(stream.credits for stream in streams):,} API credits"
-            + (f"; {len(rows) - room:,} more at work" if len(rows) > room else ""),
+            + (f"; {len(rows) - room:,} more active" if len(rows) > room else ""),
             "bright_black",
         )
         return Group("", head, *([table] if rows else []), foot)

@@ -53,7 +53,7 @@ class DownloadProgress:
             steps.debug("%s: downloading page %d.", *self._page, extra=about)
         elif self._throttle.is_due():
             about = event("download_progress", stream, **self._about, bytes=size, total=total)
-            steps.debug("%s: page %d, %d bytes so far.", *self._page, size, extra=about)
+            steps.debug("%s: downloading page %d, %d bytes so far.", *self._page, size, extra=about)
 
     def ended(self, size: int) -> None:
         """Log that the download is complete.
@@ -105,13 +105,13 @@ class DecodeProgress:
         """
         throttle = Throttle()
         about = event("decode_began", self._stream, **self._about, records=self._expected)
-        steps.debug("%s: reading page %d.", self._stream, self._number, extra=about)
+        steps.debug("%s: decoding page %d.", self._stream, self._number, extra=about)
         for chunk in chunks:
             yield chunk
             self._records += len(chunk)
             if throttle.is_due():
                 steps.debug(
-                    "%s: page %d, %d of %d records so far.",
+                    "%s: decoding page %d, %d of %d records so far.",
                     self._stream,
                     self._number,
                     self._records,
@@ -125,7 +125,7 @@ class DecodeProgress:
         """Log that all records of the page were emitted."""
         seconds = time.monotonic() - self._began
         logger.info(
-            "%s: page %d went out, %s records in %.1f s.",
+            "%s: page %d emitted, %s records in %.1f s.",
             self._stream,
             self._number,
             f"{self._records:,}",

@@ -121,10 +121,10 @@ class RunLog:
     def _no_events(self, run: str | None) -> str:
         if run is not None and self.runs:
             known = ", ".join(list(self.runs)[-10:])
-            return f"holds no run {run!r}. The latest that it holds: {known}."
+            return f"contains no run {run!r}. Its latest runs: {known}."
         return (
-            "holds no events of a sync. Only a structured log does: README says how to have one "
-            'under "A look at a sync".'
+            "contains no events of a sync. The report needs a structured log, which "
+            "docs/watch.md describes."
         )
 
 

@@ -50,7 +50,7 @@ class StreamSummary:
         """Details of the outcome; "" if there are none."""
         notes = []
         if self.invalid_values:
-            notes.append(f"{self.invalid_values} invalid values became null")
+            notes.append(f"{self.invalid_values} invalid values replaced with null")
         if self.gap is not None:
             by = f"{abs(self.gap):,} {'more' if self.gap > 0 else 'fewer'}"
             notes.append(f"Zoho counts {by if self.gap else 'the same'}")
@@ -83,7 +83,7 @@ class Summary:
         """Record that a stream began."""
         if self[stream].began is None:
             self[stream].began = time.monotonic()
-            steps.debug("%s: its turn has come.", stream, extra=event("stream_began", stream))
+            steps.debug("%s: started.", stream, extra=event("stream_began", stream))
 
     def end(self, stream: str) -> None:
         """Record that a stream ended."""
@@ -120,7 +120,7 @@ class Summary:
             logger.info(line, extra=event("summary_line"))
         total = self.total()
         logger.info(
-            "The run is over: %s, %.1f s.",
+            "Run ended: %s, %.1f s.",
             outcome,
             total.seconds,
             extra=event("run_ended", outcome=outcome, **total.figures()),

@@ -61,14 +61,14 @@ def config_problems(config: Mapping[str, Any]) -> list[str]:
             )
     spool = config.get("spool_directory")
     if isinstance(spool, str) and not os.access(spool, os.W_OK | os.X_OK):
-        problems.append(f"{spool!r} is no folder to write to, in config['spool_directory']")
+        problems.append(f"{spool!r} is not a writable directory, in config['spool_directory']")
     options = config.get("module_options")
     for module, chosen in options.items() if isinstance(options, dict) else ():
         if not isinstance(chosen, dict):
             continue
         if chosen.get("custom_view") and chosen.get("custom_view_id"):
             problems.append(
-                "`custom_view` and `custom_view_id` cannot both choose the view "
+                "`custom_view` and `custom_view_id` are mutually exclusive, "
                 f"in config['module_options'][{module!r}]"
             )
         criteria = chosen.get("criteria")
@@ -80,7 +80,7 @@ def config_problems(config: Mapping[str, Any]) -> list[str]:
         if isinstance(value, str) and not _is_http_url(value):
             # The message leaves the value out: a URL may contain a password.
             problems.append(
-                "not the URL of a host without user and password, such as "
+                "not an HTTP URL without user, password, query and fragment, such as "
                 f"https://www.zohoapis.com, in config[{name!r}]"
             )
     return problems

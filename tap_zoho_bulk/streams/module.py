@@ -185,7 +185,9 @@ class ModuleStream(BulkReadStream):
         problems = list(type_problems(criteria, properties))
         if since is not None and count_criteria(criteria) >= MAX_CRITERIA:
             problems.append(
-                CriteriaProblem(f"with the bookmark's own they are more than Zoho's {MAX_CRITERIA}")
+                CriteriaProblem(
+                    f"with the bookmark's own, they exceed Zoho's limit of {MAX_CRITERIA}"
+                )
             )
         if problems:
             listed = "; ".join(problem.at(self.name) for problem in problems)

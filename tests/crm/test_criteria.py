@@ -256,15 +256,15 @@ def nested(levels: int) -> Json:
     ("criteria", "words"),
     [
         (nested(24), None),
-        (nested(25), "more than 25 deep"),
-        (nested(5000), "more than 25 deep"),
+        (nested(25), "more than 25 levels deep"),
+        (nested(5000), "more than 25 levels deep"),
         ({"group": [single("Company", "equal", "x")] * 25, "group_operator": "or"}, None),
         (
             {"group": [single("Company", "equal", "x")] * 26, "group_operator": "or"},
-            "26 criteria are more than the 25",
+            "26 criteria exceed Zoho's limit of 25",
         ),
-        ({**single("Company", "equal", "x"), "api_name": "Company"}, "name the field twice"),
-        (single("Company", "contains", "${EMPTY}"), "goes with equal, not_equal, in, not_in only"),
+        ({**single("Company", "equal", "x"), "api_name": "Company"}, "both name the field"),
+        (single("Company", "contains", "${EMPTY}"), "only with equal, not_equal, in, not_in"),
     ],
 )
 def test_limits_and_doubles_are_told(criteria: Json, words: str | None) -> None:
@@ -303,24 +303,24 @@ def in_group(criterion: Json) -> Json:
         (
             single("Lead_Sorce", "equal", "Web"),
             "['field']['api_name']",
-            "there is no field `Lead_Sorce` in the catalog (did you mean `Lead_Source`?",
+            "the catalog has no field `Lead_Sorce` (did you mean `Lead_Source`?",
         ),
         (
             single("No_of_Employees", "contains", "5"),
             "['comparator']",
-            "'contains' is no comparator for `No_of_Employees` (integer)",
+            "'contains' is not a comparator for `No_of_Employees` (integer)",
         ),
         (
             single("No_of_Employees", "in", [5, 0.5]),
             "['value'][1]",
-            "0.5 is no whole number, as `No_of_Employees` (integer) needs",
+            "0.5 is not a whole number, as `No_of_Employees` (integer) requires",
         ),
         (
             single("Last_Activity_Time", "greater_than", "2024-01-01T00:00:00.000Z"),
             "['value']",
             "without fractions of a second",
         ),
-        (single("Description", "equal", "x"), "['field']['api_name']", "text of several lines"),
+        (single("Description", "equal", "x"), "['field']['api_name']", "multi-line text"),
     ],
 )
 def test_criteria_that_do_not_fit_fail_their_stream_before_a_job(
@@ -397,6 +397,6 @@ def test_the_bookmarks_own_criterion_counts(tap: TapCommand, serve: Serve) -> No
 
     assert first.by_id("Leads").keys() == organisation.truth("Leads").keys()
     assert second.exit_code == 1
-    assert "with the bookmark's own they are more than Zoho's 25" in second.stderr
+    assert "with the bookmark's own, they exceed Zoho's limit of 25" in second.stderr
     assert entry(tap.discover(server), "Leads")
     assert len(server.jobs) == 1

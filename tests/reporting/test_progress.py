@@ -89,7 +89,7 @@ def test_the_view_shows_each_job_and_then_what_came_of_all(
     with start(server) as tap:
         tap.wait_for(shows("Tasks", "1", "IN PROGRESS"))
         tap.wait_for(shows("Deals", "1", "waiting"))
-        tap.wait_for(lambda lines: "0 of 4 streams done, 3 at work, 1 to come" in "\n".join(lines))
+        tap.wait_for(lambda lines: "0 of 4 streams done, 3 active, 1 pending" in "\n".join(lines))
         let_go.set()
         assert tap.end() == 0
         lines, stdout = tap.lines, tap.stdout.decode()
@@ -104,7 +104,7 @@ def test_the_view_shows_each_job_and_then_what_came_of_all(
     spent = sum(int(table[name][-2]) for name in (*MODULES, "deleted_records"))
     assert table["all"][-1] == str(spent)
     # Neither the view nor the log's own table remains.
-    assert "at work" not in "\n".join(lines)
+    assert "active" not in "\n".join(lines)
     assert "| stream" not in "\n".join(lines)
 
 
@@ -153,12 +153,12 @@ def test_what_does_not_fit_is_counted(start: Start, serve: Serve) -> None:
     let_go = held_back(server, r"/read/\d+$")
 
     with start(server, size=(80, 12)) as tap:
-        lines = tap.wait_for(lambda lines: ", 10 at work" in "\n".join(lines))
+        lines = tap.wait_for(lambda lines: ", 10 active" in "\n".join(lines))
         let_go.set()
         assert tap.end() == 0
 
     rows = [line for line in lines if re.search(r" 1 +created ", line)]
-    (more,) = re.findall(r"; (\d+) more at work", "\n".join(lines))
+    (more,) = re.findall(r"; (\d+) more active", "\n".join(lines))
     assert 0 < len(rows) < 10
     assert len(rows) + int(more) == 10  # as many as `max_concurrent_jobs`
 
@@ -176,7 +176,7 @@ def test_a_stopped_sync_gives_the_terminal_back(
         lines = tap.lines
 
     assert "Told to stop" in "\n".join(lines)
-    assert "at work" not in "\n".join(lines)
+    assert "active" not in "\n".join(lines)
     assert not tap.screen.cursor.hidden
 
 

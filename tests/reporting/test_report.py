@@ -132,12 +132,12 @@ def test_a_killed_run_is_drawn_as_far_as_it_came(
     html = page(log + log[: log.index(b"\n") // 2])  # The last line may also be cut.
 
     rows = html.streams()
-    assert "The log ends before the run does" in html.text
+    assert "The log ends before the run." in html.text
     assert rows["Calls"]["outcome"] == "ok"
     assert number(rows["Calls"]["records"]) == SIZES["Calls"]
-    assert rows["Deals"]["outcome"] == "not over"
+    assert rows["Deals"]["outcome"] == "unfinished"
     assert html.bars["Deals"][0] in {"queued", "running"}
-    assert rows["deleted_records"]["outcome"] == "not begun"
+    assert rows["deleted_records"]["outcome"] == "not started"
 
 
 def test_of_several_runs_the_last_is_taken_or_the_one_that_is_named(
@@ -159,7 +159,7 @@ def test_of_several_runs_the_last_is_taken_or_the_one_that_is_named(
     assert number(page(log, "--run", names[0]).streams()["Tasks"]["records"]) == 3
     unknown = report("--run", "another", log=log)
     assert unknown.returncode == 1
-    assert f"holds no run 'another'. The latest that it holds: {', '.join(names)}." in (
+    assert f"contains no run 'another'. Its latest runs: {', '.join(names)}." in (
         unknown.stderr.decode()
     )
 
@@ -198,8 +198,8 @@ def test_other_lines_are_passed_over(
 @pytest.mark.parametrize(
     ("log", "said"),
     [
-        (b"", "holds no events of a sync"),
-        (b"2026-11-24 | INFO | tap-zoho-bulk | all 1,239\n", "README says how"),
+        (b"", "contains no events of a sync"),
+        (b"2026-11-24 | INFO | tap-zoho-bulk | all 1,239\n", "docs/watch.md"),
     ],
 )
 def test_a_log_without_events_is_told_in_one_line(log: bytes, said: str) -> None:

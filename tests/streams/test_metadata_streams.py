@@ -343,7 +343,7 @@ def test_what_cannot_be_right_fails_or_is_null_as_the_settings_tell(
     assert passed.exit_code == 0
     (record,) = [row for row in passed.records("fields") if row["api_name"] == "Odd"]
     assert not {value for key, value in record.items() if key.startswith(name)} - {None}
-    assert re.search(r"fields .* ok, [123] invalid values became null", passed.stderr)
+    assert re.search(r"fields .* ok, [123] invalid values replaced with null", passed.stderr)
 
 
 def test_a_deselected_property_is_not_looked_at(tap: TapCommand, serve: Serve) -> None:
