@@ -16,7 +16,7 @@ from singer_sdk.helpers._batch import BatchConfig
 from local_zoho_crm import Fault, Organisation
 from tap_zoho_bulk.emit.batch_files import BatchFiles
 from tap_zoho_bulk.exceptions import BatchConfigError
-from tests.support.batches import ENCODINGS, config, files_of, local
+from tests.support.batches import ENCODINGS, check_version, config, files_of, local
 from tests.support.singer import entry, select
 
 if TYPE_CHECKING:
@@ -168,9 +168,7 @@ def test_a_full_tables_batches_have_its_version(
         emit_activate_version_messages=True,
     )
 
-    (batch,) = run.of_type("BATCH", "Leads")
-    (activate,) = run.of_type("ACTIVATE_VERSION", "Leads")
-    assert batch["version"] == activate["version"]
+    check_version(run, "Leads")
 
 
 def test_a_number_too_long_for_parquet_fails_its_stream(

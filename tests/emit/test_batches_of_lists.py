@@ -8,7 +8,7 @@ import pytest
 
 from local_zoho_crm import BulkWriteJob, Fault, Organisation
 from local_zoho_crm.oauth import DEFAULT_SCOPES
-from tests.support.batches import ENCODINGS, config, files_of
+from tests.support.batches import ENCODINGS, check_version, config, files_of
 from tests.support.singer import select
 
 if TYPE_CHECKING:
@@ -172,7 +172,4 @@ def test_a_full_list_has_its_version(
         emit_activate_version_messages=True,
     )
 
-    (message,) = run.of_type("BATCH", "users")
-    (activate,) = run.of_type("ACTIVATE_VERSION", "users")
-    assert message["version"] == activate["version"]
-    assert run.messages.index(message) < run.messages.index(activate)
+    check_version(run, "users")

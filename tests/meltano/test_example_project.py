@@ -10,8 +10,8 @@ from typing_extensions import override
 
 from local_zoho_crm import Organisation
 from tap_zoho_bulk.login.config_file import EnvFormat
-from tests.support.meltano_project import REPOSITORY, MeltanoProject
-from tests.support.singer import FAST
+from tests.support.meltano_project import MeltanoProject
+from tests.support.singer import FAST, ROOT
 from tests.support.warehouse import DuckDBWarehouse
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Serve
 
-EXAMPLE = REPOSITORY / "examples" / "meltano"
+EXAMPLE = ROOT / "examples" / "meltano"
 SIZES = {"Accounts": 4, "Contacts": 5, "Deals": 6, "Leads": 7, "Tasks": 8}
 
 
@@ -36,8 +36,7 @@ def test_the_example_brings_what_it_selects_and_deletes(serve: Serve, tmp_path: 
     server = serve(organisation)
     project = CopiedProject(tmp_path / "zoho", {})
     (project.directory / ".env").write_text(
-        f"TAP_ZOHO_BULK_CHECKOUT={REPOSITORY}\n"
-        + EnvFormat().merge(None, server.tap_config(**FAST))
+        f"TAP_ZOHO_BULK_CHECKOUT={ROOT}\n" + EnvFormat().merge(None, server.tap_config(**FAST))
     )
     for kind, plugin in (("extractor", "tap-zoho-bulk"), ("loader", "target-duckdb")):
         done = project.meltano("install", kind, plugin)
@@ -65,7 +64,7 @@ def test_the_example_brings_what_it_selects_and_deletes(serve: Serve, tmp_path: 
 def test_the_example_holds_the_loaders_of_this_repository() -> None:
     example, own = (
         yaml.safe_load((folder / "meltano.yml").read_text())["plugins"]["loaders"]
-        for folder in (EXAMPLE, REPOSITORY)
+        for folder in (EXAMPLE, ROOT)
     )
     for loader in own:
         loader["pip_url"] = loader["pip_url"].replace("./", "${TAP_ZOHO_BULK_CHECKOUT}/")

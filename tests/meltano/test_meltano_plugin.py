@@ -14,14 +14,15 @@ import yaml
 
 from local_zoho_crm import Organisation, ZohoServer
 from tests.support.http_server import serving
-from tests.support.meltano_project import REPOSITORY, NewMeltanoProject
+from tests.support.meltano_project import NewMeltanoProject
+from tests.support.singer import ROOT
 from tests.support.warehouse import SCHEMA, DuckDBWarehouse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-DEFINITION = REPOSITORY / "meltano-plugin.yml"
+DEFINITION = ROOT / "meltano-plugin.yml"
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +51,10 @@ def project(tmp_path_factory: pytest.TempPathFactory, server: ZohoServer) -> New
         },
     )
     chosen = server.tap_config(poll_interval_seconds=0.05, max_retries=3, modules=["Lea*", "Tasks"])
-    write_dotenv(project, {"pip_url": str(REPOSITORY), **chosen})
+    write_dotenv(project, {"pip_url": str(ROOT), **chosen})
     add(project, DEFINITION, "tap-zoho-bulk")
 
-    (loader, _) = yaml.safe_load((REPOSITORY / "meltano.yml").read_text())["plugins"]["loaders"]
+    (loader, _) = yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]["loaders"]
     (directory / "loader.yml").write_text(yaml.safe_dump(loader))
     add(project, directory / "loader.yml", "target-duckdb", "--no-install")
     return project
@@ -184,9 +185,9 @@ def test_the_definition_may_come_from_a_url_and_the_tap_from_git_and_both_may_be
 
 def checkout(directory: Path) -> None:
     """Create a git repository from which the tap can be installed."""
-    shutil.copytree(REPOSITORY / "tap_zoho_bulk", directory / "tap_zoho_bulk")
+    shutil.copytree(ROOT / "tap_zoho_bulk", directory / "tap_zoho_bulk")
     for name in ("pyproject.toml", "README.md", "LICENSE", DEFINITION.name):
-        shutil.copyfile(REPOSITORY / name, directory / name)
+        shutil.copyfile(ROOT / name, directory / name)
     subprocess.run(["git", "init", "--quiet"], cwd=directory, check=True)
     commit(directory)
 

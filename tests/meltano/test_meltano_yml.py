@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.support.meltano_project import REPOSITORY
+from tests.support.singer import ROOT
 from tools.stated_settings import about, stated
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ def tap() -> Any:
 
 @cache
 def plugin() -> Any:
-    project = yaml.safe_load((REPOSITORY / "meltano.yml").read_text())
+    project = yaml.safe_load((ROOT / "meltano.yml").read_text())
     return project["plugins"]["extractors"][0]
 
 
-@pytest.mark.parametrize("file", stated(), ids=lambda file: str(file.relative_to(REPOSITORY)))
+@pytest.mark.parametrize("file", stated(), ids=lambda file: str(file.relative_to(ROOT)))
 def test_the_file_states_the_settings_as_make_settings_writes_them(file: Path) -> None:
     assert file.read_text(encoding="utf-8") == stated()[file], "Run `make settings`"
 
@@ -91,7 +91,7 @@ def test_meltano_yml_holds_no_settings_of_an_account() -> None:
 
 
 def test_the_plugin_definition_is_the_tap_of_meltano_yml_but_for_what_is_the_projects() -> None:
-    definition = yaml.safe_load((REPOSITORY / "meltano-plugin.yml").read_text())
+    definition = yaml.safe_load((ROOT / "meltano-plugin.yml").read_text())
     own = {"pip_url", "use_cached_catalog"}
     assert {name for name in definition if name in own} == {"pip_url"}
     assert {name: value for name, value in definition.items() if name not in own} == {
@@ -100,7 +100,7 @@ def test_the_plugin_definition_is_the_tap_of_meltano_yml_but_for_what_is_the_pro
 
 
 def test_sample_config_is_valid() -> None:
-    sample = json.loads((REPOSITORY / "sample_config.json").read_text())
+    sample = json.loads((ROOT / "sample_config.json").read_text())
     schema = {**tap()["settings"], "additionalProperties": False}
     jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker()).validate(
         sample

@@ -210,15 +210,26 @@ def test_the_join_in_readme_gives_the_truth(
     assert warehouse.deleted("Leads")[leads[0]] == "permanent"
 
 
-@pytest.mark.parametrize("page", ["2", "3"])
-def test_a_restore_while_pages_are_read_hides_no_row(forks: TapForks, page: str) -> None:
-    """Zoho numbers the pages on live data, the latest row first, so a restore moves rows."""
-    organisation = small_organisation({"Leads": 500})
+def with_deleted_leads(count: int, *, of: int) -> tuple[Organisation, list[str]]:
+    """Return an organisation, and the leads deleted from it, one a minute.
+
+    Args:
+        count: Number of the deleted leads.
+        of: Number of all leads.
+    """
+    organisation = small_organisation({"Leads": of})
     organisation.set_now(MONDAY)
-    gone = list(organisation.module("Leads").records)[:450]
+    gone = list(organisation.module("Leads").records)[:count]
     for record_id in gone:
         organisation.advance(timedelta(minutes=1))
         organisation.delete("Leads", record_id)
+    return organisation, gone
+
+
+@pytest.mark.parametrize("page", ["2", "3"])
+def test_a_restore_while_pages_are_read_hides_no_row(forks: TapForks, page: str) -> None:
+    """Zoho numbers the pages on live data, the latest row first, so a restore moves rows."""
+    organisation, gone = with_deleted_leads(450, of=500)
 
     with ZohoServer(organisation) as server:
         warehouse = Warehouse(forks, server)
@@ -235,12 +246,7 @@ def test_a_restore_while_pages_are_read_hides_no_row(forks: TapForks, page: str)
 
 
 def test_a_list_that_keeps_changing_does_not_move_the_bookmark(forks: TapForks) -> None:
-    organisation = small_organisation({"Leads": 300})
-    organisation.set_now(MONDAY)
-    gone = list(organisation.module("Leads").records)[:250]
-    for record_id in gone:
-        organisation.advance(timedelta(minutes=1))
-        organisation.delete("Leads", record_id)
+    organisation, gone = with_deleted_leads(250, of=300)
     left = iter(reversed(gone))
 
     def restore_the_next(request: LoggedRequest) -> None:

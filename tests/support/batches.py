@@ -62,3 +62,11 @@ def files_of(run: TapRun, stream: str, read: Callable[[str], bytes] = local) -> 
         for message in run.of_type("BATCH", stream)
         for url in message["manifest"]
     ]
+
+
+def check_version(run: TapRun, stream: str) -> None:
+    """Check that a stream's one BATCH has its version, which is activated after it."""
+    (batch,) = run.of_type("BATCH", stream)
+    (activate,) = run.of_type("ACTIVATE_VERSION", stream)
+    assert batch["version"] == activate["version"]
+    assert run.messages.index(batch) < run.messages.index(activate)

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
+from tests.support.singer import ROOT
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-REPOSITORY = Path(__file__).parents[2]
 OWN_FIELDS = ["*.*", "!*.*__last_name", "!*.*__*_Name", "!*.*__Subject"]
 """Selects all but parents' names, which become outdated while their records stay unchanged."""
-_INSTALLED = REPOSITORY / ".meltano"
+_INSTALLED = ROOT / ".meltano"
 _FOREIGN = ("MELTANO_", "TAP_", "TARGET_")
 
 
@@ -48,7 +49,7 @@ class MeltanoProject:
 
     def _create(self) -> None:
         (self.directory / ".meltano").mkdir(parents=True)
-        (self.directory / "meltano.yml").write_bytes((REPOSITORY / "meltano.yml").read_bytes())
+        (self.directory / "meltano.yml").write_bytes((ROOT / "meltano.yml").read_bytes())
         self._link("extractors")
         self._link("loaders")
 

@@ -12,12 +12,22 @@ from local_zoho_crm import Field, Module, Organisation
 from tests.support.singer import as_full_table, entry
 
 if TYPE_CHECKING:
-    from local_zoho_crm import LoggedRequest
+    from local_zoho_crm import LoggedRequest, ZohoServer
     from tests.conftest import Serve
     from tests.support.singer import Json, TapCommand
 
 NOON = datetime(2025, 6, 1, 12, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def organisation() -> Organisation:
+    return Organisation.generate(only=["Deals"], sizes={"Deals": 40})
+
+
+@pytest.fixture
+def server(serve: Serve, organisation: Organisation) -> ZohoServer:
+    return serve(organisation)
 
 
 def utc(instant: datetime) -> str:
@@ -68,10 +78,8 @@ def test_the_second_run_brings_exactly_what_changed(tap: TapCommand, serve: Serv
 
 
 def test_a_run_without_changes_brings_the_records_of_the_last_instant(
-    tap: TapCommand, serve: Serve
+    tap: TapCommand, server: ZohoServer, organisation: Organisation
 ) -> None:
-    organisation = Organisation.generate(only=["Deals"], sizes={"Deals": 40})
-    server = serve(organisation)
     first = tap.sync(server)
 
     second = tap.sync(server, state=first.state)
@@ -92,10 +100,8 @@ def test_a_run_without_changes_brings_the_records_of_the_last_instant(
     ],
 )
 def test_a_bookmark_of_any_form_is_asked_for_as_zoho_takes_it(
-    tap: TapCommand, serve: Serve, bookmark: str
+    tap: TapCommand, server: ZohoServer, organisation: Organisation, bookmark: str
 ) -> None:
-    organisation = Organisation.generate(only=["Deals"], sizes={"Deals": 40})
-    server = serve(organisation)
     state = {
         "bookmarks": {
             "Deals": {"replication_key": "Modified_Time", "replication_key_value": bookmark}
@@ -115,9 +121,9 @@ def test_a_bookmark_of_any_form_is_asked_for_as_zoho_takes_it(
 
 
 @pytest.mark.parametrize("start_date", ["2024-03-01T00:00:00-08:00", "2024-03-01T08:00:00Z"])
-def test_the_first_run_begins_at_start_date(tap: TapCommand, serve: Serve, start_date: str) -> None:
-    organisation = Organisation.generate(only=["Deals"], sizes={"Deals": 40})
-    server = serve(organisation)
+def test_the_first_run_begins_at_start_date(
+    tap: TapCommand, server: ZohoServer, organisation: Organisation, start_date: str
+) -> None:
     everything = organisation.truth("Deals")
 
     run = tap.sync(server, start_date=start_date)
@@ -127,9 +133,9 @@ def test_the_first_run_begins_at_start_date(tap: TapCommand, serve: Serve, start
     assert 0 < len(expected) < len(everything)
 
 
-def test_start_date_is_no_upper_bound_for_a_later_bookmark(tap: TapCommand, serve: Serve) -> None:
-    organisation = Organisation.generate(only=["Deals"], sizes={"Deals": 40})
-    server = serve(organisation)
+def test_start_date_is_no_upper_bound_for_a_later_bookmark(
+    tap: TapCommand, server: ZohoServer, organisation: Organisation
+) -> None:
     first = tap.sync(server)
 
     second = tap.sync(server, state=first.state, start_date="2024-03-01T00:00:00Z")
@@ -138,10 +144,8 @@ def test_start_date_is_no_upper_bound_for_a_later_bookmark(tap: TapCommand, serv
 
 
 def test_lookback_reads_again_behind_the_bookmark_but_not_before_start_date(
-    tap: TapCommand, serve: Serve
+    tap: TapCommand, server: ZohoServer, organisation: Organisation
 ) -> None:
-    organisation = Organisation.generate(only=["Deals"], sizes={"Deals": 40})
-    server = serve(organisation)
     first = tap.sync(server)
     bookmark = datetime.fromisoformat(first.bookmark("Deals")["replication_key_value"])
     day = timedelta(days=1)

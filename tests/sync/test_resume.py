@@ -116,6 +116,14 @@ def stop(running: RunningTap, server: ZohoServer, page: int, how: str) -> None:
         running.terminate()
 
 
+def terminate_in_page(tap: TapCommand, running: RunningTap, server: ZohoServer) -> TapRun:
+    """Terminate the tap while it waits for its stdout to be read, and return its output."""
+    running.terminate()
+    running.wait_for_event("run_stopping")
+    running.taken.set()
+    return tap.finish(running, server)
+
+
 def records_by_id(*runs: TapRun) -> dict[str, Json]:
     return {record["id"]: record for run in runs for record in run.records("Deals")}
 
@@ -159,10 +167,7 @@ def test_a_run_stopped_in_the_middle_of_a_page_emits_that_page_again(
     running.wait_for(lambda messages: messages[-1:] and messages[-1]["type"] == "RECORD")
     running.taken.clear()
 
-    running.terminate()
-    running.wait_for_event("run_stopping")
-    running.taken.set()
-    stopped = tap.finish(running, server)
+    stopped = terminate_in_page(tap, running, server)
     rest = tap.sync(server, state=stopped.state)
 
     assert stopped.exit_code == 143
@@ -189,10 +194,7 @@ def test_a_job_made_while_a_page_goes_out_is_not_paid_twice(tap: TapCommand, ser
     records_come.set()
     running.wait_for_event("job_created", "Tasks")
 
-    running.terminate()
-    running.wait_for_event("run_stopping")
-    running.taken.set()
-    stopped = tap.finish(running, server)
+    stopped = terminate_in_page(tap, running, server)
     rest = tap.sync(server, state=stopped.state)
 
     assert stopped.exit_code == 143

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from local_zoho_crm import Organisation, ZohoServer
 from tests.support.due import Bookmarks, loads, moved
-from tests.support.meltano_project import OWN_FIELDS, REPOSITORY, MeltanoProject, PipelineError
+from tests.support.meltano_project import OWN_FIELDS, MeltanoProject, PipelineError
+from tests.support.singer import ROOT
 from tests.support.warehouse import DuckDBWarehouse, compare, differences
 from tools.demo.terminal import heading, say, table
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.support.due import Loads
 
-OUTPUT = REPOSITORY / "output" / "demo"
+OUTPUT = ROOT / "output" / "demo"
 SIZES = {"Leads": 5000, "Contacts": 2000, "Accounts": 800, "Deals": 1200, "Custom_Projects": 300}
 PAGE_SIZE = 2000
 _SHOWN = 20
@@ -212,8 +213,8 @@ def main() -> int:
         code = demo.report()
     if code == 0:
         heading("Done: the warehouse holds what the server holds, and only changes moved")
-        say(f"The warehouse:  {(OUTPUT / 'warehouse.duckdb').relative_to(REPOSITORY)}")
-        say(f"Meltano's logs: {OUTPUT.relative_to(REPOSITORY)}/first.log, second.log")
+        say(f"The warehouse:  {(OUTPUT / 'warehouse.duckdb').relative_to(ROOT)}")
+        say(f"Meltano's logs: {OUTPUT.relative_to(ROOT)}/first.log, second.log")
     return code
 
 
