@@ -134,7 +134,7 @@ def test_the_first_run_begins_at_start_date(
 
 
 def test_start_date_is_no_upper_bound_for_a_later_bookmark(
-    tap: TapCommand, server: ZohoServer, organisation: Organisation
+    tap: TapCommand, server: ZohoServer
 ) -> None:
     first = tap.sync(server)
 
