@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from typing_extensions import override
 
-from tests.support.meltano_project import REPOSITORY
+from tests.support.singer import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -157,14 +157,14 @@ def stated() -> dict[Path, str]:
         "docs/settings.md": table(),
     }
     files = {
-        REPOSITORY / name: _replaced((REPOSITORY / name).read_text(encoding="utf-8"), region)
+        ROOT / name: _replaced((ROOT / name).read_text(encoding="utf-8"), region)
         for name, region in regions.items()
     }
-    project = yaml.safe_load(files[REPOSITORY / "meltano.yml"])
+    project = yaml.safe_load(files[ROOT / "meltano.yml"])
     return {
         **files,
-        REPOSITORY / "meltano-plugin.yml": definition(project),
-        REPOSITORY / "meltano-hub.yml": hub_definition(project),
+        ROOT / "meltano-plugin.yml": definition(project),
+        ROOT / "meltano-hub.yml": hub_definition(project),
     }
 
 

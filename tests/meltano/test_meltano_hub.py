@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.support.meltano_project import REPOSITORY
+from tests.support.singer import ROOT
 
 _REQUIRED = {"name", "namespace", "variant", "quality"}
 _TEXTS = {
@@ -31,7 +31,7 @@ _CAPABILITIES = {
 @pytest.fixture(scope="module")
 def definition() -> dict[str, Any]:
     """The definition as written by `make settings`."""
-    loaded: dict[str, Any] = yaml.safe_load((REPOSITORY / "meltano-hub.yml").read_text())
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "meltano-hub.yml").read_text())
     return loaded
 
 
@@ -89,6 +89,6 @@ def test_the_definition_names_no_package_that_the_project_does_not_own(
 def test_the_definition_is_the_plugin_definition_but_for_what_the_hub_shows(
     definition: dict[str, Any],
 ) -> None:
-    plugin = yaml.safe_load((REPOSITORY / "meltano-plugin.yml").read_text())
+    plugin = yaml.safe_load((ROOT / "meltano-plugin.yml").read_text())
     shared = {name: value for name, value in plugin.items() if name != "pip_url"}
     assert {name: definition[name] for name in shared} == shared
