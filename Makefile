@@ -17,7 +17,7 @@ LOWEST_TESTS ?= tests --ignore=tests/meltano --ignore=tests/warehouses \
 	--deselect=tests/emit/test_batches.py::test_files_on_s3_hold_every_record
 
 # What `make lint` does not check yet for the words of .codespell/words.txt
-PROSE_LEFT := docs README.md CONTRIBUTING.md tap_zoho_bulk/api tap_zoho_bulk/catalog tap_zoho_bulk/crm \
+PROSE_LEFT := tap_zoho_bulk/api tap_zoho_bulk/catalog tap_zoho_bulk/crm \
 	tap_zoho_bulk/decode tap_zoho_bulk/exceptions.py tap_zoho_bulk/login tap_zoho_bulk/reporting \
 	tap_zoho_bulk/settings tap_zoho_bulk/streams tests/crm tests/login tests/reporting tests/streams
 
@@ -74,7 +74,7 @@ format: .venv/installed ## Fix style and formatting
 types: .venv/installed ## Check types
 	$(BIN)/mypy
 
-settings: .venv/installed ## Write the tap's settings into meltano.yml, meltano-plugin.yml and README
+settings: .venv/installed ## Write the tap's settings into meltano.yml, meltano-plugin.yml, examples and docs
 	$(BIN)/python -m tools.stated_settings
 
 dist: .venv/installed ## Build what is released, and try it in an environment of its own
