@@ -175,7 +175,7 @@ def test_a_stopped_sync_gives_the_terminal_back(
         assert tap.end() == 128 + 15
         lines = tap.lines
 
-    assert "Told to stop" in "\n".join(lines)
+    assert "SIGTERM" in "\n".join(lines)
     assert "active" not in "\n".join(lines)
     assert not tap.screen.cursor.hidden
 
