@@ -49,12 +49,13 @@ class ZohoClient:
 
     Args:
         settings: The run's settings.
+        transport: Sends the requests; by default created from the settings.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, transport: Transport | None = None) -> None:
         self.spending = Spending()
         self._settings = settings
-        self._transport = Transport(
+        self._transport = transport or Transport(
             timeout=settings.request_timeout_seconds,
             max_retries=settings.max_retries,
             max_concurrent_requests=settings.max_concurrent_requests,

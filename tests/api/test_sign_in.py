@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import requests
-import urllib3
 
 from local_zoho_crm import Fault, Organisation, invalid_token
 from tap_zoho_bulk.api.auth import ZohoAuthenticator
@@ -20,9 +16,10 @@ from tap_zoho_bulk.api.transport import Transport
 from tap_zoho_bulk.settings import Settings
 from tests.support.clock import FakeClock
 from tests.support.singer import FAST
+from tests.support.transport import FakeTransport, response
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import requests
 
     from local_zoho_crm import LoggedRequest, ZohoServer
     from tests.conftest import Serve
@@ -42,24 +39,17 @@ HOSTS = {
 PREFIXES = {"production": "www", "sandbox": "sandbox", "developer": "developer"}
 
 
-class AccountsHost(Transport):
+class AccountsHost(FakeTransport):
     """Responds like an accounts host, and keeps the requests."""
 
     def __init__(self, **answer: Any) -> None:
-        super().__init__(timeout=1, max_retries=0, max_concurrent_requests=1)
+        super().__init__(self._token)
         self.answer: Json = {"access_token": "1000.acc3ss", "expires_in": 3600, **answer}
         self.asked: list[tuple[Any, Any, Any]] = []
 
-    @contextmanager
-    def send(self, request: requests.Request) -> Iterator[requests.Response]:
-        """Return the response to any request."""
+    def _token(self, request: requests.Request) -> requests.Response:
         self.asked.append((request.method, request.url, request.data))
-        response = requests.Response()
-        response.status_code = 200
-        response.raw = urllib3.HTTPResponse(
-            io.BytesIO(json.dumps(self.answer).encode()), preload_content=False
-        )
-        yield response
+        return response(json.dumps(self.answer).encode())
 
 
 def sign_in(host: AccountsHost, **settings: Any) -> str:

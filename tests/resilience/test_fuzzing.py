@@ -6,14 +6,13 @@ import io
 import json
 import struct
 import zipfile
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from requests.structures import CaseInsensitiveDict
 
 from tap_zoho_bulk.api.client import ZohoClient
 from tap_zoho_bulk.api.request import ApiRequest
@@ -31,11 +30,12 @@ from tap_zoho_bulk.settings import Settings
 from tap_zoho_bulk.tap import TapZohoBulk
 from tests.resilience.conftest import SCALE
 from tests.support.organisations import catalog, small_organisation
+from tests.support.transport import FakeTransport, response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from requests import Request
+    from requests import Request, Response
 
 CONFIG = {
     "client_id": "1000.CLIENT",
@@ -57,32 +57,14 @@ often = settings(
 )
 
 
-class Answer:
-    """The part of a response that the tap uses."""
-
-    def __init__(self, body: bytes, status: int = 200, **headers: str) -> None:
-        self.status_code = status
-        self.headers = CaseInsensitiveDict(headers)
-        self.raw = self
-        self._body = io.BytesIO(body)
-
-    def read1(self, size: int, *, decode_content: bool) -> bytes:
-        """Read some of the body."""
-        assert decode_content
-        return self._body.read(size)
-
-
-def client_that_gets(answer_to: Callable[[str], Answer]) -> ZohoClient:
+def client_that_gets(respond: Callable[[str], Response]) -> ZohoClient:
     """Return a client that gets its responses from a function of the URL."""
-    client = ZohoClient(Settings.from_config(CONFIG))
 
-    @contextmanager
-    def send(request: Request) -> Iterator[Answer]:
+    def respond_with_token(request: Request) -> Response:
         url = str(request.url)
-        yield Answer(json.dumps(TOKEN).encode()) if "/oauth/" in url else answer_to(url)
+        return response(json.dumps(TOKEN).encode()) if "/oauth/" in url else respond(url)
 
-    client._transport.send = send  # type: ignore[assignment,method-assign]  # noqa: SLF001
-    return client
+    return ZohoClient(Settings.from_config(CONFIG), transport=FakeTransport(respond_with_token))
 
 
 # Unexpected JSON values
@@ -141,7 +123,7 @@ def near(draw: st.DrawFn, meant: Any) -> Any:
 
 
 @st.composite
-def answers(draw: st.DrawFn, meant: Any) -> Callable[[], Answer]:
+def answers(draw: st.DrawFn, meant: Any) -> Callable[[], Response]:
     """Return a response that is similar to the intended one, or is not JSON at all."""
     body = draw(
         near(meant).map(lambda value: json.dumps(value).encode())
@@ -150,7 +132,7 @@ def answers(draw: st.DrawFn, meant: Any) -> Callable[[], Answer]:
     )
     status = draw(statuses)
     headers = {"Retry-After": draw(retry_after), "Content-Type": draw(odd_text)}
-    return lambda: Answer(body, status, **headers)
+    return lambda: response(body, status, **headers)
 
 
 MODULES: dict[str, Any] = {
@@ -216,8 +198,8 @@ DELETED = {
 
 @often
 @given(modules=answers(MODULES) | answers(REFUSED), fields=answers(FIELDS) | answers(REFUSED))
-def test_metadata(modules: Callable[[], Answer], fields: Callable[[], Answer]) -> None:
-    def metadata(url: str) -> Answer:
+def test_metadata(modules: Callable[[], Response], fields: Callable[[], Response]) -> None:
+    def metadata(url: str) -> Response:
         return modules() if url.endswith("/modules") else fields()
 
     with suppress(TapZohoBulkError):
@@ -227,19 +209,16 @@ def test_metadata(modules: Callable[[], Answer], fields: Callable[[], Answer]) -
 
 @often
 @given(token=answers(TOKEN) | answers({"error": "invalid_code"}))
-def test_a_token(token: Callable[[], Answer]) -> None:
-    client = ZohoClient(Settings.from_config(CONFIG))
+def test_a_token(token: Callable[[], Response]) -> None:
+    def respond(request: Request) -> Response:
+        if "/oauth/" in str(request.url):
+            return token()
+        # A token must be valid in a header.
+        request.headers["Authorization"].encode("ascii")
+        assert request.headers["Authorization"].isprintable()
+        return response(b'{"org": []}')
 
-    @contextmanager
-    def send(request: Request) -> Iterator[Answer]:
-        url = str(request.url)
-        if "/oauth/" not in url:
-            # A token must be valid in a header.
-            request.headers["Authorization"].encode("ascii")
-            assert request.headers["Authorization"].isprintable()
-        yield token() if "/oauth/" in url else Answer(b'{"org": []}')
-
-    client._transport.send = send  # type: ignore[assignment,method-assign]  # noqa: SLF001
+    client = ZohoClient(Settings.from_config(CONFIG), transport=FakeTransport(respond))
     with suppress(TapZohoBulkError):
         client.get(ApiRequest("/crm/v8/org", what="ask", scope="any"))
 
@@ -251,9 +230,9 @@ def test_a_token(token: Callable[[], Answer]) -> None:
     result=answers(REFUSED),
 )
 def test_a_job(
-    created: Callable[[], Answer], status: Callable[[], Answer], result: Callable[[], Answer]
+    created: Callable[[], Response], status: Callable[[], Response], result: Callable[[], Response]
 ) -> None:
-    def bulk(url: str) -> Answer:
+    def bulk(url: str) -> Response:
         if url.endswith("/read"):
             return created()
         return result() if "result" in url else status()
@@ -274,7 +253,7 @@ def test_a_job(
 
 @often
 @given(listed=answers(DELETED) | answers(REFUSED))
-def test_deleted_records(listed: Callable[[], Answer]) -> None:
+def test_deleted_records(listed: Callable[[], Response]) -> None:
     organisation = small_organisation({"Deals": 0})
     tap = TapZohoBulk(
         config=CONFIG, catalog=catalog(organisation, deleted=True), validate_config=False
@@ -295,7 +274,7 @@ def test_a_list_without_end_is_an_error() -> None:
         catalog=catalog(small_organisation({"Deals": 0}), deleted=True),
         validate_config=False,
     )
-    tap.run.client = client_that_gets(lambda _: Answer(json.dumps(answer).encode()))
+    tap.run.client = client_that_gets(lambda _: response(json.dumps(answer).encode()))
 
     list(tap.streams["deleted_records"].get_records({"module": "Deals"}))
 
@@ -310,7 +289,7 @@ def test_a_module_whose_metadata_is_odd_costs_at_most_itself(key: str, odd: Any)
     modules = deepcopy(MODULES)
     modules["modules"][0][key] = odd
     client = client_that_gets(
-        lambda url: Answer(json.dumps(modules if url.endswith("/modules") else FIELDS).encode())
+        lambda url: response(json.dumps(modules if url.endswith("/modules") else FIELDS).encode())
     )
 
     found = discover_modules(client, Settings.from_config(CONFIG))
@@ -332,7 +311,7 @@ def test_a_field_whose_metadata_is_odd_costs_at_most_itself(field: int, key: str
     fields: Any = deepcopy(FIELDS)
     fields["fields"][field][key] = odd
     client = client_that_gets(
-        lambda url: Answer(json.dumps(MODULES if url.endswith("/modules") else fields).encode())
+        lambda url: response(json.dumps(MODULES if url.endswith("/modules") else fields).encode())
     )
 
     found = discover_modules(client, Settings.from_config(CONFIG))
