@@ -36,7 +36,7 @@ _MAX_TOKEN_REQUESTS, _SPAN_SECONDS = 10, 600.0
 
 CLIENT_ADVICE = {
     "invalid_client": (
-        "Zoho does not know this client in this data center. Check `client_id` and "
+        "This client does not exist in this data center. Check `client_id` and "
         "`data_center` against Zoho's API console."
     ),
     "invalid_client_secret": (
@@ -44,8 +44,8 @@ CLIENT_ADVICE = {
         "Zoho's API console."
     ),
     "Access Denied": (
-        "Too many access tokens were asked for. Wait ten minutes, and see whether something "
-        "else uses the same refresh token all the time."
+        "Too many access tokens were requested. Wait ten minutes, and check whether something "
+        "else keeps using the same refresh token."
     ),
 }
 """What to do about errors of any token request, by Zoho's code."""
@@ -53,7 +53,7 @@ _ADVICE = {
     **CLIENT_ADVICE,
     "invalid_code": (
         "The refresh token is wrong, was revoked, or belongs to another data center. Check "
-        "`data_center`, and make a new refresh token for this client."
+        "`data_center`, and create a new refresh token for this client."
     ),
 }
 
@@ -141,7 +141,7 @@ class ZohoAuthenticator:
         life = _seconds(response.get("expires_in"))
         # A token with a short life is renewed halfway, so that no new token is due already.
         renew_at = requested_at + max(life - _RENEWAL_MARGIN_SECONDS, life / 2)
-        logger.info("Signed in to Zoho; the access token is good for %d s.", life)
+        logger.info("Signed in to Zoho; the access token is valid for %d s.", life)
         return _AccessToken(
             response["access_token"], self._api_url(response.get("api_domain")), renew_at
         )
@@ -158,7 +158,7 @@ class ZohoAuthenticator:
             zoho_domain = _zoho_domain(api_domain)
             if zoho_domain is None:
                 logger.warning(
-                    "The accounts host named an API host that is not Zoho's; using %s.", domain
+                    "The accounts host returned an API host that is not Zoho's; using %s.", domain
                 )
             else:
                 domain = zoho_domain
@@ -211,20 +211,23 @@ def request_tokens(
     shown = f"HTTP {status}" if code == "None" else f"{code}, HTTP {status}"
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
         raise TransientError(
-            f"the accounts host answered {shown}", retry_after=retry_after_seconds(headers)
+            f"the accounts host responded with {shown}", retry_after=retry_after_seconds(headers)
         )
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         raise SignInError(
-            f"The accounts host redirects (HTTP_{status}), which the tap does not follow: "
-            "secrets go to one host only. Check `accounts_url` and `data_center`."
+            f"The accounts host redirected the request (HTTP {status}). The tap does not follow "
+            "redirects, because secrets are sent to one host only. Check `accounts_url` and "
+            "`data_center`."
         )
     token = response.get("access_token")
     if isinstance(token, str) and _header_text(token) and error is None:
         return response
     if error is None:
         raise TransientError(f"the accounts host sent no token ({shown})")
-    what_to_do = advice.get(code, "Check the client and `data_center`, and sign in anew.")
-    raise SignInError(f"Zoho gave no access token: {code} (HTTP {status} from {url}). {what_to_do}")
+    what_to_do = advice.get(code, "Check the client and `data_center`, and sign in again.")
+    raise SignInError(
+        f"Zoho issued no access token: {code} (HTTP {status} from {url}). {what_to_do}"
+    )
 
 
 def hide(text: str, secrets: Iterable[str]) -> str:

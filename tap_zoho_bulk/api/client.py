@@ -110,7 +110,7 @@ class ZohoClient:
                 body = self._json(response, request)
             expects = request.expects
             if body is not None and expects and not isinstance(body.get(expects), list):
-                raise TransientError(f"the answer has no list of `{expects}`", unexpected=True)
+                raise TransientError(f"the response has no list of `{expects}`", unexpected=True)
             return body
 
         return self._authorised(request, send)
@@ -149,7 +149,7 @@ class ZohoClient:
                 self._release_job(spending)
                 raise
             if created is None:
-                raise TransientError("the answer is empty")
+                raise TransientError("the response is empty")
             return created
 
         return self._authorised(request, send)
@@ -160,8 +160,8 @@ class ZohoClient:
         with self._job_lock:
             if limit is not None and self.spending.credits + JOB_CREDITS > limit:
                 raise CreditLimitReachedError(
-                    f"{self.spending.credits} API credits are spent, and a job costs "
-                    f"{JOB_CREDITS}: `api_credit_limit` is {limit}."
+                    f"The run has spent {self.spending.credits} API credits, and a job costs "
+                    f"{JOB_CREDITS} more, which exceeds `api_credit_limit` ({limit})."
                 )
             self._spend(spending, credits=JOB_CREDITS, jobs=1)
 
@@ -230,9 +230,9 @@ class ZohoClient:
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if response.status_code >= HTTPStatus.MULTIPLE_CHOICES or kind == "application/json":
             self._json(response, request)
-            raise TransientError("the answer is no file")
+            raise TransientError("the response is not a file")
         if kind.startswith("text/html"):
-            raise TransientError("the answer is a web page, not a file")
+            raise TransientError("the response is a web page, not a file")
         file.seek(0)
         file.truncate()
         deadline = time.monotonic() + self._settings.job_timeout_seconds
@@ -247,7 +247,7 @@ class ZohoClient:
                 raise ZohoRefusedError(
                     request.what,
                     Problem(response.status_code, "TOO_LONG"),
-                    advice=f"A result of more than {MAX_DOWNLOAD_BYTES} bytes is not read.",
+                    advice=f"The tap reads results of up to {MAX_DOWNLOAD_BYTES} bytes.",
                 )
         return size
 
@@ -260,10 +260,10 @@ class ZohoClient:
             try:
                 return self._transport.attempt(request.what, partial(send, headers, api_url))
             except TokenRejectedError:
-                logger.info("Zoho does not accept the access token any more; renewing it.")
+                logger.info("Zoho no longer accepts the access token; renewing it.")
                 rejected = token
         raise SignInError(
-            f"Zoho gave a new access token but does not accept it, so the tap could not "
+            f"Zoho issued a new access token but does not accept it, so the tap could not "
             f"{request.what}. Check that `data_center` and `environment` are the account's; the "
             f"API host is {api_url}."
         )
@@ -276,7 +276,7 @@ class ZohoClient:
         body = json_object(self._transport.read_text(response))
         raise_for_problem(request, status, response.headers, body, self.redact)
         if not body:
-            raise TransientError(f"the answer is not a JSON object (HTTP {status})")
+            raise TransientError(f"the response is not a JSON object (HTTP {status})")
         return body
 
     def _spend(self, spending: Spending | None, **cost: int) -> None:

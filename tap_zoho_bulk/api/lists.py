@@ -42,7 +42,7 @@ def list_pages(
         if rows and rows == before:
             raise RepeatedPageError(
                 f"Could not {request.what}: page {number} is the same as the page before it, so "
-                "the list has no end. Report it to Zoho's support."
+                "the list has no end. Contact Zoho support if it persists."
             )
         yield rows
         if not rows or not _has_more(response):

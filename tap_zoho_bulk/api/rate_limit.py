@@ -65,7 +65,7 @@ class RateLimit:
             wait = free_from - self._clock()
             if wait >= MIN_LOGGED_WAIT_SECONDS:
                 logger.info(
-                    "Waiting %.0f s: no more than %d %s in %.0f s.",
+                    "Waiting %.0f s: the limit is %d %s in %.0f s.",
                     wait,
                     self._count,
                     self._what,

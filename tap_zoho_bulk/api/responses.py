@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from tap_zoho_bulk.api.request import ApiRequest
 
-NO_ADVICE = "Look the code up in Zoho's documentation; the same request would end the same way."
+NO_ADVICE = "Look up the code in Zoho's documentation; retrying the same request would not help."
 
 _TRANSIENT_CODES = {"TOO_MANY_REQUESTS", "INTERNAL_ERROR", "INTERNAL_SERVER_ERROR"}
 _TRANSIENT_STATUSES = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
-_NO_PERMISSION = "Give the profile of the user who made the refresh token this permission."
+_NO_PERMISSION = "Grant this permission to the profile of the user who created the refresh token."
 _ADVICE = {
-    "INVALID_HOST": "Set `data_center` to where the account lives.",
+    "INVALID_HOST": "Set `data_center` to the account's data center.",
     "NO_PERMISSION": _NO_PERMISSION,
     "AUTHORIZATION_FAILED": _NO_PERMISSION,
 }
@@ -73,7 +73,7 @@ def raise_for_problem(
         raise MissingScopeError(
             request.what,
             Problem(status, code),
-            advice=f"Make a new refresh token whose scopes include {request.scope}.",
+            advice=f"Create a new refresh token whose scopes include {request.scope}.",
         )
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         raise ZohoRefusedError(

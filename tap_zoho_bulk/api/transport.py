@@ -112,18 +112,18 @@ class Transport:
                 if seconds > MAX_RETRY_AFTER_SECONDS:
                     raise ZohoUnavailableError(
                         f"Could not {what}: {error}, and Zoho asks to wait {seconds:.0f} s. A "
-                        "later run goes on from here."
+                        "later run resumes here."
                     ) from error
                 if tries == self._max_tries:
                     kind = UnexpectedResponseError if error.unexpected else ZohoUnavailableError
                     raise kind(
-                        f"Could not {what}, tried {tries} times: {error}. If Zoho's status page "
-                        "shows no trouble, check the network and the settings "
-                        "`request_timeout_seconds` and `max_retries`; a later run goes on from "
+                        f"Could not {what} in {tries} attempts: {error}. If Zoho's status page "
+                        "shows no incident, check the network and the settings "
+                        "`request_timeout_seconds` and `max_retries`; a later run resumes "
                         "here."
                     ) from error
                 logger.warning(
-                    "Could not %s: %s. Attempt %d of %d; the next in %.1f s.",
+                    "Could not %s: %s. Attempt %d of %d; retrying in %.1f s.",
                     what,
                     error,
                     tries,
@@ -172,13 +172,13 @@ class Transport:
                 if "CERTIFICATE_VERIFY_FAILED" in str(error):
                     raise ZohoUnavailableError(
                         f"The certificate of {origin} is not trusted, so nothing was sent. "
-                        "Check the host; behind a proxy that re-encrypts, let REQUESTS_CA_BUNDLE "
-                        "name its certificate."
+                        "Check the host; behind a proxy that re-encrypts, set REQUESTS_CA_BUNDLE "
+                        "to the path of its certificate."
                     ) from error
                 raise TransientError(_reason(error)) from error
             except requests.RequestException as error:
                 raise ZohoUnavailableError(
-                    f"No request can be sent to {origin} ({type(error).__name__}). Check "
+                    f"Cannot send requests to {origin} ({type(error).__name__}). Check "
                     "the settings `accounts_url` and `api_url`, and the proxy in the environment."
                 ) from error
 
@@ -202,9 +202,9 @@ class Transport:
             if self.stop.is_set():
                 raise StoppedError
             if limit is not None and received > limit:
-                raise TransientError(f"the answer is longer than {limit} bytes")
+                raise TransientError(f"the response is longer than {limit} bytes")
             if time.monotonic() > deadline:
-                raise TransientError(f"the answer was not whole in time ({received} bytes came)")
+                raise TransientError(f"the response was incomplete in time ({received} bytes)")
             yield chunk
 
     def read_text(self, response: requests.Response) -> bytes:
@@ -278,7 +278,7 @@ def _origin(url: str) -> str:
 def _reason(error: Exception) -> str:
     """Return what happened to a connection, without the URL and the object that failed."""
     if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
-        return "no answer in time"
+        return "no response in time"
     inner = error.args[0] if error.args else error
     inner = getattr(inner, "reason", inner)
     return f"the connection failed ({type(inner).__name__})"

@@ -62,8 +62,8 @@ def find_custom_view(
             "Choose one by `custom_view_id` instead of `custom_view` in `module_options`."
         )
     raise UnreadableStreamError(
-        f"{module}: no custom view is named `{name}`. There are {_listed(views) or 'none'}. Mend "
-        "`custom_view` in `module_options`; private views of other users are not listed."
+        f"{module}: no custom view is named `{name}`. Available: {_listed(views) or 'none'}. "
+        "Correct `custom_view` in `module_options`; private views of other users are not listed."
     )
 
 

@@ -171,10 +171,10 @@ def _fields(client: ZohoClient, settings: Settings, module: str) -> Fields | Non
     except MissingScopeError:
         raise
     except ZohoRefusedError as error:
-        _skip(module, f"Zoho answered {error.code} (HTTP {error.status}) for its fields")
+        _skip(module, f"Zoho refused to list its fields: {error.code} (HTTP {error.status})")
         return None
     except UnexpectedResponseError:
-        _skip(module, "Zoho's answer holds no list of fields")
+        _skip(module, "Zoho's response has no list of fields")
         return None
     fields = {
         field["api_name"]: field

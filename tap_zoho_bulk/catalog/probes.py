@@ -49,13 +49,13 @@ def is_unchanged(
                 f"/crm/{settings.api_version}/{module}",
                 params={"fields": "id", "per_page": 1, "converted": "both", "approved": "both"},
                 headers={"If-Modified-Since": since.isoformat()},
-                what=f"ask whether {module} has changed",
+                what=f"check whether {module} has changed",
                 scope=_SCOPE.format(module=module),
             ),
             spending=spending,
         )
     except (ZohoRefusedError, ZohoUnavailableError) as error:
-        logger.warning("%s Making the job, as if it had.", error)
+        logger.warning("%s Creating the job without this check.", error)
         return False
     return response is None
 
@@ -94,10 +94,10 @@ def count_records(
             spending=spending,
         )
     except (ZohoRefusedError, ZohoUnavailableError) as error:
-        logger.warning("%s So the count is not verified.", error)
+        logger.warning("%s The count is not verified.", error)
         return None
     count = str((response or {}).get("count"))
     if not (count.isascii() and count.isdigit() and len(count) <= _MAX_DIGITS):
-        logger.warning("Zoho's answer to a count of %s holds none, so it is not verified.", module)
+        logger.warning("Zoho's count of %s is not a number, so the count is not verified.", module)
         return None
     return int(count)

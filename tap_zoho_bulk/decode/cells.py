@@ -167,7 +167,7 @@ def _to_date(cell: str) -> str:
     try:
         date.fromisoformat(cell)
     except ValueError:
-        raise ValueError("no day of the calendar") from None  # Python's message shows the cell.
+        raise ValueError("not a day of the calendar") from None  # Python's message shows the cell.
     return cell
 
 

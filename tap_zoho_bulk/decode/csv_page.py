@@ -127,7 +127,7 @@ class CsvDecoder:
                 raise PageDamagedError(f"{page}: the CSV is damaged ({error}).") from error
         if count != page.result.count:
             raise PageDamagedError(
-                f"{page}: the CSV has {count} rows, but the job says {page.result.count}."
+                f"{page}: the CSV has {count} rows, but the job reports {page.result.count}."
             )
 
     def _check(self, page: Page, cells: list[Sequence[str]], *, search: bool) -> None:
@@ -135,8 +135,8 @@ class CsvDecoder:
         ids = cells[0]
         if not all(ids) or (search and any(map(_search_not_utf8, ids))):
             raise InvalidValueError(
-                f"{page}: a row has no id, or a broken one, so no target can tell what record it "
-                "is. Report it to Zoho's support."
+                f"{page}: a row has no id or an invalid one, so its record cannot be identified. "
+                "Contact Zoho support if it persists."
             )
         if search:
             for place, name in enumerate(self._columns, 1):
@@ -170,9 +170,9 @@ class CsvDecoder:
             except ValueError as error:  # noqa: PERF203 - each cell may be invalid
                 self._invalid.reject(
                     f"{page}: record {record_id}: `{name}` has a value of {len(cell)} characters "
-                    f"that is not what its type needs ({error})",
+                    f"that does not parse as its type ({error})",
                     error,
-                    remedy="Mend it in Zoho, deselect the field",
+                    remedy="Correct it in Zoho, deselect the field",
                 )
                 valid.append("")
         return valid
@@ -186,12 +186,12 @@ class CsvDecoder:
             missing.insert(0, "id")
         if id_column is None or missing:
             raise PageDamagedError(
-                f"{page}: the CSV lacks {_listed(missing)}. If it stays so, discover the catalog "
+                f"{page}: the CSV lacks {_listed(missing)}. If it persists, discover the catalog "
                 "again or deselect what is missing."
             )
         repeated = {name for name in (id_column, *self._columns.values()) if header.count(name) > 1}
         if repeated:
-            raise PageDamagedError(f"{page}: the CSV has {_listed(repeated)} twice.")
+            raise PageDamagedError(f"{page}: the CSV has {_listed(repeated)} more than once.")
         return [indexes[column] for column in (id_column, *self._columns.values())]
 
 

@@ -42,4 +42,4 @@ class InvalidValues:
             ) from error
         self.count += 1
         if self.count <= _MAX_WARNINGS:
-            logger.warning("%s; it becomes null.", what)
+            logger.warning("%s; emitting null.", what)

@@ -61,7 +61,7 @@ class BatchFiles:
         self._schema = schema
         size = config.batch_size
         if not isinstance(size, (int, Decimal)) or size < 1 or size % 1:
-            raise BatchConfigError("`batch_config.batch_size` must be a whole number from 1 on.")
+            raise BatchConfigError("`batch_config.batch_size` must be an integer of at least 1.")
         self.size = int(size)  # maximum records of a file
         self._prefix = f"{storage.prefix or ''}tap-zoho-bulk--{stream}-"
         try:

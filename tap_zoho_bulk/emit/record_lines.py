@@ -66,7 +66,7 @@ class ChunkWriter(MsgSpecWriter):
         written = 0
         while written < len(data):
             # The views are released even if the write fails: the encoder reuses `data`.
-            with memoryview(data) as whole, whole[written:] as rest:
+            with memoryview(data) as view, view[written:] as rest:
                 written += sys.stdout.buffer.write(rest)
         sys.stdout.flush()
 

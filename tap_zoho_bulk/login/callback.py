@@ -65,9 +65,9 @@ class Callback:
             response = self._first.get(timeout=seconds)
         except queue.Empty:
             raise SignInError(
-                f"No answer came within {seconds:.0f} s. If Zoho's page said \"Invalid Redirect "
-                f"Uri\", add {self._consent.redirect_uri} to the client's authorized redirect "
-                "URIs in Zoho's API console; if it said that the client is invalid, check "
+                f"No response arrived within {seconds:.0f} s. If Zoho's page said \"Invalid "
+                f"Redirect Uri\", add {self._consent.redirect_uri} to the client's authorized "
+                "redirect URIs in Zoho's API console; if it said that the client is invalid, check "
                 "`client_id` and `data_center`. Then run the command again."
             ) from None
         if isinstance(response, SignInError):
@@ -89,7 +89,7 @@ class Callback:
         except OSError as error:
             raise SignInError(
                 f"Cannot listen on {HOST}:{port} ({error.strerror}). If something else uses the "
-                "port, end it, or choose another one with --port and add its redirect URI, "
+                "port, stop it, or choose another one with --port and add its redirect URI, "
                 f"{redirect_uri('PORT')}, to the client in Zoho's API console."
             ) from error
         with server:
@@ -163,19 +163,19 @@ class _RedirectHandler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         if parts.path != PATH:
             self._respond(
-                HTTPStatus.NOT_FOUND, "Nothing is here", "Zoho's answer goes to another address."
+                HTTPStatus.NOT_FOUND, "Not found", "Zoho's response goes to another address."
             )
             return
         try:
             response = _parsed(self.server.consent.parse_redirect, parts.query)
         except UnrelatedResponseError as error:
-            self._respond(HTTPStatus.BAD_REQUEST, "Not the answer that is waited for", str(error))
+            self._respond(HTTPStatus.BAD_REQUEST, "Not the expected response", str(error))
             return
-        outcome = "Zoho's answer has arrived." if isinstance(response, Grant) else str(response)
+        outcome = "Zoho's response has arrived." if isinstance(response, Grant) else str(response)
         self._respond(
             HTTPStatus.OK,
             "You can close this page",
-            f"{outcome} The terminal shows how it goes on.",
+            f"{outcome} Continue in the terminal.",
         )
         self.server.responses.put(response)  # Last, as the process may end then.
 

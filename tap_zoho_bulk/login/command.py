@@ -56,7 +56,7 @@ def _setting(name: str, **attributes: Any) -> Callable[[Any], Any]:
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="File to write. What else is in it stays. Without it, the config goes to stdout.",
+    help="File to write; its other settings stay. By default, the config goes to stdout.",
 )
 @click.option(
     "--format",
@@ -71,17 +71,19 @@ def _setting(name: str, **attributes: Any) -> Callable[[Any], Any]:
     is_flag=False,
     flag_value=_PROMPT,
     metavar="[CODE]",
-    help="Take a self client's code instead of opening Zoho's consent page. `-` reads it from "
-    "stdin; with no value, it is asked for.",
+    help="Use a self client's code instead of Zoho's consent page. `-` reads it from stdin; "
+    "without a value, the command prompts for it.",
 )
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
     default=DEFAULT_PORT,
     show_default=True,
-    help="Where to wait for the browser.",
+    help="Port on which to wait for the browser.",
 )
-@click.option("--no-browser", is_flag=True, help="Print Zoho's address, and open no browser.")
+@click.option(
+    "--no-browser", is_flag=True, help="Print Zoho's address instead of opening a browser."
+)
 @click.option(
     "--timeout",
     type=click.IntRange(min=1),
@@ -92,15 +94,16 @@ def _setting(name: str, **attributes: Any) -> Callable[[Any], Any]:
 @click.option(
     "--accept-missing-scopes",
     is_flag=True,
-    help="Give the config although scopes are missing without which no sync is whole.",
+    help="Write the config even if scopes are missing that a complete sync needs.",
 )
-@click.option("--force", is_flag=True, help="Change a config file that is another client's.")
+@click.option("--force", is_flag=True, help="Change a config file that belongs to another client.")
 @click.version_option(package_name="tap-zoho-bulk")
 def command(**options: Any) -> None:
     """Sign in to Zoho CRM once, and get a config for tap-zoho-bulk.
 
-    The client comes from Zoho's API console. Its secret is asked for, or comes from the
-    environment variable TAP_ZOHO_BULK_CLIENT_SECRET; the command line is no place for it.
+    The client comes from Zoho's API console. The command prompts for
+    its secret, or reads it from the environment variable TAP_ZOHO_BULK_CLIENT_SECRET; never pass
+    a secret on the command line.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     try:
@@ -120,14 +123,14 @@ def _sign_in(options: dict[str, Any]) -> None:
     if grant.data_center not in {None, config["data_center"]}:
         _print(
             f"The account is in the data center {grant.data_center}, not "
-            f"{config['data_center']}; going on with {grant.data_center}. If Zoho does not know "
-            "the client there, turn that data center on in the client's settings in Zoho's API "
-            "console, and use the secret that is shown for it."
+            f"{config['data_center']}; continuing with {grant.data_center}. If the client is not "
+            "valid there, enable that data center in the client's settings in Zoho's API "
+            "console, and use the secret shown for it."
         )
         config["data_center"] = grant.data_center
     elif grant.data_center is None and (grant.location or grant.accounts_server):
         _print(
-            "Zoho's answer names a data center that the tap does not know; going on with "
+            "Zoho's response has a data center that the tap does not support; continuing with "
             f"{config['data_center']}."
         )
     response = exchange(grant, config)
@@ -153,7 +156,7 @@ def _settings(options: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str
     if known_client is not None and given.get("client_id", known_client) != known_client:
         if not options["force"]:
             raise click.ClickException(
-                f"{options['output']} is the config of another client. Name another file, or give "
+                f"{options['output']} belongs to another client. Choose another file, or use "
                 "--force to change its client."
             )
         known_client = None
@@ -164,7 +167,9 @@ def _settings(options: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str
         config["client_secret"] = secret
     elif known_client is not None and before.get("client_secret"):
         config["client_secret"] = before["client_secret"]
-        _print(f"Using the client secret in {options['output']}; {SECRET_VARIABLE} would win.")
+        _print(
+            f"Using the client secret in {options['output']}; set {SECRET_VARIABLE} to override it."
+        )
     else:
         config["client_secret"] = _prompt("Client secret", SECRET_VARIABLE, hide_input=True)
     if "data_center" not in config:
@@ -183,7 +188,7 @@ def _check(config: Mapping[str, Any]) -> None:
     properties = CONFIG_JSONSCHEMA["properties"]
     for name, value in config.items():
         if not Draft202012Validator(properties[name]).is_valid(value):
-            raise click.ClickException(f"`{name}` is not what the tap takes.")
+            raise click.ClickException(f"`{name}` is not valid.")
     for problem in config_problems(config):
         raise click.ClickException(f"Config validation error: {problem}")
 
@@ -191,7 +196,7 @@ def _check(config: Mapping[str, Any]) -> None:
 def _prompt(what: str, instead: str, **attributes: Any) -> str:
     if not sys.stdin.isatty():
         raise click.ClickException(
-            f"There is no terminal to ask for the {what.lower()}: set {instead}."
+            f"There is no terminal to prompt for the {what.lower()}: set {instead}."
         )
     text: str = click.prompt(what, err=True, **attributes)
     return text.strip()
@@ -205,7 +210,7 @@ def _grant(options: Mapping[str, Any], config: Mapping[str, Any]) -> Grant:
     if code == _PROMPT:
         _print(
             "In Zoho's API console (https://api-console.zoho.com, or that of your data center), "
-            "open the self client's tab Generate Code, choose ten minutes, and ask for these "
+            "open the self client's tab Generate Code, choose ten minutes, and enter these "
             f"scopes:\n\n  {SCOPE_TEXT}\n"
         )
         code = _prompt("Code", "--code -, with the code on stdin")
@@ -234,8 +239,8 @@ def _consent(options: Mapping[str, Any], config: Mapping[str, Any]) -> Grant:
             callback.from_terminal(_print)
             _print(
                 "If that browser is on another machine, it ends at a page that it cannot open: "
-                "copy that page's whole address, and paste it here. A self client's code will do "
-                "as well."
+                "copy that page's complete address, and paste it here. You can also paste a self "
+                "client's code."
             )
         return callback.wait(options["timeout"])
 
@@ -266,8 +271,9 @@ def _check_scopes(response: Mapping[str, Any], config: Mapping[str, Any], *, acc
     required = [scope.name for scope in missing if scope.required]
     if required and not accept:
         raise SignInError(
-            f"No config was written, as the refresh token lacks {', '.join(required)}. Run the "
-            f"command again with a code for all of {SCOPE_TEXT}, or give --accept-missing-scopes."
+            f"No config was written, because the refresh token lacks {', '.join(required)}. Run "
+            f"the command again with a code for all of {SCOPE_TEXT}, or use "
+            "--accept-missing-scopes."
         )
 
 

@@ -112,7 +112,7 @@ class ConfigFile:
         folder = self._file.parent
         if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
             raise click.ClickException(
-                f"Cannot write {self.path}: {folder} is no folder to write to."
+                f"Cannot write {self.path}: {folder} is not a writable folder."
             )
 
     def merge(self, settings: dict[str, Any]) -> None:

@@ -87,13 +87,13 @@ class Consent:
         response = dict(parse_qsl(query))
         code, error, state = map(response.get, ("code", "error", "state"))
         if not (code or error):
-            raise UnrelatedResponseError("That is no answer from Zoho: it holds no code.")
+            raise UnrelatedResponseError("That is not a response from Zoho: it has no code.")
         ours = secrets.compare_digest((state or "").encode(), self._state.encode())
         # A denial is harmless, so it may lack the state.
         if not ours and (state is not None or error != "access_denied"):
             raise UnrelatedResponseError(
-                "That answers another sign-in, not this one. Open the address that was printed "
-                "last, and take the answer to that."
+                "That is the response to another sign-in. Open the address that was printed last, "
+                "and use the response to that one."
             )
         if error or code is None:
             raise SignInError(_refusal(error or ""))
@@ -135,7 +135,7 @@ def parse_code(text: str) -> str:
     code = text.strip()
     if not code or not code.isascii() or not code.isprintable() or " " in code:
         raise UnrelatedResponseError(
-            "That is no code: one is a single word, such as 1000.xxxx.yyyy."
+            "That is not a code: a code is a single word, such as 1000.xxxx.yyyy."
         )
     return code
 
@@ -147,4 +147,4 @@ def _refusal(error: str) -> str:
             "command again and accept, as a user who may read the data."
         )
     shown = "".join(filter(str.isprintable, error))[:100]
-    return f"Zoho gave no code: {shown}. Check the client in Zoho's API console, and run it again."
+    return f"Zoho issued no code: {shown}. Check the client in Zoho's API console, and try again."

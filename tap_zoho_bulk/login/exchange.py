@@ -65,8 +65,8 @@ def exchange(grant: Grant, config: Mapping[str, Any]) -> dict[str, Any]:
     token = response.get("refresh_token")
     if not isinstance(token, str) or not token:
         raise SignInError(
-            "Zoho gave an access token but no refresh token: this consent was not for offline "
-            "access, or was given before. Run the command again and open the address that it "
+            "Zoho issued an access token but no refresh token: this consent was not for offline "
+            "access, or was granted before. Run the command again and open the address that it "
             "prints then; if that does not help, remove this client under Connected Apps in the "
             "security settings of your Zoho account first."
         )
@@ -104,7 +104,7 @@ def _is_granted(scope: Scope, client: ZohoClient, version: str) -> bool:
         client.get(
             ApiRequest(
                 path,
-                what=f"see whether {scope.name} is granted",
+                what=f"check whether {scope.name} is granted",
                 scope=scope.name,
                 params={name: value} if query else None,
             ),
@@ -127,8 +127,8 @@ def _advice(grant: Grant) -> dict[str, str]:
         **CLIENT_ADVICE,
         "invalid_code": (
             "The code is wrong, was used already, has expired (codes live for two to ten "
-            "minutes), or is of another client or data center. Run the command again with a new "
-            "code."
+            "minutes), or belongs to another client or data center. Run the command again with a "
+            "new code."
         ),
         "invalid_redirect_uri": redirect_advice,
     }

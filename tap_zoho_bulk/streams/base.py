@@ -111,8 +111,8 @@ class ZohoStream(StreamOverrides):
             return parse_instant(value).astimezone(timezone.utc).isoformat()
         except (TypeError, ValueError) as error:
             raise UnreadableStreamError(
-                f"{self.name}: the state's bookmark, {value!r}, is no date-time. Mend it, or take "
-                "it out to read everything."
+                f"{self.name}: the bookmark in the state, {value!r}, is not a date-time. Correct "
+                "it, or remove it to read everything."
             ) from error
 
     # BATCH
@@ -138,8 +138,8 @@ class ZohoStream(StreamOverrides):
         """
         if not self.is_plain():
             raise BatchConfigError(
-                f"{self.name}: BATCH files hold records as they come from Zoho. Take "
-                "`batch_config` out of the settings, or stream maps and flattening."
+                f"{self.name}: BATCH files contain records as Zoho exports them. Remove "
+                "either `batch_config`, or stream maps and flattening."
             )
         return BatchFiles(self.name, self.effective_schema, batch_config)
 

@@ -200,7 +200,7 @@ class BulkReadStream(VersionedStream):
                 with self.run.chains.feed(self.name) as feed:
                     yield from self._emit_pages(feed, emit, chunk_type)
             except CreditLimitReachedError as error:
-                self.logger.warning("%s It goes on from here next time.", error)
+                self.logger.warning("%s The next run resumes here.", error)
                 self.summary.outcome = "credit limit"
             except ZohoRefusedError as error:
                 self._forget_progress()
@@ -243,7 +243,7 @@ class BulkReadStream(VersionedStream):
             if page.following is not None:
                 self.write_state()
         if last is None:
-            self.logger.info("Nothing has changed, so no job was made.")
+            self.logger.info("Nothing has changed, so no job was created.")
             self.summary.outcome = "unchanged"
         else:
             self._finish(feed.progress)

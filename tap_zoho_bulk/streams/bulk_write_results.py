@@ -64,8 +64,8 @@ _SCHEMA = th.PropertiesList(
     th.Property("created_time", th.DateTimeType),
     th.Property("file_name", th.StringType),
     *(th.Property(name, th.IntegerType, description="Of the file.") for name in _COUNTS),
-    th.Property("status", th.StringType, description="What became of the row."),
-    th.Property("record_id", th.StringType, description="The record that came of it."),
+    th.Property("status", th.StringType, description="Outcome of the row."),
+    th.Property("record_id", th.StringType, description="Id of the resulting record."),
     th.Property(
         "columns",
         th.ObjectType(additional_properties=True),
@@ -115,8 +115,8 @@ class BulkWriteResultsStream(FullTableStream):
                 unread.append(job_id)
         if unread:
             raise JobFailedError(
-                f"{NAME}: not all results came: {', '.join(unread)}. Each has a line above that "
-                "says why. Take what Zoho has no more out of `bulk_write_job_ids`."
+                f"{NAME}: cannot read the results of {', '.join(unread)}. A line above says why, "
+                "for each. Remove jobs that Zoho no longer has from `bulk_write_job_ids`."
             )
 
     def _of_job(self, job_id: str) -> Iterator[dict[str, Any]]:
@@ -172,7 +172,7 @@ class BulkWriteResultsStream(FullTableStream):
         response = run.client.get(
             ApiRequest(
                 f"/crm/bulk/{run.settings.api_version}/write/{job_id}",
-                what=f"look at bulk write job {job_id}",
+                what=f"poll bulk write job {job_id}",
                 scope=SCOPE,
             ),
             spending=self.spending,
@@ -202,7 +202,7 @@ class BulkWriteResultsStream(FullTableStream):
         total = sum(file["total_count"] or 0 for file in files)
         if number != total:
             self.logger.warning(
-                "The result of bulk write job %s has %d rows, but the job tells of %d.",
+                "The result of bulk write job %s has %d rows, but the job reports %d.",
                 job["job_id"],
                 number,
                 total,

@@ -52,7 +52,7 @@ _SCHEMA = th.PropertiesList(
         "type",
         th.StringType,
         title="Type",
-        description="`recycle` while it is in the recycle bin, `permanent` when it is gone.",
+        description="`recycle` while it is in the recycle bin, `permanent` after that.",
     ),
     th.Property("deleted_time", th.DateTimeType, title="Deleted Time"),
     th.Property("deleted_by_id", th.StringType, title="Deleted By Id"),
@@ -115,8 +115,8 @@ class DeletedRecordsStream(ZohoStream):
             before = read
         else:
             self.logger.warning(
-                "The list of deleted records of %s changed each of the %d times that it was read; "
-                "it is read from the same bookmark next time.",
+                "The list of deleted records of %s changed during each of %d reads. The next run "
+                "reads it from the same bookmark.",
                 module,
                 _MAX_READS,
             )
@@ -151,7 +151,9 @@ class DeletedRecordsStream(ZohoStream):
         except ZohoRefusedError as error:
             if error.status not in _NO_LIST or error.code in _OTHER_REASONS:
                 raise
-            self.logger.info("Zoho keeps no deleted records of %s (%s).", module, error.code)
+            self.logger.info(
+                "Zoho keeps no list of deleted records of %s (%s).", module, error.code
+            )
             return
         for page in chain([first], pages):
             yield [_record(module, row) for row in page]
@@ -171,8 +173,8 @@ def _record(module: str, row: Any) -> dict[str, Any]:
         }
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InvalidValueError(
-            f"{NAME}: among the deleted records of {module} is one that is not as Zoho documents "
-            f"it ({type(error).__name__}: {error}). Report it to Zoho's support."
+            f"{NAME}: a deleted record of {module} does not have the form that Zoho documents "
+            f"({type(error).__name__}: {error}). Contact Zoho support if it persists."
         ) from error
 
 

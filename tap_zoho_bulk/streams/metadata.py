@@ -57,8 +57,8 @@ class MetadataStream(FullTableStream):
             key = {name: str(row.get(name) or "") for name in self.primary_keys}
             if not all(key.values()):
                 raise InvalidValueError(
-                    f"{self.name}: a row has no {' or no '.join(key)}, so no target can tell what "
-                    "it is about. Report it to Zoho's support."
+                    f"{self.name}: a row has no {' or no '.join(key)}, so it cannot be "
+                    "identified. Contact Zoho support if it persists."
                 )
             yield {column.name: self._value(column, row, key) for column in columns} | key
 
@@ -68,8 +68,8 @@ class MetadataStream(FullTableStream):
             return column.read(row)
         except ValueError as error:
             self.invalid_values.reject(
-                f"{self.name}: {', '.join(key.values())}: `{column.name}` has a value that is not "
-                f"what its type needs ({error})",
+                f"{self.name}: {', '.join(key.values())}: `{column.name}` has a value that does "
+                f"not parse as its type ({error})",
                 error,
                 remedy="Deselect the property",
             )
@@ -100,7 +100,7 @@ class MetadataStream(FullTableStream):
                 except ZohoRefusedError as error:
                     refused = error
                     self.logger.warning(
-                        "Skipping the %s of %s: Zoho answered %s (HTTP %d).",
+                        "Skipping the %s of %s: Zoho responded with %s (HTTP %d).",
                         self._list.what,
                         name,
                         error.code,
@@ -153,7 +153,7 @@ class MetadataStream(FullTableStream):
         for row in chain.from_iterable(pages if listed.paged else islice(pages, 1)):
             if not isinstance(row, dict):
                 raise InvalidValueError(
-                    f"{self.name}: among the {listed.what}{of_module} is one that is no "
-                    "object. Report it to Zoho's support."
+                    f"{self.name}: one of the {listed.what}{of_module} is not an object. Contact "
+                    "Zoho support if it persists."
                 )
             yield row

@@ -131,7 +131,7 @@ def _find(row: Row, keys: list[str]) -> Any:
         elif key not in _NAMES:
             if key == "id":
                 return None
-            raise ValueError("no object")
+            raise ValueError("not an object")
     return value
 
 
@@ -168,7 +168,7 @@ USERS = MetadataList(
         *_columns("text", "street", "city", "state", "zip", "country", "country_locale"),
         *_columns("text", "language", "locale", "time_zone", "date_format", "time_format"),
         *_columns("text", "decimal_separator", "number_separator", "name_format__s"),
-        _column("integer", "offset", description="Milliseconds from UTC, when it was read."),
+        _column("integer", "offset", description="Milliseconds from UTC at the time of the read."),
     ),
 )
 
@@ -257,8 +257,8 @@ FIELDS = MetadataList(
             {
                 "type": ["boolean", "null"],
                 "description": (
-                    "Whether Zoho documents that bulk read exports fields of this type. A few of "
-                    "those, such as some addresses, it refuses all the same."
+                    "Whether Zoho documents that bulk read exports fields of this type. It still "
+                    "refuses a few of them, such as some addresses."
                 ),
             },
             _exported,

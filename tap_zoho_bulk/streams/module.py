@@ -85,9 +85,9 @@ class ModuleStream(BulkReadStream):
         selected = self.mask["properties", self.replication_key or ""]
         if incremental and (key.get("format") != "date-time" or not selected):
             raise UnreadableStreamError(
-                f"{self.name}: `{self.replication_key}` is no selected date-time of this module, "
-                "so it cannot be the replication key. Choose `Modified_Time`, or FULL_TABLE "
-                "replication."
+                f"{self.name}: `{self.replication_key}` is not a selected date-time of this "
+                "module, so it cannot be the replication key. Choose `Modified_Time`, or "
+                "FULL_TABLE replication."
             )
         columns = self._columns(settings)
         self._check_arrays(columns, settings)
@@ -150,7 +150,7 @@ class ModuleStream(BulkReadStream):
         for path in options.related_fields:
             if property_name(path) not in properties:
                 self.logger.warning(
-                    "The related field `%s` is not in the catalog; discover it again to have it.",
+                    "The related field `%s` is not in the catalog; discover it again to read it.",
                     path,
                 )
         left_out = [
@@ -161,7 +161,7 @@ class ModuleStream(BulkReadStream):
         if left_out:
             self.logger.warning(
                 "%d fields are selected. Above %d, Zoho exports all of the module's own fields, "
-                "and no others; going on without %s.",
+                "and no others; continuing without %s.",
                 len(columns) + len(left_out),
                 MAX_FIELDS,
                 _listed(left_out),
@@ -218,10 +218,10 @@ class ModuleStream(BulkReadStream):
         if isinstance(progress, dict) and progress.get("query") == query.fingerprint:
             return query  # Its jobs are paid for; the next run refreshes.
         self.logger.info(
-            "Reading all records, as %s change without touching `%s`, and were last read whole %s.",
+            "Reading all records, because %s change without a new `%s`; last read of all: %s.",
             ", ".join(f"`{name}`" for name in fields),
             query.replication_key,
-            utc_or_none(self.stream_state.get(READ_ALL)) or "nobody knows when",
+            utc_or_none(self.stream_state.get(READ_ALL)) or "unknown",
         )
         return replace(query, since=settings.start_date)
 
@@ -243,8 +243,7 @@ class ModuleStream(BulkReadStream):
         }
         if not any(types.values()):
             self.logger.warning(
-                "The catalog does not tell Zoho's types, so any field may be a formula; discover "
-                "it again."
+                "The catalog lacks Zoho's types, so any field may be a formula; discover it again."
             )
             return list(fields)
         return [field for field in fields if "." in field or types.get(field) in _COMPUTED]
@@ -294,7 +293,9 @@ class ModuleStream(BulkReadStream):
         """Compare the number of records with Zoho's own count."""
         run, summary = self.run, self.summary
         if count is None:
-            self.logger.warning("An earlier version began this sync, so its count is not verified.")
+            self.logger.warning(
+                "An earlier version of the tap began this sync, so its count is not verified."
+            )
             return
         counted = count_records(
             run.client, run.settings, self.name, query.custom_view_id, summary.spending
@@ -304,8 +305,8 @@ class ModuleStream(BulkReadStream):
         summary.gap = counted - count
         if summary.gap:
             self.logger.warning(
-                "Zoho counts %d records, but bulk read gave %d. Records that came or went "
-                "meanwhile make a small difference; if one stays, bulk read leaves records out.",
+                "Zoho counts %d records, but bulk read returned %d. Changes during the sync "
+                "explain a small difference; if it persists, bulk read omits records.",
                 counted,
                 count,
             )

@@ -374,7 +374,7 @@ def test_a_place_keeps_every_digit() -> None:
     assert record["longitude"] == Decimal("-122.08293200000000001")
 
 
-# What cannot be read
+# What cannot be parsed
 
 INVALID = [
     ("start", "DTSTART:20240230T090000Z"),

@@ -46,7 +46,7 @@ def test_consent_in_a_browser_gives_a_config_with_which_the_tap_connects(
     (form,) = token_requests(server)
     assert form["redirect_uri"] == redirect_uri(port)
     assert page.status_code == 200
-    assert "answer has arrived" in page.text
+    assert "response has arrived" in page.text
     assert form["code"] not in page.text
     assert json.loads(output.read_text()) == {
         **server.tap_config(),
@@ -184,7 +184,7 @@ def test_another_error_is_told_without_its_markup(
     run = ended(server, running)
 
     assert run.exit_code == 1
-    assert "Zoho gave no code: <b>odd</b>[2J." in run.shown
+    assert "Zoho issued no code: <b>odd</b>[2J." in run.shown
     assert "&lt;b&gt;odd" in page.text
     assert "<b>" not in page.text
 
@@ -207,8 +207,8 @@ def test_no_answer_in_time_says_what_may_be_wrong(
     run = ended(server, login(server, "--timeout", "1"))
 
     assert run.exit_code == 1
-    assert "No answer came within 1 s" in run.shown
-    assert redirect_uri(port) in run.shown.rpartition("No answer")[2]
+    assert "No response arrived within 1 s" in run.shown
+    assert redirect_uri(port) in run.shown.rpartition("No response")[2]
 
 
 def test_a_port_in_use_is_told(login: Login, server: ZohoServer, port: int) -> None:
@@ -256,9 +256,9 @@ def test_the_address_of_a_browser_elsewhere_can_be_pasted(login: Login, server: 
     running.wait_for("paste it here")
 
     running.type("http://127.0.0.1/callback?code=1000.forged&state=forged\n")
-    running.wait_for("answers another sign-in")
+    running.wait_for("response to another sign-in")
     running.type("http://[\n")
-    running.wait_for("holds no code")
+    running.wait_for("has no code")
     location = decide(url, follow=False).headers["Location"]
     running.type(f"\n{location}\n")
     run = ended(server, running, typed=location)
@@ -365,7 +365,7 @@ def test_what_is_no_code_is_not_sent(login: Login, server: ZohoServer, stdin: st
     run = ended(server, login(server, "--code", "-", stdin=stdin))
 
     assert run.exit_code == 1
-    assert "That is no code" in run.shown
+    assert "That is not a code" in run.shown
     assert not server.requests
 
 

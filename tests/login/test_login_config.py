@@ -177,7 +177,7 @@ def test_the_secret_goes_to_zohos_known_hosts_only(
     assert run.exit_code == 1
     assert "exchange the code" in run.shown
     assert "c0de" not in run.shown
-    assert ("going on with" in run.shown) == bool(answer)
+    assert ("continuing with" in run.shown) == bool(answer)
 
 
 def test_a_set_accounts_url_is_the_only_one(

@@ -176,7 +176,7 @@ def test_one_bad_id_does_not_stop_the_others(
     run = sync(tap, server, "404", job_id, emit_activate_version_messages=True)
 
     assert run.exit_code == 1
-    assert "not all results came: 404." in run.stderr
+    assert "cannot read the results of 404." in run.stderr
     assert run.records(NAME) == expected(organisation, job_id)
     assert not run.of_type("ACTIVATE_VERSION")
 
@@ -196,7 +196,7 @@ def test_a_damaged_result_is_downloaded_again(
     server.faults.add(Fault(kind="corrupt", path=r"/write/\d+/result$", times=None))
     failed = sync(tap, server, job_id)
     assert failed.exit_code == 1
-    assert f"not all results came: {job_id}." in failed.stderr
+    assert f"cannot read the results of {job_id}." in failed.stderr
 
 
 def test_files_of_subforms_go_on_counting(

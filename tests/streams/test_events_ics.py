@@ -311,7 +311,7 @@ def test_a_damaged_page_is_downloaded_again(
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        (Fault(kind="ragged_row", times=1), "a component of the calendar does not end"),
+        (Fault(kind="ragged_row", times=1), "a component of the calendar has no end"),
         (Fault(kind="count_off_by", off_by=1, times=1), "20 events, but the job says 21"),
     ],
 )

@@ -237,7 +237,7 @@ def test_modules_that_refuse_are_skipped_with_a_line_each(tap: TapCommand, serve
 
     assert run.exit_code == 0, run.stderr
     assert {row["module"] for row in run.records("fields")} == {"Tasks", "Leads"}
-    line = "Skipping the fields of Locked: Zoho answered NO_PERMISSION (HTTP 403)."
+    line = "Skipping the fields of Locked: Zoho responded with NO_PERMISSION (HTTP 403)."
     assert run.stderr.count(line) == 1
 
 

@@ -83,15 +83,18 @@ class Calendar:
             if masters > page.result.count or events > MAX_EVENTS:
                 raise PageDamagedError(
                     f"{page}: the calendar has more events than the {page.result.count} that the "
-                    "job says."
+                    "job reports."
                 )
             if other_bytes > _MAX_OTHER_BYTES:
-                raise PageDamagedError(f"{page}: the calendar is full of other things than events.")
+                raise PageDamagedError(
+                    f"{page}: the calendar has too many components other than events."
+                )
         # It is not documented whether the count includes moved instances of a series, which come
         # as events of their own. So there may be more events, but only by such instances.
         if events < page.result.count:
             raise PageDamagedError(
-                f"{page}: the calendar has {events} events, but the job says {page.result.count}."
+                f"{page}: the calendar has {events} events, but the job reports "
+                f"{page.result.count}."
             )
 
 
@@ -109,7 +112,9 @@ def _components(page: Page) -> Iterator[Component]:
         if start == b"BEGIN:":
             inside.append(line[6:].strip().upper())
         if not inside or inside[0] != b"VCALENDAR":
-            raise PageDamagedError(f"{page}: the file is no calendar: VCALENDAR does not begin it.")
+            raise PageDamagedError(
+                f"{page}: the file is not a calendar: it does not begin with VCALENDAR."
+            )
         if len(inside) > 1:
             lines.append(line)
         size += len(line)
@@ -120,12 +125,12 @@ def _components(page: Page) -> Iterator[Component]:
             )
         if start[:4] == b"END:":
             if line[4:].strip().upper() != inside.pop():
-                raise PageDamagedError(f"{page}: a component of the calendar does not end.")
+                raise PageDamagedError(f"{page}: a component of the calendar has no end.")
             if len(inside) == 1:
                 yield Component(lines[0][6:].strip().upper(), lines)
                 lines, size = [], 0
     if inside:
-        raise PageDamagedError(f"{page}: the calendar does not end.")
+        raise PageDamagedError(f"{page}: the calendar has no end.")
 
 
 def _content_lines(page: Page) -> Iterator[bytes]:

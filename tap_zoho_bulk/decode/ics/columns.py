@@ -35,7 +35,7 @@ def _coordinate(place: int) -> Callable[[Event], Any]:
             return None
         latitude, _, longitude = value.partition(";")
         if not latitude or not longitude or ";" in longitude:
-            raise ValueError("no latitude and longitude")
+            raise ValueError("not a latitude and longitude")
         return _to_number([(latitude, longitude)[place]])[0]
 
     return read
@@ -150,23 +150,23 @@ def _moment_columns(
             "string",
             part(lambda found: found.utc),
             title,
-            "The instant; null of a whole day, and of a time in no zone.",
+            "The instant; null for an all-day event, and for a time without a zone.",
             format="date-time",
         ),
         f"{name}_local": _column(
             "string",
             part(lambda found: found.clock),
             f"{title}, Local",
-            "What the clocks of its time zone show.",
+            "The local time in its time zone.",
         ),
         f"{name}_time_zone": _column(
-            "string", part(lambda found: found.tzid), f"{title}, Time Zone", "As the event has it."
+            "string", part(lambda found: found.tzid), f"{title}, Time Zone", "As in the event."
         ),
         f"{name}_date": _column(
             "string",
             part(lambda found: found.day),
             f"{title}, Date",
-            "Of an event of whole days.",
+            "Only of an all-day event.",
             format="date",
         ),
     }
@@ -188,7 +188,9 @@ COLUMNS: dict[str, Column] = {
         {
             "type": ["string"],
             "title": "Recurrence Id",
-            "description": f"`{MASTER}` of an event or a whole series; else the instance's start.",
+            "description": (
+                f"`{MASTER}` for a single event or a complete series; else the instance's start."
+            ),
         },
         lambda event: event.recurrence_id or MASTER,
     ),
@@ -196,7 +198,7 @@ COLUMNS: dict[str, Column] = {
     "description": _text_column("DESCRIPTION", "Description"),
     "location": _text_column("LOCATION", "Location"),
     "status": _text_column("STATUS", "Status", "TENTATIVE, CONFIRMED or CANCELLED."),
-    "transparency": _text_column("TRANSP", "Transparency", "OPAQUE: it takes up its time."),
+    "transparency": _text_column("TRANSP", "Transparency", "OPAQUE if the event blocks its time."),
     "class": _text_column("CLASS", "Class", "PUBLIC, PRIVATE or CONFIDENTIAL."),
     "priority": _column("integer", lambda event: event.integer("PRIORITY"), "Priority"),
     "sequence": _column("integer", lambda event: event.integer("SEQUENCE"), "Sequence"),
@@ -208,7 +210,7 @@ COLUMNS: dict[str, Column] = {
     "all_day": _column(
         "boolean", lambda event: bool(event.start.day) if event.start else None, "All Day"
     ),
-    "duration": _value_column("DURATION", "Duration", "Where the event has one instead of an end."),
+    "duration": _value_column("DURATION", "Duration", "If the event has one instead of an end."),
     "rrule": _column("string", _rule, "Recurrence Rule"),
     "rdate": _column(
         "array", lambda event: event.moments("RDATE"), "Recurrence Dates", items=_TEXTS
@@ -254,7 +256,7 @@ COLUMNS: dict[str, Column] = {
     "latitude": _column("number", _coordinate(0), "Latitude"),
     "longitude": _column("number", _coordinate(1), "Longitude"),
     "vevent": _column(
-        "string", lambda event: event.raw, "VEVENT", "The event's whole text, its lines unfolded."
+        "string", lambda event: event.raw, "VEVENT", "The complete event, its lines unfolded."
     ),
 }
 """By property."""

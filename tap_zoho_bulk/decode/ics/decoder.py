@@ -67,8 +67,8 @@ class IcsDecoder:
             yield self._chunk(records)
         if repeated:
             logger.warning(
-                "%s: %d events have the UID and RECURRENCE-ID of another one, so that targets that "
-                "replace rows by key keep the last.",
+                "%s: %d events have the UID and RECURRENCE-ID of another event. Targets that "
+                "replace rows by key keep the last one.",
                 page,
                 repeated,
             )
@@ -93,14 +93,14 @@ class IcsDecoder:
         """Raise, or return if the value is to become null, as `on_invalid_value` says."""
         if name in KEY:
             raise InvalidValueError(
-                f"{page}: an event has no `{name}` that can be read ({error}), so no target can "
-                "tell which it is. Report it to Zoho's support."
+                f"{page}: an event has no valid `{name}` ({error}), so it cannot be identified. "
+                "Contact Zoho support if it persists."
             ) from error
         # The value is a user's data, so the message does not show it.
         uid = str(event.text("UID"))[:200]
         which = f"event {uid!r} ({event.recurrence_id or MASTER})"
         self._invalid.reject(
-            f"{page}: {which}: `{name}` cannot be read ({error})",
+            f"{page}: {which}: `{name}` cannot be parsed ({error})",
             error,
-            remedy="Mend it in Zoho, deselect the property",
+            remedy="Correct it in Zoho, deselect the property",
         )

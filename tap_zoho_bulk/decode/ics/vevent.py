@@ -198,7 +198,7 @@ class Event:
         value = self.value(name)
         number: int | None = _to_integer([value])[0] if value else None
         if number is not None and not -_MAX_INTEGER - 1 <= number <= _MAX_INTEGER:
-            raise ValueError("a whole number out of RFC 5545's range")
+            raise ValueError("an integer out of RFC 5545's range")
         return number
 
     def instant(self, name: str) -> str | None:
@@ -207,7 +207,7 @@ class Event:
         if found is None:
             return None
         if found.tzid is None:
-            raise ValueError("no date-time in UTC")
+            raise ValueError("not a date-time in UTC")
         return found.utc
 
     def moment(self, name: str) -> Moment | None:
@@ -273,14 +273,14 @@ def _calendar_time(day: str, clock: str | None = None) -> date | datetime:
             *when.timetuple()[:3], int(clock[:2]), int(clock[2:4]), int(clock[4:])
         )
     except ValueError:
-        raise ValueError("no day or no time of the calendar") from None
+        raise ValueError("not a day or not a time of the calendar") from None
 
 
 def _duration(text: str) -> timedelta:
     try:
         duration: timedelta = vDuration.from_ical(text)
     except ValueError:
-        raise ValueError("no duration of RFC 5545") from None
+        raise ValueError("not a duration of RFC 5545") from None
     return duration
 
 
@@ -288,7 +288,7 @@ def _property(line: bytes) -> Property:
     text = _decoded(line)
     match = _head(text)
     if match is None:
-        raise ValueError("no content line of RFC 5545")
+        raise ValueError("not a content line of RFC 5545")
     params = match[2]
     parsed = _cached_params(params) if len(params) <= _MAX_CACHED_CHARACTERS else _params(params)
     return Property(parsed, text[match.end() :])
@@ -299,7 +299,7 @@ def _params(text: str) -> Mapping[str, Any]:
     try:
         return Parameters.from_ical(text[1:]) if text else {}
     except ValueError:
-        raise ValueError("parameters that RFC 5545 does not know") from None
+        raise ValueError("parameters that are not in the form of RFC 5545") from None
 
 
 _MAX_CACHED_CHARACTERS = 256
