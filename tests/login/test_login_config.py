@@ -350,7 +350,7 @@ def test_another_clients_secret_is_not_used(
     run = run_with_code(login, server, "--output", str(output), "--force", environment=unset)
 
     assert run.exit_code == 1
-    assert "There is no terminal to ask for the client secret" in run.shown
+    assert "There is no terminal to prompt for the client secret" in run.shown
 
 
 @pytest.mark.parametrize(
@@ -384,7 +384,7 @@ def test_a_folder_that_is_not_there_is_told_before_anything_is_asked(
     run = run_with_code(login, server, "--output", str(tmp_path / "none" / "config.json"))
 
     assert run.exit_code == 1
-    assert "is no folder to write to" in run.shown
+    assert "is not a writable folder" in run.shown
     assert not server.requests
 
 

@@ -304,7 +304,7 @@ class Play:
         self._check_whole(set(SIZES) - set(missing))
         if not missing and len(self.target.rows("deleted_records")) != DELETED:
             # Zoho responded that it keeps no list of deleted records.
-            assert "Zoho keeps no deleted records of Orders" in ended.stderr
+            assert "Zoho keeps no list of deleted records of Orders" in ended.stderr
             assert self.case.endpoint.name == "deleted"
             return "said to be skipped"
         return "said to be skipped" if missing else "all data"
@@ -354,8 +354,8 @@ class Play:
 
 
 ADVICE = (
-    r"Try again later|max_retries|Check|Make a new|Give the profile|Raise `|Copy `|Wait |"
-    r"Look the code up|discover the catalog"
+    r"Try again later|max_retries|Check|Create a new|Grant this|Raise `|Copy `|Wait |"
+    r"Look up the code|discover the catalog"
 )
 WHERE_FROM = "Where it came from:"
 

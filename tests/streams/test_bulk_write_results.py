@@ -229,7 +229,7 @@ def test_a_result_of_too_few_rows_is_told(
     run = sync(tap, server, job_id)
 
     assert [row["status"] for row in run.records(NAME)] == [None, "ADDED", "UPDATED"]
-    assert f"of bulk write job {job_id} has 2 rows, but the job tells of 3." in run.stderr
+    assert f"of bulk write job {job_id} has 2 rows, but the job reports 3." in run.stderr
 
 
 def rows_of(content: bytes, **options: Any) -> list[Json]:

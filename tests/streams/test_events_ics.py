@@ -312,7 +312,7 @@ def test_a_damaged_page_is_downloaded_again(
     ("fault", "said"),
     [
         (Fault(kind="ragged_row", times=1), "a component of the calendar has no end"),
-        (Fault(kind="count_off_by", off_by=1, times=1), "20 events, but the job says 21"),
+        (Fault(kind="count_off_by", off_by=1, times=1), "20 events, but the job reports 21"),
     ],
 )
 def test_the_job_of_a_page_that_is_not_whole_is_made_again(

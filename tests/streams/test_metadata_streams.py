@@ -338,7 +338,7 @@ def test_what_cannot_be_right_fails_or_is_null_as_the_settings_tell(
     (name,) = odd
     assert failed.exit_code == 1
     assert re.search(
-        rf"fields: Tasks, Odd: `{name}\w*` has a value that is not what", failed.stderr
+        rf"fields: Tasks, Odd: `{name}\w*` has a value that does not parse", failed.stderr
     )
     assert passed.exit_code == 0
     (record,) = [row for row in passed.records("fields") if row["api_name"] == "Odd"]
