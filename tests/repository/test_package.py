@@ -34,6 +34,12 @@ def test_a_long_file_gives_its_reason(file: str) -> None:
     assert reason or len(text.splitlines()) <= MAX_LINES
 
 
+def test_each_folder_has_a_folder_of_tests() -> None:
+    folders = {file.split("/")[1] for file in FILES if file.count("/") > 1}
+
+    assert folders <= {file.parent.name for file in ROOT.glob("tests/*/test_*.py")}
+
+
 @pytest.mark.parametrize("file", FILES)
 def test_no_function_changes_a_process_global(file: str) -> None:
     changed = set(changed_globals((ROOT / file).read_text(encoding="utf-8")))
