@@ -215,7 +215,7 @@ def request_tokens(
         )
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         raise SignInError(
-            f"The accounts host redirected the request (HTTP {status}). The tap does not follow "
+            f"The accounts host redirected the request (HTTP_{status}). The tap does not follow "
             "redirects, because secrets are sent to one host only. Check `accounts_url` and "
             "`data_center`."
         )
