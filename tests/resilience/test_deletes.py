@@ -281,3 +281,21 @@ def test_a_refusal_in_the_middle_of_a_list_fails_the_stream(forks: TapForks) -> 
     assert ended.exit_code == 1
     assert "deleted_records failed" in ended.stderr
     assert "INVALID_DATA" in ended.stderr
+
+
+def test_a_list_that_repeats_a_page_fails_the_stream(forks: TapForks) -> None:
+    organisation = small_organisation({"Leads": 3})
+    page = {
+        "data": [{"id": "1", "deleted_time": "2026-03-02T09:00:00+00:00", "type": "recycle"}],
+        "info": {"more_records": True},
+    }
+    with ZohoServer(organisation) as server:
+        server.faults.add(Fault(path="/deleted$", times=None, status=200, body=page))
+        ended = forks.start(
+            server.tap_config(**QUICK), catalog=catalog(organisation, deleted=True), state=None
+        ).read_lines(lambda _: True)
+
+    assert ended.exit_code == 1
+    assert "deleted_records failed" in ended.stderr
+    assert "Could not list the deleted records of Leads: page 2" in ended.stderr
+    assert len(server.requests_matching("GET", "/deleted$")) == 2
