@@ -1,23 +1,23 @@
 """The errors of the tap: one class for each way in which a caller can recover.
 
-    TapZohoBulkError              any error that the tap raises deliberately
-    ├── SignInError               fix the credentials
-    ├── ZohoUnavailableError      run again later
+    TapZohoBulkError                  any error that the tap raises deliberately
+    ├── SignInError                   fix the credentials
+    ├── ZohoUnavailableError          run again later
     │   └── UnexpectedResponseError   likewise, or skip what was requested
-    ├── ZohoRefusedError          change the request
-    │   └── MissingScopeError     grant the scope, or skip what needs it
-    ├── UnreadableStreamError     fix the catalog, the state or the settings
-    ├── BatchConfigError          fix `batch_config`
-    ├── JobFailedError            create the job again
-    ├── PageDamagedError          download the page again, then create its job again
-    ├── SpoolError                free or fix the disk
-    ├── InvalidValueError         fix the value in Zoho, or set `on_invalid_value` to `null`
-    ├── RepeatedPageError         stop reading the list
-    ├── CreditLimitReachedError   run again later
-    ├── TargetGoneError           see the target's log
-    ├── StreamsFailedError        see the errors of the streams
-    └── NoEventsError             give the report another log (in `reporting/run_log.py`)
-    StoppedError                  no error: the run is shutting down
+    ├── ZohoRefusedError              change the request
+    │   └── MissingScopeError         grant the scope, or skip what needs it
+    ├── UnreadableStreamError         fix the catalog, the state or the settings
+    ├── BatchConfigError              fix `batch_config`
+    ├── JobFailedError                create the job again
+    ├── PageDamagedError              download the page again, then create its job again
+    ├── SpoolError                    free or fix the disk
+    ├── InvalidValueError             fix the value in Zoho, or set `on_invalid_value` to `null`
+    ├── RepeatedPageError             stop reading the list
+    ├── CreditLimitReachedError       run again later
+    ├── TargetGoneError               see the target's log
+    ├── StreamsFailedError            see the errors of the streams
+    └── NoEventsError                 give the report another log (in `reporting/run_log.py`)
+    StoppedError                      no error: the run is shutting down
 
 Invariant: a message says what failed, why, and what to do next. It never contains a secret.
 """
