@@ -168,7 +168,7 @@ TROUBLES = (
     answer("refused in a 200", 200, error("INVALID_REQUEST"), transient=False, at=FILE_OR_JSON),
     answer("bad refresh token", 200, {"error": "invalid_code"}, transient=False, at=("token",)),
     answer("bad client", 400, {"error": "invalid_client"}, transient=False, at=("token",)),
-    Trouble("redirect", partial(Fault, kind="redirect"), transient=False, names=("HTTP.302",)),
+    Trouble("redirect", partial(Fault, kind="redirect"), transient=False, names=("HTTP_302",)),
     Trouble("job FAILURE", partial(Fault, kind="job_failure"), names=("INTERNAL_SERVER_ERROR",)),
     Trouble("job stuck", partial(Fault, kind="job_stuck"), names=("IN PROGRESS",)),
     Trouble("job in a state unheard of", partial(Fault, kind="job_state"), names=("PAUSED",)),
