@@ -251,7 +251,9 @@ def test_a_created_job_has_its_time_in_utc(clock: FakeClock) -> None:
         created(id=None, created_time="2024-11-03T01:30:00-07:00"),
         created(id="42"),
         created(id="42", created_time="soon"),
-        created(id="42", created_time="2024-11-03T01:30:00"),  # no instant without an offset
+        created(
+            id="42", created_time="2024-11-03T01:30:00"
+        ),  # without an offset, it is not an instant
     ],
 )
 def test_a_job_without_id_or_instant_is_none(clock: FakeClock, answer: Json) -> None:

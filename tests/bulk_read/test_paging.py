@@ -116,7 +116,7 @@ def test_an_expired_page_token_begins_the_chain_anew_once(
                 }
             ]
         },
-        times=2,  # the job made ahead, and then when its turn comes
+        times=2,  # the job created ahead, and again when its turn comes
     )
     server.faults.add(stale)
 

@@ -30,14 +30,14 @@ _CAPABILITIES = {
 
 @pytest.fixture(scope="module")
 def definition() -> dict[str, Any]:
-    """The definition as written by `make settings`."""
+    """Return the definition that `make settings` has written."""
     loaded: dict[str, Any] = yaml.safe_load((ROOT / "meltano-hub.yml").read_text())
     return loaded
 
 
 @pytest.fixture(scope="module")
 def schema() -> dict[str, Any]:
-    """What the Hub accepts; settings are those of Meltano's own schema."""
+    """Return the Hub's schema, with the settings of Meltano's own schema."""
     meltano = json.loads((files("meltano") / "schemas" / "meltano.schema.json").read_text())
 
     def of(*texts: str) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def test_what_went_wrong_is_on_the_page(
     assert number(rows["Tasks"]["pages"]) == 0
     assert html.bars["Tasks"].count("failed") >= 1
     assert html.bars["Calls"].count("failed") == 1
-    assert html.bars["Deals"].count("failed") == 1  # another download was of no use
+    assert html.bars["Deals"].count("failed") == 1  # another download did not help
     assert "failed" in html.text.split("to 20")[0]
     assert "Downloading it again" in html.text
     assert "Tasks failed; its bookmark has not moved." in html.text

@@ -116,7 +116,7 @@ def test_log_lines_stand_above_the_view(
 
     with start(server, size=(160, 40)) as tap:
         tap.wait_for(shows("Deals", "1", "created"))
-        looks.set()  # What is logged from here on comes where the view is.
+        looks.set()  # Log lines are printed above the view.
         tap.wait_for(lambda lines: sum("completed with" in line for line in lines) == len(MODULES))
         lines = tap.wait_for(shows("Deals", "1", "waiting"))
         results.set()

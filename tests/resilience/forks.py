@@ -63,7 +63,7 @@ class ForkedTap:
             with os.fdopen(self._stdout, "rb") as lines:
                 for line in lines:
                     if not line.endswith(b"\n"):
-                        break  # Only a killed process leaves half a line.
+                        break  # Only a killed process leaves an incomplete line.
                     if not on_line(line):
                         break
             self._listener.join()
@@ -186,4 +186,4 @@ class TapForks:
                     self._running.pop(news["pid"]).note(exit_code=news["exit_code"])
         with self._lock:
             for tap in [*self._ordered.values(), *self._running.values()]:
-                tap.note(exit_code=1)  # The zygote is gone, and has said why.
+                tap.note(exit_code=1)  # The zygote has ended, and has printed why.

@@ -120,7 +120,7 @@ def test_nothing_deleted_is_no_error_and_moves_no_bookmark(
     organisation.delete("Leads", leads[0])
     warehouse.load()
     bookmark = warehouse.bookmark("Leads")
-    organisation.advance(timedelta(days=90))  # Zoho has forgotten it.
+    organisation.advance(timedelta(days=90))  # Zoho no longer lists it.
     last = warehouse.load()
 
     assert {request.status for request in first} == {204}

@@ -281,7 +281,9 @@ class Play:
             if case.trouble.transient:
                 wanted = {"all data"} if case.span == "once" else {"named error"}
                 if case.span == "for good" and "no list of fields" in ended.stderr:
-                    wanted = {"said to be skipped"}  # An unexpected response costs its module only.
+                    wanted = {
+                        "said to be skipped"
+                    }  # An unexpected response affects only its module.
                 assert outcome in wanted, f"{outcome}\n{ended.stderr[-3000:]}"
             return outcome
 

@@ -88,7 +88,7 @@ class RunningLogin:
         while True:
             try:
                 data = os.read(self._screen, 1 << 16)
-            except OSError:  # Linux ends a terminal so.
+            except OSError:  # Linux reports the end of a terminal as an error.
                 data = b""
             with self._changed:
                 self._shown += data.decode().replace("\r\n", "\n")

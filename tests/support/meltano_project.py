@@ -94,7 +94,7 @@ class NewMeltanoProject(MeltanoProject):
 
 
 class PipelineError(Exception):
-    """A pipeline failed; the message holds its log."""
+    """A pipeline failed; the message contains its log."""
 
 
 def loader_executable(plugin: str, executable: str) -> Path:

@@ -107,7 +107,7 @@ class TerminalTap:
 
     def sip(self) -> None:
         """Read one piece of stdout if reading is paused, and pause again."""
-        self._taken.set()  # It lets the thread go once that waits for it.
+        self._taken.set()  # Releases the reading thread once.
         self._taken.clear()
 
     def go_on(self) -> None:
