@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 from requests import Request
 
 from tap_zoho_bulk.api.auth import ZohoAuthenticator
+from tap_zoho_bulk.api.error_responses import NO_ADVICE, TokenRejectedError, raise_for_problem
 from tap_zoho_bulk.api.rate_limit import RateLimit
-from tap_zoho_bulk.api.responses import NO_ADVICE, TokenRejectedError, raise_for_problem
 from tap_zoho_bulk.api.transport import TransientError, Transport, json_object
 from tap_zoho_bulk.crm.data_centers import DATA_CENTERS
 from tap_zoho_bulk.exceptions import CreditLimitReachedError, Problem, SignInError, ZohoRefusedError

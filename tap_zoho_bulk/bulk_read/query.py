@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 MAX_FIELDS = 200
 """Fields in a query. With more, Zoho exports all fields of the module, and no others."""
 
-_VERSIONS_WITH_TOKENS = frozenset({"v7", "v8"})
+_VERSIONS_WITH_PAGE_NUMBERS = frozenset({"v2", "v3", "v4", "v5", "v6"})
+"""Later versions have page tokens."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class BulkReadQuery:
             # Joined as groups: the first part's own operator may be "or".
             joined = parts[0] if len(parts) == 1 else {"group": parts, "group_operator": "and"}
             query["criteria"] = _in_form(joined, legacy=legacy)
-        if page > 1 or self.api_version not in _VERSIONS_WITH_TOKENS:
+        if page > 1 or self.api_version in _VERSIONS_WITH_PAGE_NUMBERS:
             query["page"] = page
         return query
 
