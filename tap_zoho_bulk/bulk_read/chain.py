@@ -58,6 +58,14 @@ class ChainPage:
     following: Position | None
 
 
+class _RestartError(Exception):
+    """The chain begins again at its first page."""
+
+    def __init__(self, position: Position) -> None:
+        super().__init__()
+        self.position = position
+
+
 class Chain:
     """The jobs and pages of one query.
 
@@ -101,7 +109,11 @@ class Chain:
             return
         position: Position | None = start
         while position is not None:
-            read = self._read(position)
+            try:
+                read = self._read(position)
+            except _RestartError as restart:
+                position = restart.position
+                continue
             yield read
             position = read.following
 
@@ -149,7 +161,7 @@ class Chain:
             )
         following = replace(position, page=number, page_token=token, job_id=None)
         try:
-            return self._ensure_job(following)[0]
+            return self._ensure_job(following, ahead=True)[0]
         except (
             CreditLimitReachedError,
             JobFailedError,
@@ -160,7 +172,7 @@ class Chain:
             logger.debug("No job ahead: %s", error)
             return following
 
-    def _ensure_job(self, position: Position) -> tuple[Position, str]:
+    def _ensure_job(self, position: Position, *, ahead: bool = False) -> tuple[Position, str]:
         """Return the position with its job, which is created if there is none, and the job's id.
 
         If Zoho no longer accepts a page token or number, the chain restarts, once.
@@ -174,19 +186,19 @@ class Chain:
                     self.query.without(position.rejected).body(position.page, position.page_token),
                 )
             except ZohoRefusedError as error:
-                position = self._after_refusal(position, error)
+                position = self._after_refusal(position, error, ahead=ahead)
                 continue
-            started = position.started or created.created_time
+            # A chain starts with the job of its first page, also if that is created again.
+            started = (position.page > 1 and position.started) or created.created_time
             if position.page > 1 and position.page_token is None and _is_stale(started, created):
-                restarted = self._restarted_at(position, "a day has passed")
-                if restarted is not None:
-                    position = restarted
-                    continue
+                self._restart(position, "a day has passed")
             position = replace(position, job_id=created.id, started=started)
             self.ledger.add(position)
         return position, position.job_id
 
-    def _after_refusal(self, position: Position, error: ZohoRefusedError) -> Position:
+    def _after_refusal(
+        self, position: Position, error: ZohoRefusedError, *, ahead: bool
+    ) -> Position:
         """Return a position to continue from after Zoho refused a job; raise if there is none."""
         if error.code in _REJECTED_FIELD:
             rejected = self.query.rejecting(
@@ -196,10 +208,8 @@ class Chain:
                 return self._leave_out(position, rejected, error.code)
         if error.code == _TOO_MANY_JOINS:
             return self._after_joins(position, error)
-        if position.page > 1 and not isinstance(error, MissingScopeError):
-            restarted = self._restarted_at(position, error.code)
-            if restarted is not None:
-                return restarted
+        if position.page > 1 and not ahead and not isinstance(error, MissingScopeError):
+            self._restart(position, error.code)
         raise error
 
     def _after_joins(self, position: Position, error: ZohoRefusedError) -> Position:
@@ -233,10 +243,16 @@ class Chain:
         )
         return replace(position, rejected=rejected)
 
-    def _restarted_at(self, position: Position, why: str) -> Position | None:
-        """Restart, once; return None if the chain did before."""
+    def _restart(self, position: Position, why: str) -> None:
+        """Restart the chain, unless it did before.
+
+        Pages that are not yet emitted are abandoned: the new chain has their records.
+
+        Raises:
+            _RestartError: To begin again.
+        """
         if self._restarted:
-            return None
+            return
         logger.warning(
             "%s: Zoho no longer accepts the position of page %d (%s). Restarting from page 1.",
             self.query.module,
@@ -247,7 +263,7 @@ class Chain:
         self._restarted = True
         self.ledger.clear()
         self._pages_of_tokens.clear()
-        return Position(rejected=position.rejected)
+        raise _RestartError(Position(rejected=position.rejected))
 
 
 def _listed(names: Iterable[str]) -> str:

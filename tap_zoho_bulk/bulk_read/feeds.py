@@ -196,8 +196,7 @@ class Feed:
         page.page.close()
         self._progress = self._progress.after_page(page.following, page.page.result.count)
         if page.following is not None:
-            # Not all of them: the first page may follow again, of a chain that restarted.
-            self._chain.ledger.drop_up_to(min(page.position.page, page.following.page - 1))
+            self._chain.ledger.drop_up_to(page.position.page)
 
     def retry(self, page: ChainPage, damage: PageDamagedError) -> None:
         """Read a damaged page again: by another download, then by another job.

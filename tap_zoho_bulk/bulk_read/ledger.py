@@ -51,7 +51,10 @@ class JobLedger:
             return tuple(self._jobs.values())
 
     def drop(self, position: Position) -> Position:
-        """Drop the job of a page, so that a new one is created.
+        """Drop the jobs of a page and of all later ones, so that new ones are created.
+
+        A new job exports what Zoho holds by then. A record may have moved from its page to a later
+        one meanwhile, which an older job of that page would lack.
 
         Args:
             position: Any of the chain.
@@ -60,13 +63,7 @@ class JobLedger:
             The position without a job.
         """
         with self._lock:
-            self._jobs = {
-                page: job
-                for page, job in self._jobs.items()
-                # The new job returns a new token for the next page.
-                if page != _page(position)
-                and not (job.page > position.page and job.page_token is not None)
-            }
+            self._jobs = {page: job for page, job in self._jobs.items() if job.page < position.page}
         return replace(position, job_id=None)
 
     def drop_up_to(self, page: int) -> None:

@@ -66,7 +66,9 @@ ENDPOINTS = (
     Endpoint("modules", "GET", r"/settings/modules$", names=("modules",)),
     Endpoint("fields", "GET", r"/settings/fields$", names=("Orders|Rooms",)),
     Endpoint("create", "POST", r"/read$", names=("Orders", "page 1")),
-    Endpoint("continuation", "POST", r"/read$", skip=1, names=("Orders", "page 2")),
+    Endpoint(
+        "continuation", "POST", r"/read$", skip=1, names=("Orders", r"page [12]")
+    ),  # a chain that restarts may be refused its page 1
     Endpoint("status", "GET", r"/read/\d+$", names=("Orders", r"job \d+", "page 1")),
     Endpoint("result", "GET", r"/result$", names=("Orders", r"job \d+", "page 1")),
     Endpoint("deleted", "GET", r"/deleted$", names=("deleted", "Orders")),
