@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -59,6 +60,8 @@ _OTHER_STREAMS: dict[str, Callable[[Tap, Run], Stream]] = {
     BulkWriteResultsStream.name: BulkWriteResultsStream,
 }
 """Streams that are not modules, by name."""
+_GRACEFUL_SIGNALS = 2
+_SECOND_SIGNAL_SECONDS = 5.0
 _OF_MODULE = {EventsIcsStream.name: EventsIcsStream.module}
 """Streams that exist only if the account has this module."""
 
@@ -86,6 +89,8 @@ class TapZohoBulk(TapOverrides):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._run: Run | None = None
         self._stopped_by: int | None = None
+        self._stopped_at = 0.0
+        self._signals = 0
         super().__init__(*args, **kwargs)
 
     @property
@@ -220,9 +225,15 @@ class TapZohoBulk(TapOverrides):
     @override
     def stop(self, signum: int) -> bool:
         """Ask all threads to stop. The main thread does so after its current record."""
-        if self._stopped_by is not None or self._run is None:
+        if self._run is None:
             return False
+        self._signals += 1
+        if self._stopped_by is not None:
+            # Ctrl-C on `meltano run` sends SIGINT, and SIGTERM right after it.
+            since = time.monotonic() - self._stopped_at
+            return self._signals == _GRACEFUL_SIGNALS and since < _SECOND_SIGNAL_SECONDS
         self._stopped_by = signum
+        self._stopped_at = time.monotonic()
         # On another thread: the main one may hold the event's lock at this moment.
         threading.Thread(target=self._run.stop.set, daemon=True).start()
         self.logger.warning(

@@ -248,6 +248,8 @@ def json_object(body: bytes) -> dict[str, Any]:
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     """Parse a Retry-After header, which is seconds or a date.
 
+    A date is read by the response's own Date, as the local clock may be wrong.
+
     Args:
         headers: Of a response.
 
@@ -257,13 +259,20 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
         return float(text)
+    instant = _http_date(text)
+    if instant is None:
+        return None
+    now = _http_date(headers.get("Date", "")) or datetime.now(timezone.utc)
+    return max(0.0, (instant - now).total_seconds())
+
+
+def _http_date(text: str) -> datetime | None:
+    """Parse a date of a header; None if it is not one."""
     try:
         instant = email.utils.parsedate_to_datetime(text)
     except (ValueError, OverflowError):
         return None
-    if instant.tzinfo is None:
-        instant = instant.replace(tzinfo=timezone.utc)
-    return max(0.0, (instant - datetime.now(timezone.utc)).total_seconds())
+    return instant if instant.tzinfo else instant.replace(tzinfo=timezone.utc)
 
 
 def _keep_authorization(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -87,13 +87,18 @@ class Progress:
         count = None if self.count is None else self.count + records
         return replace(self, position=following or self.position, count=count)
 
+    @property
+    def jobs(self) -> tuple[Position, ...]:
+        """The positions of the jobs that were created for this and later pages."""
+        return (self.position, *self.ahead) if self.position.job_id else self.ahead
+
     def with_jobs(self, jobs: Iterable[Position]) -> Progress:
-        """Return the progress with the jobs that were created for this and later pages.
+        """Return the progress with the jobs of this and later pages, and no others.
 
         Args:
-            jobs: Positions of jobs of the chain.
+            jobs: Positions of the chain's jobs that are still of use.
         """
-        position = self.position
+        position = replace(self.position, job_id=None)
         found = {(job.page, job.page_token): job for job in jobs}
         return replace(
             self,

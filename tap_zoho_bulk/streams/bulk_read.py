@@ -130,7 +130,7 @@ class BulkReadStream(VersionedStream):
         chain = Chain(
             plan.query,
             jobs=BulkReadJobs(run.client, run.downloader, run.settings, self.spending),
-            created=progress.ahead,
+            created=progress.jobs,
             is_unchanged=self.unchanged_probe(plan.query),
         )
         return Feed(plan, chain, progress, state=self.stream_state, stop=run.stop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -123,7 +124,8 @@ def test_a_progress_comes_back_from_state(
     version: int | None,
     count: int | None,
 ) -> None:
-    progress = Progress("q", position, (), latest, version, count).with_jobs(jobs)
+    progress = Progress("q", position, (), latest, version, count)
+    progress = progress.with_jobs([*progress.jobs, *jobs])
 
     assert Progress.from_state(json.loads(json.dumps(progress.to_state()))) == progress
 
@@ -170,3 +172,5 @@ def test_a_position_is_kept_with_the_job_that_was_created_for_it() -> None:
     # Another token is another page.
     other = progress.with_jobs([Position(2, "u", "9", STARTED)])
     assert other.position.job_id is None
+    # A job that is no longer of use is not kept.
+    assert with_jobs.with_jobs([third]).position == replace(second, job_id=None)

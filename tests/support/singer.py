@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -310,6 +311,10 @@ class RunningTap:
     def terminate(self) -> None:
         """Send SIGTERM, as schedulers do."""
         self._process.terminate()
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        self._process.send_signal(signal.SIGINT)
 
     def kill(self) -> None:
         """Send SIGKILL, as if the machine were lost."""

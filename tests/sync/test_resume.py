@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import re
+import signal
 import threading
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Literal
@@ -174,6 +175,33 @@ def test_a_run_stopped_in_the_middle_of_a_page_emits_that_page_again(
     assert 0 < len(stopped.records("Deals")) < 8_000
     assert records_by_id(stopped, rest) == organisation.truth("Deals")
     assert [job.page for job in server.jobs] == [1, 2]
+
+
+@pytest.mark.parametrize("third", [False, True])
+def test_ctrl_c_in_meltano_is_one_stop_but_a_third_signal_ends_the_tap(
+    tap: TapCommand, serve: Serve, *, third: bool
+) -> None:
+    """On Ctrl-C, Meltano's child gets SIGINT from the terminal and SIGTERM from Meltano."""
+    organisation = Organisation.generate(only=["Deals"], sizes={"Deals": 8_000}, awkward=0)
+    server = serve(organisation, page_size=4_000)
+    running = tap.start(server.tap_config(**FAST))
+    running.wait_for(lambda messages: messages[-1:] and messages[-1]["type"] == "RECORD")
+    running.taken.clear()
+
+    running.interrupt()
+    running.wait_for_event("run_stopping")
+    running.terminate()
+    if third:
+        running.interrupt()
+        assert running.end()[0] in {-signal.SIGINT, -signal.SIGTERM}
+        return
+    running.taken.set()
+    stopped = tap.finish(running, server)
+    rest = tap.sync(server, state=stopped.state)
+
+    assert stopped.exit_code == 128 + signal.SIGINT
+    assert stopped.event("run_ended")["outcome"] == "stopped"
+    assert records_by_id(stopped, rest) == organisation.truth("Deals")
 
 
 def test_a_job_made_while_a_page_goes_out_is_not_paid_twice(tap: TapCommand, serve: Serve) -> None:
@@ -393,10 +421,15 @@ def test_a_page_whose_jobs_fail_keeps_what_was_paid_before(
     failed = tap.run(server)
     assert failed.exit_code == 1
 
+    dead = {job.id for job in server.jobs if job.page == 5}
+    before = len(server.requests)
+
     rest = tap.sync(server, state=failed.state)
 
     assert records_by_id(failed, rest) == organisation.truth("Deals")
     assert [job.page for job in server.jobs] == [1, 2, 3, 4, 5, 5, 5, 5, 6]
+    polled = {each.path.split("/")[-1] for each in server.requests[before:]}
+    assert not polled & dead
 
 
 def test_page_tokens_that_go_round_end_the_chain(
