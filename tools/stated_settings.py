@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+from functools import cache
 from importlib.metadata import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,6 +75,7 @@ class _Dumper(yaml.SafeDumper):
         )
 
 
+@cache
 def about(style: str) -> str:
     """Return what the tap states about itself.
 
