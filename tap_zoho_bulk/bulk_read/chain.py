@@ -20,6 +20,7 @@ from tap_zoho_bulk.exceptions import (
     CreditLimitReachedError,
     JobFailedError,
     MissingScopeError,
+    UnreadableStreamError,
     ZohoRefusedError,
     ZohoUnavailableError,
 )
@@ -103,6 +104,7 @@ class Chain:
 
         Raises:
             JobFailedError: When a page's job failed as often as it is retried.
+            UnreadableStreamError: When page numbers have become stale for the second time.
             TapZohoBulkError: As `ZohoClient` does.
         """
         if start == Position() and self._is_unchanged is not None and self._is_unchanged():
@@ -192,6 +194,11 @@ class Chain:
             started = (position.page > 1 and position.started) or created.created_time
             if position.page > 1 and position.page_token is None and _is_stale(started, created):
                 self._restart(position, "a day has passed")
+                raise UnreadableStreamError(
+                    f"{self.query.module}: reading took more than a day, twice, so page numbers "
+                    "mean other records by now. Set `api_version` to v7 or later, which have page "
+                    "tokens."
+                )
             position = replace(position, job_id=created.id, started=started)
             self.ledger.add(position)
         return position, position.job_id

@@ -196,7 +196,7 @@ class Feed:
         page.page.close()
         self._progress = self._progress.after_page(page.following, page.page.result.count)
         if page.following is not None:
-            self._chain.ledger.drop_up_to(page.position.page)
+            self._chain.ledger.drop_up_to(page.position)
 
     def retry(self, page: ChainPage, damage: PageDamagedError) -> None:
         """Read a damaged page again: by another download, then by another job.

@@ -66,14 +66,20 @@ class JobLedger:
             self._jobs = {page: job for page, job in self._jobs.items() if job.page < position.page}
         return replace(position, job_id=None)
 
-    def drop_up_to(self, page: int) -> None:
+    def drop_up_to(self, last: Position) -> None:
         """Drop the jobs of pages that are no longer needed.
 
+        The jobs of a chain that has restarted meanwhile stay: they have another start.
+
         Args:
-            page: Number of the last such page.
+            last: Position of the last such page.
         """
         with self._lock:
-            self._jobs = {key: job for key, job in self._jobs.items() if job.page > page}
+            self._jobs = {
+                key: job
+                for key, job in self._jobs.items()
+                if job.page > last.page or job.started != last.started
+            }
 
     def clear(self) -> None:
         """Drop all jobs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,11 +14,16 @@ from tap_zoho_bulk.bulk_read.job import CreatedJob
 from tap_zoho_bulk.bulk_read.page import JobResult, Page
 from tap_zoho_bulk.bulk_read.position import Position
 from tap_zoho_bulk.bulk_read.query import BulkReadQuery
-from tap_zoho_bulk.exceptions import JobFailedError, Problem, ZohoRefusedError
+from tap_zoho_bulk.exceptions import (
+    JobFailedError,
+    Problem,
+    UnreadableStreamError,
+    ZohoRefusedError,
+)
 from tap_zoho_bulk.reporting.spending import Spending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from tap_zoho_bulk.bulk_read.page import JobRef
 
@@ -31,15 +37,21 @@ class Jobs:
 
     Args:
         tokens: Whether pages have tokens.
+        days: When the jobs are created, one after another.
         is_refused: Whether Zoho refuses to create a job for a page and its token.
     """
 
     def __init__(
-        self, *, tokens: bool, is_refused: Callable[[int, str | None], bool] = lambda *_: False
+        self,
+        *,
+        tokens: bool,
+        days: Sequence[str] = (NOW,),
+        is_refused: Callable[[int, str | None], bool] = lambda *_: False,
     ) -> None:
         self.spending = Spending()
         self.created: list[int] = []
         self._tokens = tokens
+        self._days = cycle(days)
         self._is_refused = is_refused
 
     def create(self, _: BulkReadQuery, page: int, body: dict[str, Any]) -> CreatedJob:
@@ -48,7 +60,7 @@ class Jobs:
         if self._is_refused(page, token):
             raise ZohoRefusedError("create a job", Problem(400, "INVALID_REQUEST"))
         self.created.append(page)
-        return CreatedJob(f"new-{len(self.created)}", NOW)
+        return CreatedJob(f"new-{len(self.created)}", next(self._days))
 
     def wait(self, _: BulkReadQuery, job: JobRef) -> JobResult:
         """Return a completed job's result at once."""
@@ -99,3 +111,12 @@ def test_a_first_page_whose_job_is_gone_begins_a_chain_of_its_own() -> None:
 
     assert [page for page, _ in pages] == [1, 2, 3]
     assert jobs.created == [2, 1, 2, 3]  # The first is of the old chain, before its end is known.
+
+
+def test_page_numbers_that_are_stale_again_fail_the_stream() -> None:
+    """Each job is created days after the one before, so the numbers never hold."""
+    jobs = Jobs(tokens=False, days=[DAYS_AGO, NOW])
+
+    with pytest.raises(UnreadableStreamError, match="`api_version`"):
+        followed(jobs, Position(), api_version="v6")
+    assert jobs.created == [1, 2, 1, 2]

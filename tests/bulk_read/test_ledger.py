@@ -42,7 +42,17 @@ def test_jobs_of_emitted_pages_are_dropped() -> None:
     for position in (FIRST, SECOND, THIRD):
         ledger.add(position)
 
-    ledger.drop_up_to(2)
+    ledger.drop_up_to(SECOND)
     assert ledger.jobs() == (THIRD,)
     ledger.clear()
     assert ledger.jobs() == ()
+
+
+def test_jobs_of_a_chain_that_has_restarted_stay() -> None:
+    """The worker thread may restart the chain while the main thread still emits a page."""
+    again = replace(FIRST, job_id="21", started="2026-11-26T10:00:00+00:00")
+    ledger = JobLedger([again])
+
+    ledger.drop_up_to(SECOND)
+
+    assert ledger.jobs() == (again,)
