@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ import click
 from dotenv.parser import parse_stream
 
 ENV_PREFIX = "TAP_ZOHO_BULK_"
+_LEADING = re.compile(r"\s*(?:export\s+)?")
 
 
 class ConfigFormat(Protocol):
@@ -70,14 +72,16 @@ class EnvFormat:
     def merge(self, text: str | None, settings: dict[str, Any]) -> str:
         """Return the variables with the tap's replaced in place, or added at the end."""
         new = {f"{ENV_PREFIX}{name.upper()}": value for name, value in settings.items()}
-        lines = []
+        lines, replaced = [], set()
         for binding in parse_stream(io.StringIO(text or "")):
             line = binding.original.string.removesuffix("\n")
             if binding.key in new:
-                before, _, _ = line.partition(binding.key)
-                line = before + _assignment(binding.key, new.pop(binding.key))
+                # Each of several, as readers differ in which of them counts.
+                replaced.add(binding.key)
+                leading = _LEADING.match(line)
+                line = (leading[0] if leading else "") + _assignment(binding.key, new[binding.key])
             lines.append(line)
-        lines += [_assignment(*each) for each in new.items()]
+        lines += [_assignment(*each) for each in new.items() if each[0] not in replaced]
         return "".join(f"{line}\n" for line in lines)
 
 

@@ -289,6 +289,23 @@ def test_an_env_file_signs_in_again_with_what_it_holds(
     assert dotenv_values(output)["TAP_ZOHO_BULK_REFRESH_TOKEN"] in server.secrets
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("NAME=1\nNAME=2", "NAME='3'\nNAME='3'\n"),
+        ("'NAME'=1", "NAME='3'\n"),
+        ("\n  export NAME", "\n  export NAME='3'\n"),
+        ("# NAME=1", "# NAME=1\nNAME='3'\n"),
+    ],
+    ids=["twice", "quoted", "exported", "in a comment"],
+)
+def test_an_env_file_has_each_variable_replaced_wherever_it_stands(before: str, after: str) -> None:
+    before, after = (text.replace("NAME", "TAP_ZOHO_BULK_CLIENT_ID") for text in (before, after))
+
+    assert EnvFormat().merge(before, {"client_id": "3"}) == after
+    assert EnvFormat().parse(after) == {"client_id": "3"}
+
+
 @pytest.mark.parametrize("value", ["it's", 'a "b"', "back\\slash", "$HOME #1", "", "ü\n"])
 def test_an_env_file_holds_any_value(value: str) -> None:
     text = EnvFormat().merge("A=1", {"client_secret": value, "modules": ["Leads"]})
