@@ -117,6 +117,14 @@ def stop(running: RunningTap, server: ZohoServer, page: int, how: str) -> None:
         running.terminate()
 
 
+def in_the_middle_of_a_page(tap: TapCommand, server: ZohoServer) -> RunningTap:
+    """Return a tap that waits for its stdout to be read."""
+    running = tap.start(server.tap_config(**FAST))
+    running.wait_for(lambda messages: messages[-1:] and messages[-1]["type"] == "RECORD")
+    running.taken.clear()
+    return running
+
+
 def terminate_in_page(tap: TapCommand, running: RunningTap, server: ZohoServer) -> TapRun:
     """Terminate the tap while it waits for its stdout to be read, and return its output."""
     running.terminate()
@@ -164,9 +172,7 @@ def test_a_run_stopped_in_the_middle_of_a_page_emits_that_page_again(
 ) -> None:
     organisation = Organisation.generate(only=["Deals"], sizes={"Deals": 8_000}, awkward=0)
     server = serve(organisation, page_size=4_000)
-    running = tap.start(server.tap_config(**FAST))
-    running.wait_for(lambda messages: messages[-1:] and messages[-1]["type"] == "RECORD")
-    running.taken.clear()
+    running = in_the_middle_of_a_page(tap, server)
 
     stopped = terminate_in_page(tap, running, server)
     rest = tap.sync(server, state=stopped.state)
@@ -184,9 +190,7 @@ def test_ctrl_c_in_meltano_is_one_stop_but_a_third_signal_ends_the_tap(
     """On Ctrl-C, Meltano's child gets SIGINT from the terminal and SIGTERM from Meltano."""
     organisation = Organisation.generate(only=["Deals"], sizes={"Deals": 8_000}, awkward=0)
     server = serve(organisation, page_size=4_000)
-    running = tap.start(server.tap_config(**FAST))
-    running.wait_for(lambda messages: messages[-1:] and messages[-1]["type"] == "RECORD")
-    running.taken.clear()
+    running = in_the_middle_of_a_page(tap, server)
 
     running.interrupt()
     running.wait_for_event("run_stopping")
