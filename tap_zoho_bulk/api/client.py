@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import re
 import threading
-import time
 from contextlib import ExitStack
 from functools import partial
 from http import HTTPStatus
@@ -235,12 +234,12 @@ class ZohoClient:
             raise TransientError("the response is a web page, not a file")
         file.seek(0)
         file.truncate()
-        deadline = time.monotonic() + self._settings.job_timeout_seconds
+        seconds = self._settings.job_timeout_seconds
         length = response.headers.get("Content-Length", "")
         total = int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None
         size = 0
         received(size, total)
-        for chunk in self._transport.chunks(response, deadline=deadline):
+        for chunk in self._transport.chunks(response, seconds=seconds):
             size += file.write(chunk)
             received(size, total)
             if size > MAX_DOWNLOAD_BYTES:

@@ -1,7 +1,7 @@
 """HTTP transport: one session, retries of transient errors, bounded response bodies.
 
-Invariant: every wait has a limit, no redirect is followed, every certificate is verified, and no
-body is read past its limit.
+Invariant: every request has a deadline, no redirect is followed, every certificate is verified, and
+no body is read past its limit.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import email.utils
 import json
 import logging
 import threading
-import time
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -19,8 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import backoff
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 
+from tap_zoho_bulk.api.deadline import DeadlineAdapter
 from tap_zoho_bulk.exceptions import StoppedError, UnexpectedResponseError, ZohoUnavailableError
 from tap_zoho_bulk.reporting.events import event
 
@@ -68,7 +67,8 @@ class Transport:
     """One HTTP session for all threads.
 
     Args:
-        timeout: Seconds to connect, and seconds to wait for more of a response.
+        timeout: Seconds for a request, from connecting to the last byte of its response; for a
+            download's body, seconds to wait for more of it.
         max_retries: Retries after a first attempt.
         max_concurrent_requests: Requests in flight at once.
     """
@@ -80,9 +80,9 @@ class Transport:
         self._slots = threading.BoundedSemaphore(max_concurrent_requests)
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"tap-zoho-bulk/{version('tap-zoho-bulk')}"
-        adapter = HTTPAdapter(pool_maxsize=max_concurrent_requests)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
+        self._adapter = DeadlineAdapter(pool_maxsize=max_concurrent_requests)
+        self._session.mount("https://", self._adapter)
+        self._session.mount("http://", self._adapter)
 
     def attempt(self, what: str, once: Callable[[], T]) -> T:
         """Run `once`, and retry it after transient errors.
@@ -143,13 +143,14 @@ class Transport:
 
         Raises:
             StoppedError: When the run is shutting down.
-            TransientError: When the connection fails.
+            TransientError: When the connection fails, or the response does not come in time.
             ZohoUnavailableError: When the request can never succeed.
         """
         if self.stop.is_set():
             raise StoppedError
         origin = _origin(request.url)
         with self._slots:
+            self._adapter.set_deadline(self._timeout)
             try:
                 with self._session.request(
                     request.method,
@@ -183,29 +184,42 @@ class Transport:
                 ) from error
 
     def chunks(
-        self, response: requests.Response, *, deadline: float, limit: int | None = None
+        self,
+        response: requests.Response,
+        *,
+        seconds: float | None = None,
+        limit: int | None = None,
     ) -> Iterator[bytes]:
-        """Yield a body, chunk by chunk.
+        """Yield a body, chunk by chunk, on the thread that sent the request.
 
         Args:
             response: From `send`.
-            deadline: On the monotonic clock, in seconds.
+            seconds: For the body alone; by default what is left of the request's time.
             limit: Maximum bytes.
 
         Raises:
             StoppedError: When the run is shutting down.
             TransientError: When the body ends early, takes too long or is too long.
         """
+        if seconds is not None:
+            self._adapter.set_deadline(seconds)
         received = 0
-        while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
+        while chunk := self._chunk(response, received):
             received += len(chunk)
             if self.stop.is_set():
                 raise StoppedError
             if limit is not None and received > limit:
                 raise TransientError(f"the response is longer than {limit} bytes")
-            if time.monotonic() > deadline:
-                raise TransientError(f"the response was incomplete in time ({received} bytes)")
             yield chunk
+
+    @staticmethod
+    def _chunk(response: requests.Response, received: int) -> bytes:
+        try:
+            return response.raw.read1(CHUNK_BYTES, decode_content=True)
+        except urllib3.exceptions.ReadTimeoutError as error:
+            raise TransientError(
+                f"the response was incomplete in time ({received} bytes)"
+            ) from error
 
     def read_text(self, response: requests.Response) -> bytes:
         """Return the body of a response other than a download.
@@ -217,8 +231,7 @@ class Transport:
             StoppedError: When the run is shutting down.
             TransientError: When the body ends early, takes too long or is too long.
         """
-        deadline = time.monotonic() + 2 * self._timeout
-        return b"".join(self.chunks(response, deadline=deadline, limit=MAX_TEXT_BYTES))
+        return b"".join(self.chunks(response, limit=MAX_TEXT_BYTES))
 
     def close(self) -> None:
         """Close all connections, and make the next request of every thread raise StoppedError."""

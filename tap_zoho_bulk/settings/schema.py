@@ -221,14 +221,20 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         th.NumberType(exclusive_minimum=0),
         default=3600,
         title="Job timeout",
-        description="Maximum seconds from the creation of a job to its completion.",
+        description=(
+            "Maximum seconds from the creation of a job to its completion, and for the download of "
+            "its result."
+        ),
     ),
     th.Property(
         "request_timeout_seconds",
         th.NumberType(exclusive_minimum=0),
         default=60,
         title="Request timeout",
-        description="Maximum seconds to connect, and to wait for more data of a response.",
+        description=(
+            "Maximum seconds for a request, from connecting to the last byte of its response. A "
+            "download may take longer while its data keeps arriving."
+        ),
     ),
     th.Property(
         "max_retries",

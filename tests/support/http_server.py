@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from socketserver import BaseRequestHandler
 
 
+_POLL_SECONDS = 0.02
+"""Between two checks whether the block has ended."""
+
+
 @contextmanager
 def serving(
     handler: Callable[..., BaseRequestHandler], *, tls: ssl.SSLContext | None = None
@@ -29,7 +33,7 @@ def serving(
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         if tls is not None:
             server.socket = tls.wrap_socket(server.socket, server_side=True)
-        thread = Thread(target=server.serve_forever, daemon=True)
+        thread = Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True)
         thread.start()
         try:
             yield f"{'https' if tls else 'http'}://localhost:{server.server_port}"
