@@ -33,7 +33,7 @@ test-lowest: .venv-lowest/installed ## Run it at the lowest versions of all that
 test-prerelease: .venv-prerelease/installed ## Run it with the newest pre-release of the Singer SDK
 	.venv-prerelease/bin/python -m pytest $(PYTEST_ARGS) $(LOWEST_TESTS)
 
-bench: .venv/installed ## Measure how fast it is, which takes a quarter of an hour
+bench: .venv/installed ## Measure how fast it is, which takes 20 minutes
 	$(BIN)/python -m benchmarks
 
 lint: .venv/installed ## Check style, formatting, words, and who imports whom

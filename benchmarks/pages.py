@@ -103,8 +103,12 @@ def write_pages(directory: Path, *, pages: int, rows: int) -> None:
             writer.writerows(zip(map(str, range(first, first + rows)), *columns, strict=True))
 
 
-def catalog() -> dict[str, Any]:
-    """Return the Singer catalog of the pages' module."""
+def catalog(*modules: str) -> dict[str, Any]:
+    """Return the Singer catalog of modules with the pages' fields.
+
+    Args:
+        modules: Their names; the pages' own module if there are none.
+    """
     properties = {
         "id": {"type": ["string"]},
         **{
@@ -115,14 +119,15 @@ def catalog() -> dict[str, Any]:
     return {
         "streams": [
             {
-                "tap_stream_id": MODULE,
-                "stream": MODULE,
+                "tap_stream_id": module,
+                "stream": module,
                 "key_properties": ["id"],
                 "replication_key": "Modified_Time",
                 "replication_method": "INCREMENTAL",
                 "schema": {"type": "object", "properties": properties},
                 "metadata": [{"breadcrumb": [], "metadata": {"selected": True}}],
             }
+            for module in modules or (MODULE,)
         ]
     }
 

@@ -8,13 +8,24 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from benchmarks.server import Module
+
+    Watch = Callable[[int], AbstractContextManager[object]]
+    """Opened with a process's ID when it starts, and closed when it has ended."""
+    Target = Callable[[IO[bytes]], None]
+    """Reads a process's output to its end."""
+
+# As small as Linux makes it: what a pipe holds, the target has not taken.
+_PIPE_BYTES = 4096
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,7 +36,7 @@ class Usage:
 
     Args:
         cpu: Seconds of all its threads, in user and system mode.
-        wall: Seconds from its start to its end.
+        wall: Seconds from its start to its end, and to that of the target.
         peak_bytes: The most memory that it had.
     """
 
@@ -34,11 +45,13 @@ class Usage:
     peak_bytes: int
 
 
-def run(*arguments: str) -> Usage:
-    """Run a Python module to its end, its output to the null device.
+def run(*arguments: str, target: Target | None = None, watch: Watch = nullcontext) -> Usage:
+    """Run a Python module to its end.
 
     Args:
         arguments: As after `python -m`.
+        target: Reads its output; the null device if None.
+        watch: Watches the process.
 
     Raises:
         RuntimeError: When it fails.
@@ -46,10 +59,18 @@ def run(*arguments: str) -> Usage:
     with tempfile.TemporaryFile() as log:
         began = time.monotonic()
         process = subprocess.Popen(  # noqa: S603 - this project's own programs
-            [sys.executable, "-m", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=log
+            [sys.executable, "-m", *arguments],
+            cwd=ROOT,
+            stdout=subprocess.PIPE if target else subprocess.DEVNULL,
+            stderr=log,
+            pipesize=_PIPE_BYTES,
         )
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.monotonic() - began
+        with watch(process.pid):
+            if target and process.stdout:
+                with process.stdout:
+                    target(process.stdout)
+            _, status, usage = os.wait4(process.pid, 0)
+            wall = time.monotonic() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             log.seek(0)
@@ -58,7 +79,12 @@ def run(*arguments: str) -> Usage:
 
 
 def tap(
-    config: dict[str, Any], catalog: dict[str, Any] | None, *, module: str = "tap_zoho_bulk"
+    config: dict[str, Any],
+    catalog: dict[str, Any] | None,
+    *,
+    module: str = "tap_zoho_bulk",
+    target: Target | None = None,
+    watch: Watch = nullcontext,
 ) -> Usage:
     """Run the tap: a sync with a catalog, discovery without one.
 
@@ -66,6 +92,8 @@ def tap(
         config: Its settings.
         catalog: What to sync.
         module: Whose command line it is.
+        target: As `run` has it.
+        watch: As `run` has it.
     """
     with tempfile.TemporaryDirectory() as folder:
         options = []
@@ -74,23 +102,30 @@ def tap(
                 file = Path(folder, f"{name}.json")
                 file.write_text(json.dumps(content), encoding="utf-8")
                 options += [f"--{name}", str(file)]
-        return run(module, *options, *(["--discover"] if catalog is None else []))
+        options += ["--discover"] if catalog is None else []
+        return run(module, *options, target=target, watch=watch)
 
 
 @contextmanager
-def page_server(directory: Path, *, pages: int, rows: int) -> Iterator[dict[str, Any]]:
+def page_server(
+    directory: Path, modules: Sequence[Module], *, rows: int, parallel: bool = True
+) -> Iterator[dict[str, Any]]:
     """Serve prepared pages from a process of their own.
 
     Args:
         directory: Their folder.
-        pages: How many to serve, over and over the same if there are fewer.
-        rows: Records of each.
+        modules: What to serve; their pages are over and over the same if there are fewer.
+        rows: Records of each page.
+        parallel: Whether jobs run at the same time, or one after another.
 
     Yields:
         Settings with which the tap reads them.
     """
     process = subprocess.Popen(  # noqa: S603 - this project's own program
-        [sys.executable, "-m", "benchmarks.server", str(directory), str(pages), str(rows)],
+        [
+            *(sys.executable, "-m", "benchmarks.server", str(directory)),
+            *(str(rows), str(int(parallel)), *map(str, modules)),
+        ],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import pages, processes
 from benchmarks.figures import Figure
+from benchmarks.server import Module
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,9 +46,11 @@ def record_figures(scale: Scale, say: Callable[[str], None]) -> Iterator[Figure]
                 ("few", few, 1, scale.few_rows),
                 ("many", one, scale.many_pages, scale.rows),
             ):
-                with processes.page_server(directory, pages=count, rows=rows) as config:
+                module = Module(pages.MODULE, count)
+                with processes.page_server(directory, [module], rows=rows) as config:
                     took[name].append(processes.tap(config, pages.catalog()))
-            with processes.page_server(one, pages=1, rows=scale.rows) as config:
+            module = Module(pages.MODULE, 1)
+            with processes.page_server(one, [module], rows=scale.rows) as config:
                 for name, usage in _one_page(config):
                     took[name].append(usage)
     yield from _record_figures(scale, took)

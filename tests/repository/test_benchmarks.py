@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import takewhile
 
+import pytest
+
+from benchmarks.shapes import SHAPES, Chains, Shape
 from tests.support.singer import ROOT
 
 
-def test_the_quick_benchmarks_print_a_table() -> None:
+def test_the_quick_benchmarks_print_tables() -> None:
     run = subprocess.run(
         [sys.executable, "-m", "benchmarks", "--quick"],
         cwd=ROOT,
@@ -19,8 +23,40 @@ def test_the_quick_benchmarks_print_a_table() -> None:
     )
 
     assert run.returncode == 0, run.stderr
-    rows = [line for line in run.stdout.splitlines() if line.startswith("| ")]
+    lines = iter(run.stdout.splitlines()[2:])
+    rows = list(takewhile(bool, lines))
     assert [row.split("|")[1].strip().split(" ")[0] for row in rows[2:]] == [
         *("records,", "records,", "BATCH", "BATCH", "BATCH", "BATCH", "BATCH", "CPU"),
-        *("peak", "peak", "peak", "peak", "12", "12", "discovery"),
+        *("peak", "peak", "peak", "peak", "any", "peak", "12", "12", "discovery"),
     ]
+    shapes = [[cell.strip() for cell in line.split("|")] for line in lines][2:]
+    assert [cells[1] for cells in shapes] == ["1 x 1 x 0.2 s, 2 x 2 x 0.1 s", "2 x 2 x 0.1 s"]
+    # The server and the target take the time that was asked of them.
+    assert all(float(cells[8].split(" ")[0]) >= 1 for cells in shapes)
+
+
+def test_the_three_organisations_that_lost_most_are_measured_against_their_longest_chain() -> None:
+    least = [shape.least(0.0) for shape in SHAPES[:3]]
+
+    assert [longest for _, longest in least] == ["longest chain"] * 3
+    # The second one's last page goes to the target when its job of 10 s has ended.
+    assert [seconds for seconds, _ in least] == pytest.approx([12.0, 10.0 + 1.0, 6.0])
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected", "what"),
+    [
+        (Shape((Chains(2, 3, 2.0), Chains(1, 1, 5.0))), 6.0, "longest chain"),
+        (Shape((Chains(2, 3, 2.0), Chains(1, 1, 5.0)), parallel=False), 17.0, "jobs"),
+        (Shape((Chains(30, 1, 2.0),), max_concurrent_jobs=10), 6.0, "jobs"),
+        (Shape((Chains(2, 3, 0.1),), rows=100, pace=50), 12.0, "target"),
+        (Shape((Chains(2, 3, 0.1),), rows=1_000), 6.0, "decoding"),
+        (Shape((Chains(2, 3, 0.1),), downloads_per_minute=3), 60.05, "downloads"),
+        (Shape((Chains(2, 3, 2.0),), downloads_per_minute=6), 6.05, "longest chain"),
+    ],
+)
+def test_the_least_possible_is_what_takes_longest(shape: Shape, expected: float, what: str) -> None:
+    seconds, longest = shape.least(0.001)
+
+    assert longest == what
+    assert seconds == pytest.approx(expected, abs=0.1)
