@@ -6,13 +6,13 @@ import gc
 import io
 import json
 import logging
-import os
 import sys
 from typing import IO, TYPE_CHECKING, cast
 
 import click
 from singer_sdk.exceptions import ConfigValidationError
 
+from tap_zoho_bulk.emit.record_lines import to_target
 from tap_zoho_bulk.exceptions import StoppedError, TapZohoBulkError, TargetGoneError
 from tap_zoho_bulk.tap import TapZohoBulk
 
@@ -39,13 +39,16 @@ def main() -> None:
     gc.freeze()
     gc.set_threshold(100_000)
     try:
-        _command()()
+        try:
+            _command()()
+        finally:
+            with to_target():
+                sys.stdout.flush()
     except ConfigValidationError as invalid:  # The SDK reports it, but not in `--test`.
         for problem in invalid.errors:
             logger.error("Config validation error: %s", problem)  # noqa: TRY400
         sys.exit(1)
     except TargetGoneError as gone:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes at exit.
         logger.error(str(gone))  # noqa: TRY400 - it is not the tap's fault
         sys.exit(1)
     except StoppedError as stopped:

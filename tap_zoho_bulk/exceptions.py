@@ -14,10 +14,10 @@
     ├── InvalidValueError             fix the value in Zoho, or set `on_invalid_value` to `null`
     ├── RepeatedPageError             stop reading the list
     ├── CreditLimitReachedError       run again later
-    ├── TargetGoneError               see the target's log
     ├── StreamsFailedError            see the errors of the streams
     └── NoEventsError                 give the report another log (in `reporting/run_log.py`)
     StoppedError                      no error: the run is shutting down
+    └── TargetGoneError               see the target's log
 
 Invariant: a message says what failed, why, and what to do next. It never contains a secret.
 """
@@ -142,13 +142,18 @@ class CreditLimitReachedError(TapZohoBulkError):
 class StoppedError(BaseException):
     """The run is shutting down. Interrupts every wait; like SystemExit, it is not a failure."""
 
-    def __init__(self) -> None:
-        super().__init__("The run was stopped.")
+    outcome = "stopped"
+    """How such a run ends, in its summary."""
+
+    def __init__(self, message: str = "The run was stopped.") -> None:
+        super().__init__(message)
         self.signum: int | None = None
 
 
-class TargetGoneError(TapZohoBulkError):
+class TargetGoneError(StoppedError):
     """The target has closed the pipe, so no more output can be written. Its log says why."""
+
+    outcome = "target gone"
 
 
 class StreamsFailedError(TapZohoBulkError):

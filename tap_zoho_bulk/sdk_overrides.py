@@ -19,6 +19,8 @@ from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from typing_extensions import override
 
+from tap_zoho_bulk.exceptions import StoppedError
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from types import FrameType
@@ -72,6 +74,9 @@ class StreamOverrides(Stream):
     def emitted(self) -> None:
         """Finish after all records, or files of them, were emitted."""
 
+    def stopped(self) -> None:
+        """Note that the run shut down before the stream was emitted completely."""
+
     def synced(self) -> None:
         """Finish after everything else, also if the sync failed."""
 
@@ -81,6 +86,9 @@ class StreamOverrides(Stream):
     def sync(self, context: Context | None = None) -> None:
         try:
             super().sync(context)
+        except StoppedError:
+            self.stopped()
+            raise
         finally:
             self.synced()
 

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,7 +20,7 @@ from typing_extensions import override
 from tap_zoho_bulk.api.request import ApiRequest
 from tap_zoho_bulk.catalog.discovery import DiscoveredModule, discover_modules, list_modules
 from tap_zoho_bulk.crm.field_types import zoho_type
-from tap_zoho_bulk.emit.record_lines import ChunkWriter
+from tap_zoho_bulk.emit.record_lines import ChunkWriter, to_target
 from tap_zoho_bulk.exceptions import (
     StoppedError,
     StreamsFailedError,
@@ -181,21 +181,40 @@ class TapZohoBulk(TapOverrides):
                 len(names),
                 extra=event("streams_selected", names=names),
             )
-            yield
+            with self._last_state():
+                yield
             outcome = "failed" if run.summary.failures else "ok"
-        except (StoppedError, TapZohoBulkError) as error:
-            if isinstance(error, StoppedError):
-                outcome = "stopped"
-            # So that the next run neither pays again for a job nor meets the same error.
-            run.chains.record()
-            if self.state:
-                self.state_writer.write_state(self.state)
+        except StoppedError as error:
+            outcome = error.outcome
             raise
-        except BrokenPipeError as error:  # Click would exit without a message.
-            raise TargetGoneError("The target closed the pipe. See its log.") from error
         finally:
             run.close()
             run.summary.log_run(outcome)
+
+    @contextmanager
+    def _last_state(self) -> Iterator[None]:
+        """Write STATE once more if the block ends early.
+
+        So the next run neither pays again for a job nor meets the same error.
+        """
+        try:
+            yield
+        except TargetGoneError:
+            raise
+        except (StoppedError, TapZohoBulkError):
+            self.run.chains.record()
+            if self.state:
+                with suppress(TargetGoneError):  # Ctrl-C also ends the target.
+                    self.state_writer.write_state(self.state)
+            raise
+
+    @override
+    def run_discovery(self) -> str:
+        catalog = self.catalog_json_text
+        with to_target():
+            sys.stdout.write(f"{catalog}\n")
+            sys.stdout.flush()
+        return catalog
 
     @override
     def test_connection(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 import sysconfig
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 
 from local_zoho_crm import Organisation
 from tap_zoho_bulk.settings import CONFIG_JSONSCHEMA
-from tests.support.singer import FAST, ROOT
+from tests.support.singer import FAST
 
 if TYPE_CHECKING:
     from local_zoho_crm import ZohoServer
@@ -214,27 +213,3 @@ def test_later_config_files_and_the_environment_add_to_earlier_ones(
     ).finish()
 
     assert run.exit_code == 0, run.stderr
-
-
-def test_a_target_that_goes_away_ends_the_tap_without_a_traceback(
-    tap: TapCommand, serve: Serve
-) -> None:
-    organisation = Organisation.generate(only=["Deals"], sizes={"Deals": 3_000}, awkward=0)
-    server = serve(organisation)
-    config = tap.write(server.tap_config(poll_interval_seconds=0.02))
-
-    with subprocess.Popen(
-        [sys.executable, "-m", "tap_zoho_bulk", "--config", config],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.readline()
-        process.stdout.close()
-        stderr = process.stderr.read().decode()
-
-    assert process.returncode == 1
-    assert "target" in stderr
-    assert "Traceback" not in stderr

@@ -6,7 +6,9 @@ for the same records.
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import cache
 from itertools import repeat
@@ -15,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from singer_sdk.contrib.msgspec import MsgSpecWriter, encoder
 from typing_extensions import override
+
+from tap_zoho_bulk.exceptions import TargetGoneError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,11 +68,32 @@ class ChunkWriter(MsgSpecWriter):
     def _write(data: bytes | bytearray) -> None:
         """Write all data: with PYTHONUNBUFFERED, a signal can interrupt one call in the middle."""
         written = 0
-        while written < len(data):
-            # The views are released even if the write fails: the encoder reuses `data`.
-            with memoryview(data) as view, view[written:] as rest:
-                written += sys.stdout.buffer.write(rest)
-        sys.stdout.flush()
+        with to_target():
+            while written < len(data):
+                # The views are released even if the write fails: the encoder reuses `data`.
+                with memoryview(data) as view, view[written:] as rest:
+                    written += sys.stdout.buffer.write(rest)
+            sys.stdout.flush()
+
+
+@contextmanager
+def to_target() -> Iterator[None]:
+    """Enclose what writes to stdout.
+
+    Raises:
+        TargetGoneError: When stdout accepts no more output.
+    """
+    try:
+        yield
+    except OSError as error:
+        # Python flushes what is left at exit, and would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, (BrokenPipeError, ConnectionResetError)):
+            raise TargetGoneError("The target closed the pipe. See its log.") from error
+        raise TargetGoneError(
+            f"Writing to stdout failed: {error.strerror}. Fix that, and run the tap again with "
+            "the last STATE that its target confirmed."
+        ) from error
 
 
 def encode_records(chunk: Chunk) -> bytes:

@@ -77,14 +77,18 @@ class ZohoStream(StreamOverrides):
         self.run.summary.begin(self.name)
         try:
             yield
-        except (BrokenPipeError, SignInError, StoppedError):
-            self.summary.outcome = "stopped"
+        except (SignInError, StoppedError):
+            self.stopped()
             raise  # These are not the stream's own.
         except Exception as error:  # noqa: BLE001 - raised when the other streams are done
             self.run.stream_failed(self.name, error)
         finally:
             self.summary.invalid_values = self.invalid_values.count
             self.run.summary.end(self.name)
+
+    @override
+    def stopped(self) -> None:
+        self.summary.outcome = StoppedError.outcome
 
     @override
     def synced(self) -> None:

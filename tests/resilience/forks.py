@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tests.support.singer import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 MAX_RUN_SECONDS = 120
@@ -134,8 +134,13 @@ class TapForks:
         catalog: Mapping[str, Any] | None = None,
         state: Mapping[str, Any] | None = None,
         environment: Mapping[str, str] | None = None,
+        leaves_before: str | None = None,
     ) -> ForkedTap:
-        """Start a run with files that contain these values."""
+        """Start a run with files that contain these values.
+
+        Its target leaves right before the output contains `leaves_before`, and is no target of the
+        test otherwise.
+        """
         with self._lock:
             self._orders += 1
             order = self._orders
@@ -145,20 +150,23 @@ class TapForks:
                 file = self._directory / f"{order}-{option}.json"
                 file.write_text(json.dumps(content), encoding="utf-8")
                 arguments += [f"--{option}", str(file)]
-        return self._start(order, arguments, environment or {})
+        return self._start(
+            order,
+            {
+                "arguments": arguments,
+                "environment": dict(environment or {}),
+                "leaves_before": leaves_before,
+            },
+        )
 
-    def _start(
-        self, order: int, arguments: Sequence[str], environment: Mapping[str, str]
-    ) -> ForkedTap:
+    def _start(self, order: int, message: Mapping[str, Any]) -> ForkedTap:
         stdout, their_stdout = os.pipe()
         stderr, their_stderr = os.pipe()
         tap = ForkedTap(stdout, stderr)
-        message = {"order": order, "arguments": arguments, "environment": dict(environment)}
+        content = json.dumps({"order": order, **message}).encode()
         with self._lock:
             self._ordered[order] = tap
-            socket.send_fds(
-                self._control, [json.dumps(message).encode()], [their_stdout, their_stderr]
-            )
+            socket.send_fds(self._control, [content], [their_stdout, their_stderr])
         os.close(their_stdout)
         os.close(their_stderr)
         tap.wait_until_started()

@@ -13,6 +13,8 @@ import signal
 import socket
 import sys
 
+from tests.resilience.leaving_target import leaving_before
+
 _FILES = 2
 _MESSAGE_BYTES = 1 << 20
 
@@ -68,6 +70,8 @@ def _become_the_tap(order: dict[str, object], files: list[int], surplus: list[in
     assert isinstance(environment, dict)
     sys.argv = ["tap-zoho-bulk", *arguments]
     os.environ.update(environment)
+    if order["leaves_before"]:
+        sys.stdout = leaving_before(str(order["leaves_before"]))
 
 
 if __name__ == "__main__":
