@@ -13,11 +13,14 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 import time
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, contextmanager, suppress
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, TypeAlias
 
 from rich.console import Console, Group
+from rich.constrain import Constrain
 from rich.filesize import decimal
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -29,16 +32,20 @@ from tap_zoho_bulk.reporting.events import event_of, steps
 from tap_zoho_bulk.reporting.timeline import Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from typing import TextIO
 
     from rich.console import ConsoleOptions, RenderResult
 
     from tap_zoho_bulk.reporting.timeline import JobTimeline, StreamTimeline
 
-_FRAMES_PER_SECOND = 4
+    _StreamHandler: TypeAlias = logging.StreamHandler[TextIO]
+
+_SECONDS_PER_FRAME = 0.25
 _RESERVED_ROWS = 7  # the view's other lines, and some of the log
 _MIN_ROWS = 3
 _MIN_BAR_COLUMNS = 100  # Narrower terminals have no room for bars.
+_ECHO_COLUMNS = 4
 _STYLES = {
     "queued": "yellow",
     "running": "bright_blue",
@@ -52,23 +59,30 @@ _logger = logging.getLogger("tap-zoho-bulk")
 
 @contextmanager
 def live_view() -> Iterator[None]:
-    """Show the live view until the end of the block, if the terminal is suitable."""
+    """Show the live view until the end of the block, if the terminal is suitable.
+
+    A table of what came of all streams takes its place, however the block ends. When the run begins
+    to stop, the view goes away at once: a further signal may end the process at any time.
+    """
     if not _is_wanted():
         yield
         return
     console = Console(stderr=True)
     view = View()
-    live = Live(
-        view,
-        console=console,
-        refresh_per_second=_FRAMES_PER_SECOND,
-        transient=True,
-        redirect_stdout=False,
-    )
-    with _listening(view), _below_the_log(live):
-        yield
-    with suppress(OSError):  # The terminal is gone.
-        console.print(view.summary())
+    live = Live(view, console=console, auto_refresh=False, transient=True, redirect_stdout=False)
+    log = _terminal_handlers()
+    thread = threading.Thread(target=_draw, args=(live, view, log), name="live-view", daemon=True)
+    try:
+        with _listening(view), _without_table(log):
+            thread.start()
+            try:
+                yield
+            finally:
+                view.end()
+                thread.join()
+    finally:
+        with suppress(OSError):  # The terminal is gone.
+            console.print(view.summary())
 
 
 def _is_wanted() -> bool:
@@ -104,33 +118,59 @@ def _listening(view: View) -> Iterator[None]:
         steps.propagate = propagate
 
 
-@contextmanager
-def _below_the_log(live: Live) -> Iterator[None]:
-    """Show the view, with the terminal's log above it."""
-    stderr = sys.stderr
-    handlers = [
+def _terminal_handlers() -> list[_StreamHandler]:
+    """Return the handlers that log to the terminal."""
+    return [
         handler
         for handler in logging.getLogger().handlers
-        if isinstance(handler, logging.StreamHandler) and handler.stream is stderr
+        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr
     ]
-    live.start()
+
+
+@contextmanager
+def _without_table(log: Sequence[_StreamHandler]) -> Iterator[None]:
+    """Leave out the log's own table: the view ends with one that fits the terminal."""
+    for handler in log:
+        handler.addFilter(_is_not_table)
     try:
-        for handler in handlers:
-            handler.setStream(sys.stderr)  # `Live` has replaced it.
-            handler.addFilter(_is_not_table)
         yield
     finally:
-        for handler in handlers:
+        for handler in log:
             handler.removeFilter(_is_not_table)
-            handler.setStream(stderr)
-        with suppress(OSError):
-            live.stop()
 
 
 def _is_not_table(record: logging.LogRecord) -> bool:
-    """Drop the log's table: the view ends with one that fits the terminal."""
     event = event_of(record)
     return event is None or event.get("kind") != "summary_line"
+
+
+def _draw(live: Live, view: View, log: Sequence[_StreamHandler]) -> None:
+    """Draw frames until the view ends. Log lines appear above it."""
+    stderr = sys.stderr
+    with suppress(OSError):  # The terminal is gone.
+        try:
+            with _paused(log):
+                live.start()
+                for handler in log:
+                    handler.setStream(sys.stderr)  # `Live` has replaced it.
+            while not view.ends_within(_SECONDS_PER_FRAME):
+                with _paused(log):
+                    live.refresh()
+        finally:
+            with _paused(log):
+                for handler in log:
+                    handler.setStream(stderr)
+                live.stop()
+
+
+@contextmanager
+def _paused(log: Sequence[_StreamHandler]) -> Iterator[None]:
+    """Keep log lines out: between two frames, they could not know how many lines to erase."""
+    with ExitStack() as stack:
+        for handler in log:
+            handler.acquire()
+            stack.callback(handler.release)
+        yield
 
 
 class View(logging.Handler):
@@ -139,20 +179,43 @@ class View(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self._timeline = Timeline(max_finished_jobs=0)
+        self._ends: SimpleQueue[None] = SimpleQueue()
+        self._has_ended = False
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
         event = event_of(record)
         if event is not None:
             self._timeline.add(event)
+            if event.get("kind") == "run_stopping":
+                self.end()
+
+    def end(self) -> None:
+        """Make the view go away. A signal handler may call this as well."""
+        self._ends.put(None)
+
+    def ends_within(self, seconds: float) -> bool:
+        """Wait for the view's end, and return whether it has come.
+
+        Args:
+            seconds: The time limit.
+        """
+        with suppress(Empty):
+            self._ends.get(timeout=seconds)
+            self._has_ended = True
+        return self._has_ended
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the current frame."""
+        """Yield the current frame; nothing at the end, so that no frame remains."""
+        if self._has_ended:
+            return
         self.acquire()
         try:
-            yield self._frame(console.size.height, is_wide=options.max_width >= _MIN_BAR_COLUMNS)
+            frame = self._frame(console.size.height, is_wide=options.max_width >= _MIN_BAR_COLUMNS)
         finally:
             self.release()
+        # The terminal shows Ctrl-C as `^C` behind the last line, which must not wrap.
+        yield Constrain(frame, max(options.max_width - _ECHO_COLUMNS, 1))
 
     def summary(self) -> Table:
         """Return a table of the records, cost and outcome of each stream."""
@@ -160,13 +223,15 @@ class View(logging.Handler):
         table.add_column("outcome", min_width=13)
         table.show_footer = True
         for stream in self._timeline.streams.values():
-            if stream.outcome is None:
+            if stream.outcome is None and stream.began is None and not stream.jobs:
                 continue
-            is_bad = stream.outcome == "FAILED"
+            outcome = stream.outcome or "unfinished"
             table.add_row(
                 _text(stream.name),
                 *_figures(vars(stream)),
-                _text(", ".join(filter(None, (stream.outcome, stream.note))), "red" * is_bad),
+                _text(
+                    ", ".join(filter(None, (outcome, stream.note))), "red" * (outcome == "FAILED")
+                ),
             )
         footers = ("all", *_figures(self._timeline.figures))
         for column, footer in zip(table.columns, footers, strict=False):

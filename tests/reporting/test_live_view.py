@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import threading
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 MODULES = ["Calls", "Deals", "Tasks"]
 SOME = 500
 ANSI = "\x1b["
+MIN_COLUMNS = 80  # Narrower tables are cut.
 
 
 class Start:
@@ -36,16 +40,13 @@ class Start:
         self,
         server: ZohoServer,
         *,
-        size: tuple[int, int] = (80, 24),
-        stdout_too: bool = False,
-        environment: Mapping[str, str] | None = None,
+        settings: Mapping[str, Any] = MappingProxyType({}),
+        **options: Any,
     ) -> TerminalTap:
-        """Start the tap against a server, with these settings."""
+        """Start the tap against a server, with these settings and options of `TerminalTap`."""
         config = self._folder / "config.json"
-        config.write_text(json.dumps(server.tap_config(**FAST)))
-        return TerminalTap(
-            ["--config", str(config)], size=size, stdout_too=stdout_too, environment=environment
-        )
+        config.write_text(json.dumps(server.tap_config(**FAST, **settings)))
+        return TerminalTap(["--config", str(config)], **options)
 
 
 @pytest.fixture
@@ -163,21 +164,85 @@ def test_what_does_not_fit_is_counted(start: Start, serve: Serve) -> None:
     assert len(rows) + int(more) == 10  # as many as `max_concurrent_jobs`
 
 
+def polled(server: ZohoServer) -> int:
+    """Return the number of jobs whose state the tap has asked for."""
+    paths = {request.path for request in server.requests}
+    return sum(bool(re.search(r"/read/\d+$", path)) for path in paths)
+
+
+def is_hidden(tap: TerminalTap) -> bool:
+    """Return whether the terminal does not show its cursor."""
+    return bool(tap.screen.cursor.hidden)
+
+
+def check_end(tap: TerminalTap, outcome: str, jobs: int) -> None:
+    """Check that only the log and the table of all streams remain on the terminal."""
+    lines = tap.all_lines
+    assert not [line for line in lines if re.search("active|API credits|[|] stream", line)]
+    assert not is_hidden(tap)
+    assert re.search(rf"Run ended:\s+{outcome},", tap.raw.decode())
+    (totals,) = [line.split() for line in lines if line.startswith("all ")]
+    if tap.screen.columns >= MIN_COLUMNS:
+        rows = [line.split() for line in lines if line.startswith(tuple(MODULES))]
+        rows = [row for row in rows if row[0] in MODULES]
+        assert sorted(row[0] for row in rows) == MODULES
+        assert sum(int(row[2]) for row in rows) == int(totals[2]) == jobs
+
+
+@pytest.mark.parametrize(
+    ("size", "number"),
+    [((160, 40), signal.SIGTERM), ((36, 24), signal.SIGINT), ((80, 5), signal.SIGINT)],
+    ids=str,
+)
 def test_a_stopped_sync_gives_the_terminal_back(
-    start: Start, serve: Serve, organisation: Organisation
+    start: Start,
+    serve: Serve,
+    organisation: Organisation,
+    size: tuple[int, int],
+    number: signal.Signals,
 ) -> None:
     server = serve(organisation)
     server.faults.add(Fault(kind="job_stuck", times=None))
 
-    with start(server, size=(160, 40)) as tap:
-        tap.wait_for(shows("Deals", "1", "IN PROGRESS"))
-        tap.terminate()
-        assert tap.end() == 128 + 15
-        lines = tap.lines
+    with start(server, size=size) as tap:
+        tap.wait_for(lambda lines: "0 of 4 streams" in "\n".join(lines))
+        tap.wait_for(lambda _: polled(server) == len(MODULES))
+        if number == signal.SIGINT:
+            tap.interrupt()
+        else:
+            tap.terminate()
+        assert tap.end() == 128 + number
 
-    assert "SIGTERM" in "\n".join(lines)
-    assert "active" not in "\n".join(lines)
-    assert not tap.screen.cursor.hidden
+    check_end(tap, "stopped", len(server.jobs))
+
+
+def test_the_view_goes_away_at_once_however_long_the_target_takes(
+    start: Start, serve: Serve, organisation: Organisation
+) -> None:
+    server = serve(organisation)
+    target, stdout = os.pipe()
+
+    with start(server, stdout=stdout) as tap:
+        os.close(stdout)
+        tap.wait_for(shows("Calls", "1", "decoding"))
+        tap.interrupt()
+        tap.wait_for(lambda lines: "active" not in "\n".join(lines) and not is_hidden(tap))
+        os.close(target)
+        assert tap.end() == 1
+
+    check_end(tap, "target gone", len(server.jobs))
+
+
+def test_a_run_that_ends_by_an_error_leaves_the_table_on_the_terminal(
+    start: Start, serve: Serve, organisation: Organisation
+) -> None:
+    server = serve(organisation)
+    server.faults.add(Fault(kind="job_failure", module="Calls", times=None))
+
+    with start(server, settings={"on_stream_error": "abort"}) as tap:
+        assert tap.end() == 1
+
+    check_end(tap, "failed", len(server.jobs))
 
 
 def test_a_terminal_that_goes_away_does_not_take_the_sync_along(

@@ -138,8 +138,7 @@ class TapForks:
     ) -> ForkedTap:
         """Start a run with files that contain these values.
 
-        Its target leaves right before the output contains `leaves_before`, and is no target of the
-        test otherwise.
+        If the output is to contain `leaves_before`, nothing reads it, and its reader leaves then.
         """
         with self._lock:
             self._orders += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import signal
 import struct
 import subprocess
 import sys
@@ -33,6 +34,7 @@ class TerminalTap:
         environment: Variables to add to those of this process.
         size: Columns and lines of the terminal.
         stdout_too: Whether stdout is also this terminal.
+        stdout: Its stdout otherwise, if nothing here is to read it.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class TerminalTap:
         environment: Mapping[str, str] | None = None,
         size: tuple[int, int] = (80, 24),
         stdout_too: bool = False,
+        stdout: int = subprocess.PIPE,
     ) -> None:
         self.screen = pyte.HistoryScreen(*size, history=10_000)
         self._stream = pyte.ByteStream(self.screen)
@@ -53,7 +56,7 @@ class TerminalTap:
             cwd=ROOT,
             env={**inherited, "TERM": "xterm-256color", **(environment or {})},
             stdin=subprocess.DEVNULL,
-            stdout=end if stdout_too else subprocess.PIPE,
+            stdout=end if stdout_too else stdout,
             stderr=end,
         )
         os.close(end)
@@ -65,7 +68,7 @@ class TerminalTap:
         self._taken.set()
         self._is_open = True
         self._readers = [threading.Thread(target=self._watch, daemon=True)]
-        if not stdout_too:
+        if self._process.stdout is not None:
             self._readers.append(threading.Thread(target=self._take, daemon=True))
         for reader in self._readers:
             reader.start()
@@ -87,6 +90,13 @@ class TerminalTap:
     def lines(self) -> list[str]:
         """Return the lines that the screen shows."""
         return [line.rstrip() for line in self.screen.display]
+
+    @property
+    def all_lines(self) -> list[str]:
+        """Return the lines that the screen shows, after those that have left it at the top."""
+        columns = range(self.screen.columns)
+        left = ["".join(line[x].data for x in columns) for line in self.screen.history.top]
+        return [*(line.rstrip() for line in left), *self.lines]
 
     def wait_for(self, seen: Callable[[list[str]], bool]) -> list[str]:
         """Wait until `seen` returns true for the screen, and return its lines."""
@@ -124,6 +134,11 @@ class TerminalTap:
     def terminate(self) -> None:
         """Send SIGTERM."""
         self._process.terminate()
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C: the terminal shows it, and sends SIGINT."""
+        os.write(self._terminal, b"\x03")
+        self._process.send_signal(signal.SIGINT)
 
     def _watch(self) -> None:
         while True:
