@@ -1,8 +1,5 @@
 """The table of shapes: how long a sync takes, measured against the least possible.
 
-Every tap on the Meltano SDK imports it before it does anything, so this counts as part of the least
-possible.
-
 `python -m benchmarks.shape_table` measures it alone.
 """
 
@@ -30,8 +27,6 @@ if TYPE_CHECKING:
 _MAX_TIMES = 1.15
 _MEGABYTE = 1 << 20
 _ALONE_PAGES = 16
-# What the tap counts for a page that is smaller.
-_MIN_PAGE_BYTES = 16 << 20
 _NO_LIMIT = 10_000
 _HEADER = (
     "modules x pages x job",
@@ -46,38 +41,26 @@ class ShapeRun:
 
     Args:
         shape: What was synced.
-        start: Seconds in which the SDK is imported.
-        least: The least possible seconds after that.
+        least: The least possible seconds.
         longest: What takes them.
         usage: What the tap took.
-        spool_pages: The most pages that it had on disk; None if the system does not list them.
+        peak_spool_bytes: The most disk space of its pages; None if the system does not tell.
     """
 
     shape: Shape
-    start: float
     least: float
     longest: str
     usage: Usage
-    spool_pages: float | None
+    peak_spool_bytes: int | None
 
     @property
     def times(self) -> float:
         """How many times the least possible the tap took."""
-        return self.usage.wall / (self.start + self.least)
-
-    @property
-    def spool_share(self) -> float | None:
-        """How much it had on disk of what `max_spool_bytes` permits; None if that is not known.
-
-        Beyond the setting, each module may have one page, and one is being decoded.
-        """
-        if self.shape.max_spool_pages is None or self.spool_pages is None:
-            return None
-        return self.spool_pages / (self.shape.max_spool_pages + len(self.shape.modules) + 1)
+        return self.usage.wall / self.least
 
     def cells(self) -> list[str]:
         """Return the line's cells."""
-        shape, spool = self.shape, self.spool_pages
+        shape, spool = self.shape, self.peak_spool_bytes
         limit = shape.downloads_per_minute
         zoho = "parallel" if shape.parallel else "one at a time"
         return [
@@ -86,11 +69,11 @@ class ShapeRun:
             zoho if limit is None else f"{limit} downloads/min",
             "BATCH" if shape.batch else "records",
             self.longest,
-            f"{self.start:.1f} + {self.least:.1f} s",
+            f"{self.least:.1f} s",
             f"{self.usage.wall:.1f} s",
             f"{self.times:.2f}" + ("" if self.times <= _MAX_TIMES else " ✗"),
             f"{self.usage.peak_bytes / _MEGABYTE:.0f} MB",
-            "" if spool is None else f"{spool:.0f} of {shape.pages} pages",
+            "" if spool is None else f"{spool / _MEGABYTE:.1f} MB",
         ]
 
 
@@ -99,7 +82,7 @@ class ShapeTable:
     """Syncs of several shapes.
 
     Args:
-        alone: What one module's large pages took, without a wait.
+        alone: What the tap took for large pages of one module, without a wait.
         runs: The syncs.
     """
 
@@ -112,8 +95,6 @@ class ShapeTable:
         yield Figure("any shape ÷ the least possible", worst, _MAX_TIMES)
         peak = max(run.usage.peak_bytes for run in self.runs)
         yield Figure("peak memory of any shape ÷ of one module", peak / self.alone.peak_bytes, 1.1)
-        for share in filter(None, (run.spool_share for run in self.runs)):
-            yield Figure("pages on disk ÷ what `max_spool_bytes` permits", share, 1.0)
 
     def lines(self) -> Iterator[str]:
         """Yield the table's lines."""
@@ -143,21 +124,18 @@ def shape_table(shapes: Sequence[Shape], say: Callable[[str], None]) -> ShapeTab
         module = Module(pages.MODULE, _ALONE_PAGES)
         with processes.page_server(directories[rows], [module], rows=rows) as config:
             alone = processes.tap(config, pages.catalog())
-        start = processes.run("benchmarks.sdk_alone").wall
-        decoding_seconds = max(0.0, alone.wall - start) / (rows * _ALONE_PAGES)
+        decoding_seconds = alone.wall / (rows * _ALONE_PAGES)
         runs = []
         for number, shape in enumerate(shapes, 1):
             say(f"shapes, {number} of {len(shapes)}")
-            usage, spool_pages = _sync(shape, directories[shape.rows])
-            least, longest = shape.least(decoding_seconds)
-            runs.append(ShapeRun(shape, start, least, longest, usage, spool_pages))
+            usage, spool = _sync(shape, directories[shape.rows])
+            runs.append(ShapeRun(shape, *shape.least(decoding_seconds), usage, spool))
     return ShapeTable(alone, runs)
 
 
-def _sync(shape: Shape, directory: Path) -> tuple[Usage, float | None]:
-    """Sync a shape, and return what that took, and the most pages that were on disk."""
+def _sync(shape: Shape, directory: Path) -> tuple[Usage, int | None]:
+    """Sync a shape, and return what that took, and the most disk space of its pages."""
     modules = shape.modules
-    page_bytes = Path(directory, "1.zip").stat().st_size
     with (
         tempfile.TemporaryDirectory() as spool,
         tempfile.TemporaryDirectory() as files,
@@ -177,11 +155,8 @@ def _sync(shape: Shape, directory: Path) -> tuple[Usage, float | None]:
             "max_concurrent_jobs": shape.max_concurrent_jobs,
             "downloads_per_minute": shape.downloads_per_minute or _NO_LIMIT,
             "spool_directory": spool,
+            **({"batch_config": batch_config} if shape.batch else {}),
         }
-        if shape.batch:
-            settings["batch_config"] = batch_config
-        if shape.max_spool_pages is not None:
-            settings["max_spool_bytes"] = shape.max_spool_pages * max(page_bytes, _MIN_PAGE_BYTES)
         watch = SpoolWatch(Path(spool))
         usage = processes.tap(
             settings,
@@ -189,7 +164,7 @@ def _sync(shape: Shape, directory: Path) -> tuple[Usage, float | None]:
             target=None if shape.pace is None else target_of(shape.pace),
             watch=watch,
         )
-    return usage, None if watch.peak_bytes is None else watch.peak_bytes / page_bytes
+        return usage, watch.peak_bytes
 
 
 def _say(what: str) -> None:

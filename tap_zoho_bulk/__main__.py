@@ -14,6 +14,7 @@ from singer_sdk.exceptions import ConfigValidationError
 
 from tap_zoho_bulk.emit.record_lines import to_target
 from tap_zoho_bulk.exceptions import StoppedError, TapZohoBulkError, TargetGoneError
+from tap_zoho_bulk.reporting.printable import PrintableRecord, printable
 from tap_zoho_bulk.tap import TapZohoBulk
 
 if TYPE_CHECKING:
@@ -34,16 +35,23 @@ def main() -> None:
         SystemExit: With 0 if the run succeeded, 1 if something failed, and 128 plus the signal's
             number if a signal stopped the tap.
     """
+    logging.setLogRecordFactory(PrintableRecord)
     # Records are created by the thousand and hold no cycles. With the default threshold, the search
     # for cycles takes a third of a sync's time.
     gc.freeze()
     gc.set_threshold(100_000)
     try:
         try:
-            _command()()
+            sys.exit(_command().main(standalone_mode=False))
         finally:
             with to_target():
                 sys.stdout.flush()
+    except click.ClickException as error:
+        error.message = printable(error.message)  # type: ignore[misc]
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:  # Ctrl-C, before the tap waits for signals.
+        sys.exit(1)
     except ConfigValidationError as invalid:  # The SDK reports it, but not in `--test`.
         for problem in invalid.errors:
             logger.error("Config validation error: %s", problem)  # noqa: TRY400

@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from tap_zoho_bulk.api.request import ApiRequest
 from tap_zoho_bulk.catalog.discovery import DiscoveredModule, discover_modules, list_modules
+from tap_zoho_bulk.crm.api_names import is_api_name
 from tap_zoho_bulk.crm.field_types import zoho_type
 from tap_zoho_bulk.emit.record_lines import ChunkWriter, to_target
 from tap_zoho_bulk.exceptions import (
@@ -26,6 +27,7 @@ from tap_zoho_bulk.exceptions import (
     StreamsFailedError,
     TapZohoBulkError,
     TargetGoneError,
+    UnreadableStreamError,
 )
 from tap_zoho_bulk.reporting.events import event
 from tap_zoho_bulk.run import Run
@@ -127,6 +129,11 @@ class TapZohoBulk(TapOverrides):
         """Return the stream of an entry of the given catalog."""
         if entry.tap_stream_id in _OTHER_STREAMS and not _is_module(entry):
             return _OTHER_STREAMS[entry.tap_stream_id](self, self.run)
+        if not is_api_name(entry.tap_stream_id):
+            raise UnreadableStreamError(
+                f"The catalog has a stream {entry.tap_stream_id!r}, but modules have names of "
+                "letters, digits and underscores. Correct its `tap_stream_id`, or remove it."
+            )
         module = DiscoveredModule(
             entry.tap_stream_id, entry.schema.to_dict(), entry.replication_key
         )

@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from tap_zoho_bulk.api.request import ApiRequest
+from tap_zoho_bulk.crm.api_names import is_api_name
 from tap_zoho_bulk.crm.criteria import type_problems
 from tap_zoho_bulk.crm.field_types import NOT_EXPORTABLE, json_schema, type_note
 from tap_zoho_bulk.crm.related_fields import ParentNames, parent_module, path_note, property_name
@@ -112,7 +113,9 @@ def _selected(modules: dict[str, dict[str, Any]], settings: Settings) -> list[st
     for name, module in modules.items():
         if not _matches(name, settings.modules) or _matches(name, settings.exclude_modules):
             continue
-        if module.get("api_supported") is False:
+        if not is_api_name(name):
+            _skip(name, "an API name has letters, digits and underscores only")
+        elif module.get("api_supported") is False:
             _skip(name, "Zoho's API does not support it")
         elif (
             name in _UNSUPPORTED_MODULES or str(module.get("generated_type")) in _UNSUPPORTED_KINDS

@@ -23,6 +23,7 @@ from tap_zoho_bulk.login.callback import Callback, redirect_uri
 from tap_zoho_bulk.login.config_file import ConfigFile, EnvFormat, JsonFormat
 from tap_zoho_bulk.login.consent import Consent, Grant, UnrelatedResponseError, parse_code
 from tap_zoho_bulk.login.exchange import exchange, missing_scopes
+from tap_zoho_bulk.reporting.printable import PrintableRecord, printable
 from tap_zoho_bulk.settings import CONFIG_JSONSCHEMA, config_problems
 
 if TYPE_CHECKING:
@@ -105,11 +106,12 @@ def command(**options: Any) -> None:
     its secret, or reads it from the environment variable TAP_ZOHO_BULK_CLIENT_SECRET; never pass
     a secret on the command line.
     """
+    logging.setLogRecordFactory(PrintableRecord)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     try:
         _sign_in(options)
     except TapZohoBulkError as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(printable(str(error))) from error
 
 
 def _sign_in(options: dict[str, Any]) -> None:
@@ -278,4 +280,4 @@ def _check_scopes(response: Mapping[str, Any], config: Mapping[str, Any], *, acc
 
 
 def _print(text: str) -> None:
-    click.echo(text, err=True)
+    click.echo("\n".join(map(printable, text.split("\n"))), err=True)

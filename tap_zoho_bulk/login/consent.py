@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from tap_zoho_bulk.crm.data_centers import DATA_CENTERS
 from tap_zoho_bulk.crm.scopes import SCOPE_TEXT
 from tap_zoho_bulk.exceptions import SignInError
+from tap_zoho_bulk.reporting.printable import printable
 
 
 @dataclass(frozen=True)
@@ -146,5 +147,5 @@ def _refusal(error: str) -> str:
             "Consent was denied in the browser (access_denied), so there is no token. Run the "
             "command again and accept, as a user who may read the data."
         )
-    shown = "".join(filter(str.isprintable, error))[:100]
+    shown = printable(error[:100])
     return f"Zoho issued no code: {shown}. Check the client in Zoho's API console, and try again."

@@ -19,6 +19,8 @@ from functools import cache
 from typing import Any, Literal
 from uuid import uuid4
 
+from tap_zoho_bulk.reporting.printable import printable, printable_values
+
 Kind = Literal[
     "run_began",  # version
     "streams_selected",  # names
@@ -64,9 +66,15 @@ def event(kind: Kind, stream: str | None = None, **fields: Any) -> dict[str, Any
         stream: Name of the stream, if the event concerns one.
         fields: Further fields; see `Kind`. Times are in seconds.
     """
-    fields = {"kind": kind, "run": _run(os.getpid()), "at": round(time.time(), 3), **fields}
+    fields = {
+        "kind": kind,
+        "run": _run(os.getpid()),
+        "at": round(time.time(), 3),
+        **printable_values(fields),
+    }
     if stream is None:
         return {FIELD: fields}
+    stream = printable(stream)
     return {FIELD: {**fields, "stream": stream}, "stream_name": stream}  # The SDK's own field.
 
 

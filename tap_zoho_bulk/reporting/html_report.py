@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from rich.filesize import decimal
 
+from tap_zoho_bulk.reporting.printable import printable
 from tap_zoho_bulk.reporting.run_log import NoEventsError, RunLog
 
 if TYPE_CHECKING:
@@ -300,7 +301,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(why: str) -> int:
-    print(f"tap-zoho-bulk-report: {why}", file=sys.stderr)  # noqa: T201
+    print(f"tap-zoho-bulk-report: {printable(why)}", file=sys.stderr)  # noqa: T201
     return 1
 
 

@@ -319,9 +319,8 @@ def _table(*headings: str) -> Table:
 
 
 def _text(text: str, style: str = "") -> Text:
-    """Return literal text, with control characters replaced."""
-    shown = "".join(character if character.isprintable() else "?" for character in text)
-    return Text(shown, style=style, no_wrap=True, overflow="ellipsis")
+    """Return literal text, which Rich searches for no markup."""
+    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
 
 
 def _records(stream: StreamTimeline) -> int:

@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from tap_zoho_bulk.exceptions import TapZohoBulkError
 from tap_zoho_bulk.reporting.events import FIELD
+from tap_zoho_bulk.reporting.printable import printable, printable_values
 from tap_zoho_bulk.reporting.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -116,7 +117,8 @@ class RunLog:
         ):
             return
         self.notices_seen += 1
-        self.notices.append(Notice(level, _instant(entry), text[:_MAX_NOTICE_CHARACTERS]))
+        shown = printable(text[:_MAX_NOTICE_CHARACTERS])
+        self.notices.append(Notice(level, _instant(entry), shown))
 
     def _no_events(self, run: str | None) -> str:
         if run is not None and self.runs:
@@ -147,7 +149,9 @@ def _entry(line: bytes) -> dict[str, Any] | None:
     if not isinstance(entry, dict):
         return None
     extra = entry.get("extra")
-    return {**extra, **entry} if isinstance(extra, dict) else entry
+    entry = {**extra, **entry} if isinstance(extra, dict) else entry
+    entry[FIELD] = printable_values(entry.get(FIELD))
+    return entry
 
 
 def _instant(entry: dict[str, Any]) -> float | None:

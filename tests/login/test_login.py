@@ -184,7 +184,7 @@ def test_another_error_is_told_without_its_markup(
     run = ended(server, running)
 
     assert run.exit_code == 1
-    assert "Zoho issued no code: <b>odd</b>[2J." in run.shown
+    assert "Zoho issued no code: <b>odd</b>\\x1b[2J." in run.shown
     assert "&lt;b&gt;odd" in page.text
     assert "<b>" not in page.text
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_zoho_crm import Fault, Organisation
+from tests.support.hostile_text import hostile
 from tests.support.singer import FAST, TapRun
 from tests.support.terminal import TerminalTap
 
@@ -179,6 +180,7 @@ def check_end(tap: TerminalTap, outcome: str, jobs: int) -> None:
     """Check that only the log and the table of all streams remain on the terminal."""
     lines = tap.all_lines
     assert not [line for line in lines if re.search("active|API credits|[|] stream", line)]
+    assert not re.search("\x1b\\[2J|\x1b\\]0|\x9b|\u202e|\n2026-01-02", tap.raw.decode())
     assert not is_hidden(tap)
     assert re.search(rf"Run ended:\s+{outcome},", tap.raw.decode())
     (totals,) = [line.split() for line in lines if line.startswith("all ")]
@@ -202,7 +204,7 @@ def test_a_stopped_sync_gives_the_terminal_back(
     number: signal.Signals,
 ) -> None:
     server = serve(organisation)
-    server.faults.add(Fault(kind="job_stuck", times=None))
+    server.faults.add(Fault(kind="job_stuck", times=None, state=hostile("stuck")))
 
     with start(server, size=size) as tap:
         tap.wait_for(lambda lines: "0 of 4 streams" in "\n".join(lines))
