@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tap_zoho_bulk.api.client import ZohoClient
 from tap_zoho_bulk.bulk_read.download import Downloader
 from tap_zoho_bulk.bulk_read.feeds import ChainPool
+from tap_zoho_bulk.bulk_read.spool import Spool
 from tap_zoho_bulk.exceptions import TapZohoBulkError
 from tap_zoho_bulk.reporting.summary import Summary
 
@@ -41,7 +42,8 @@ class Run:
         self.summary = Summary()
         self.client = ZohoClient(settings)
         self.downloader = Downloader(self.client, settings.spool_directory)
-        self.chains = ChainPool(feed_openers, settings.max_concurrent_jobs, self.stop)
+        self.spool = Spool(settings.max_spool_bytes, self.stop)
+        self.chains = ChainPool(feed_openers, settings.max_concurrent_jobs, self.spool)
         self.modules = modules
 
     @property

@@ -22,7 +22,7 @@ from typing_extensions import override
 from tap_zoho_bulk.exceptions import StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Sequence
     from types import FrameType
 
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig, SDKBatchMessage
@@ -35,6 +35,7 @@ class StreamOverrides(Stream):
 
     # The decoder returns what the schema says; the SDK would turn the text "false" into True.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
+    _has_begun = False
 
     # What streams do when it is due
 
@@ -71,6 +72,29 @@ class StreamOverrides(Stream):
         """
         return False
 
+    def take_turns(self) -> bool:
+        """Sync the stream alone, if it has turns of its own.
+
+        Returns:
+            Whether it has; the SDK syncs it otherwise.
+        """
+        return False
+
+    def begin(self) -> None:
+        """Write SCHEMA, unless it is written already."""
+        if not self._has_begun:
+            self._has_begun = True
+            self._write_schema_message()
+
+    def emit(self) -> None:
+        """Write the records that the stream has at this moment, as RECORD or BATCH messages."""
+        batch_config = self.get_batch_config(self.config)
+        if batch_config is not None:
+            self._sync_batches(batch_config)
+        else:
+            for _ in self._sync_records():
+                pass
+
     def emitted(self) -> None:
         """Finish after all records, or files of them, were emitted."""
 
@@ -84,6 +108,8 @@ class StreamOverrides(Stream):
 
     @override  # type: ignore[misc]  # final, but nothing else sees the end of the stream
     def sync(self, context: Context | None = None) -> None:
+        if self.take_turns():
+            return
         try:
             super().sync(context)
         except StoppedError:
@@ -152,6 +178,14 @@ class TapOverrides(Tap):
         yield
 
     @abstractmethod
+    def sync_streams(self, streams: Sequence[Stream]) -> None:
+        """Sync streams.
+
+        Args:
+            streams: The selected ones.
+        """
+
+    @abstractmethod
     def test_connection(self) -> None:
         """Check that the account can be read, without a cost."""
 
@@ -182,10 +216,14 @@ class TapOverrides(Tap):
 
     # What the SDK would do
 
-    @override  # type: ignore[misc]  # final, but nothing else sees the end of a run
+    @override  # type: ignore[misc]  # final, but it syncs one stream after another
     def sync_all(self) -> None:
         with self.syncing():
-            super().sync_all()
+            self._reset_state_progress_markers()
+            self._set_compatible_replication_methods()
+            if self.state:
+                self.state_writer.write_state(self.state)
+            self.sync_streams([stream for stream in self.streams.values() if stream.selected])
 
     @override  # type: ignore[misc]  # final, but the SDK's starts jobs, which cost
     def run_connection_test(self) -> bool:

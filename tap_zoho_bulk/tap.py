@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -209,11 +210,36 @@ class TapZohoBulk(TapOverrides):
         except TargetGoneError:
             raise
         except (StoppedError, TapZohoBulkError):
-            self.run.chains.record()
-            if self.state:
-                with suppress(TargetGoneError):  # Ctrl-C also ends the target.
-                    self.state_writer.write_state(self.state)
+            with suppress(TargetGoneError):  # Ctrl-C also ends the target.
+                self._write_progress()
             raise
+
+    def _write_progress(self) -> None:
+        """Write STATE with the progress of all running chains, if it has changed."""
+        self.run.chains.record()
+        if self.state:
+            self.state_writer.write_state(self.state)
+
+    @override
+    def sync_streams(self, streams: Sequence[Stream]) -> None:
+        """Emit pages of whatever stream is ready; sync other streams while none is."""
+        read = {stream.name: stream for stream in self._read()}
+        others = deque(stream for stream in streams if stream.name not in read)
+        chains = self.run.chains
+        chains.start()
+        try:
+            while read or others:
+                name = chains.next_turn(read, wait=not others)
+                if name is not None:
+                    if read[name].take_turn():
+                        del read[name]
+                elif others:
+                    others.popleft().sync()
+                else:
+                    self._write_progress()
+        finally:
+            for stream in read.values():
+                stream.interrupted()
 
     @override
     def run_discovery(self) -> str:

@@ -93,7 +93,18 @@ class Chain:
         self._pages_of_tokens: dict[str, int] = {}
         self._restarted = False
 
-    def follow(self, start: Position) -> Iterator[ChainPage]:
+    def anew(self) -> Chain:
+        """Return the chain for another thread, with the jobs that it has so far.
+
+        The thread that follows this one may still create a job, which is then none of the other's.
+        """
+        chain = Chain(self.query, jobs=self._jobs, created=self.ledger.jobs())
+        chain._restarted = self._restarted
+        return chain
+
+    def follow(
+        self, start: Position, *, before_download: Callable[[], None] = lambda: None
+    ) -> Iterator[ChainPage]:
         """Read pages to the last one.
 
         The next page's job is created before a page is downloaded, so that Zoho works on it
@@ -101,6 +112,7 @@ class Chain:
 
         Args:
             start: Where to begin.
+            before_download: Called before each download; it may wait.
 
         Raises:
             JobFailedError: When a page's job failed as often as it is retried.
@@ -112,14 +124,14 @@ class Chain:
         position: Position | None = start
         while position is not None:
             try:
-                read = self._read(position)
+                read = self._read(position, before_download)
             except _RestartError as restart:
                 position = restart.position
                 continue
             yield read
             position = read.following
 
-    def _read(self, position: Position) -> ChainPage:
+    def _read(self, position: Position, before_download: Callable[[], None]) -> ChainPage:
         module = self.query.module
         failures = 0
         while True:
@@ -128,6 +140,7 @@ class Chain:
                 job = JobRef(module, position.page, job_id)
                 result = self._jobs.wait(self.query, job)
                 following = self._following(position, result)
+                before_download()
                 page = self._jobs.download(job, result)
             except JobFailedError as error:
                 failures += 1

@@ -1,19 +1,19 @@
 """The feeds: chains of several streams in parallel, each feeding pages to the main thread.
 
-Worker threads create jobs, poll them and download; the main thread takes the pages, stream by
-stream, in the order in which the chains were started. So the chain whose turn it is always has a
-thread, and no chain can block another for ever.
+Worker threads create jobs, poll them and download; pages wait on disk until the main thread emits
+them, whichever is ready, one in a turn. Only the spool makes a chain wait for the main thread.
 
-Invariant: at most `max_concurrent_jobs` threads, and one more while a page is read again; for each
-chain a bounded number of pages on disk. A run that resumes from a feed's progress loses nothing
-that was not emitted.
+Invariant: at most `max_concurrent_jobs` threads, and one more while a page is read again. A run
+that resumes from a feed's progress loses nothing that was not emitted.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
+import time
+from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tap_zoho_bulk.bulk_read.chain import MAX_JOBS_PER_PAGE, ChainPage
@@ -21,14 +21,13 @@ from tap_zoho_bulk.exceptions import PageDamagedError, StoppedError
 from tap_zoho_bulk.reporting.events import event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, MutableMapping
-
-    from typing_extensions import Self
+    from collections.abc import Callable, Collection, Mapping, MutableMapping
 
     from tap_zoho_bulk.bulk_read.chain import Chain
     from tap_zoho_bulk.bulk_read.plan import ReadPlan
     from tap_zoho_bulk.bulk_read.position import Position
     from tap_zoho_bulk.bulk_read.progress import Progress
+    from tap_zoho_bulk.bulk_read.spool import Spool
 
     FeedOpeners = Mapping[str, Callable[[], "Feed"]]
 
@@ -41,56 +40,73 @@ logger = logging.getLogger("tap-zoho-bulk.feeds")
 
 
 class _ChainWorker:
-    """Follows a chain on a worker thread, and hands over its pages, one ahead of need."""
+    """Follows a chain on a worker thread, and keeps its pages until they are taken.
 
-    def __init__(self, chain: Chain, start: Position, stop: threading.Event) -> None:
+    The spool's condition guards all that threads share.
+    """
+
+    def __init__(self, chain: Chain, start: Position, spool: Spool) -> None:
         self._chain = chain
         self._start = start
-        self._stop = stop
-        self._closed = threading.Event()
-        self._handed: queue.Queue[ChainPage | BaseException | None] = queue.Queue(maxsize=1)
+        self._spool = spool
+        self._is_closed = False
+        self._kept: deque[tuple[float, ChainPage | BaseException | None]] = deque()
+        self.waits_for_room = False
+
+    @property
+    def ready_since(self) -> float | None:
+        """When what comes next was ready, on the monotonic clock; None if it is not."""
+        return self._kept[0][0] if self._kept else None
 
     def run(self) -> None:
-        """Hand over pages, then None; or the error that ended it."""
+        """Keep all pages, then None; or the error that ended the chain."""
         end: BaseException | None = None
         try:
-            for page in self._chain.follow(self._start):
-                if not self._hand(page):
-                    page.page.close()
-                    return
+            for page in self._chain.follow(self._start, before_download=self._wait_for_room):
+                self._keep(page)
         except BaseException as error:  # noqa: BLE001 - the main thread raises it
             end = error
-        self._hand(end)
+        self._keep(end)
 
-    def take(self, seconds: float) -> ChainPage | BaseException | None:
-        """Return what comes next.
-
-        Args:
-            seconds: How long to wait for it.
-
-        Raises:
-            queue.Empty: When nothing came.
-        """
-        return self._handed.get(timeout=seconds)
+    def take(self) -> ChainPage | BaseException | None:
+        """Return what comes next, which is ready."""
+        with self._spool.changed:
+            taken = self._kept.popleft()[1]
+            if isinstance(taken, ChainPage):
+                self._spool.remove(taken.page.archive.size)
+        return taken
 
     def close(self) -> None:
-        """Stop taking pages: the thread ends when it next has something to hand over."""
-        self._closed.set()
-        while not self._handed.empty():
-            page = self._handed.get_nowait()
-            if isinstance(page, ChainPage):
-                page.page.close()
+        """Stop the chain, whose thread ends soon, and free the space of its pages."""
+        with self._spool.changed:
+            self._is_closed = True
+            while self._kept:
+                taken = self.take()
+                if isinstance(taken, ChainPage):
+                    taken.page.close()
 
-    def _hand(self, item: ChainPage | BaseException | None) -> bool:
-        while not (self._stop.is_set() or self._closed.is_set()):
-            try:
-                self._handed.put(item, timeout=_TICK_SECONDS)
-            except queue.Full:
-                continue
-            if self._closed.is_set():
+    def _keep(self, item: ChainPage | BaseException | None) -> None:
+        with self._spool.changed:
+            self._kept.append((time.monotonic(), item))
+            if isinstance(item, ChainPage):
+                self._spool.add(item.page.archive.size)
+            self._spool.changed.notify_all()
+            if self._is_closed:
                 self.close()
-            return True
-        return False
+
+    def _wait_for_room(self) -> None:
+        """Wait until the next page may be downloaded; not if the chain has none on disk.
+
+        Raises:
+            StoppedError: When the chain, or the run, is to end.
+        """
+        with self._spool.changed:
+            while self._kept and not (self._is_closed or self._spool.has_room()):
+                self.waits_for_room = True
+                self._spool.wait()
+            self.waits_for_room = False
+            if self._is_closed:
+                raise StoppedError
 
 
 class Feed:
@@ -101,7 +117,7 @@ class Feed:
         chain: Reads it.
         progress: Where to begin.
         state: The stream's part of STATE, which keeps the progress.
-        stop: Set when the run shuts down.
+        spool: Counts the disk space of pages.
     """
 
     def __init__(
@@ -111,21 +127,17 @@ class Feed:
         progress: Progress,
         *,
         state: MutableMapping[str, Any],
-        stop: threading.Event,
+        spool: Spool,
     ) -> None:
         self.plan = plan
         self._chain = chain
         self._progress = progress
         self._state = state
-        self._stop = stop
+        self._spool = spool
         self._retries = 0
-        self.worker = _ChainWorker(chain, progress.position, stop)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        self.pages = 0
+        """Pages that were emitted completely in this run."""
+        self.worker = _ChainWorker(chain, progress.position, spool)
 
     def close(self) -> None:
         """Stop taking pages: the chain's thread becomes free. The progress stays valid."""
@@ -144,31 +156,18 @@ class Feed:
         else:
             self._state[PROGRESS] = kept
 
-    def next_page(self, while_waiting: Callable[[], None]) -> ChainPage | None:
-        """Wait for the next page.
-
-        Args:
-            while_waiting: Called every half second.
-
-        Returns:
-            The page; None after the last one.
+    def take(self) -> ChainPage | None:
+        """Return the next page, when it is ready; None after the last one.
 
         Raises:
-            StoppedError: When the run is shutting down.
             TapZohoBulkError: When the chain cannot continue.
         """
-        while not self._stop.is_set():
-            try:
-                taken = self.worker.take(_TICK_SECONDS)
-            except queue.Empty:
-                while_waiting()
-                continue
-            if isinstance(taken, BaseException):
-                raise taken
-            if taken is not None:
-                self._progress = self._progress.at(taken.position)
-            return taken
-        raise StoppedError
+        taken = self.worker.take()
+        if isinstance(taken, BaseException):
+            raise taken
+        if taken is not None:
+            self._progress = self._progress.at(taken.position)
+        return taken
 
     def begin(self, version: int | None) -> None:
         """Note that the first page is about to be emitted.
@@ -190,10 +189,10 @@ class Feed:
         """Note that a page was emitted completely.
 
         Args:
-            page: From `next_page`.
+            page: From `take`.
         """
         self._retries = 0
-        page.page.close()
+        self.pages += 1
         self._progress = self._progress.after_page(page.following, page.page.result.count)
         if page.following is not None:
             self._chain.ledger.drop_up_to(page.position)
@@ -202,13 +201,12 @@ class Feed:
         """Read a damaged page again: by another download, then by another job.
 
         Args:
-            page: From `next_page`.
+            page: From `take`.
             damage: What is wrong with it.
 
         Raises:
             PageDamagedError: When neither helped.
         """
-        page.page.close()
         self._retries += 1
         position, ledger = page.position, self._chain.ledger
         if self._retries >= MAX_JOBS_PER_PAGE:
@@ -230,9 +228,11 @@ class Feed:
         else:
             logger.warning("%s Creating its job again.", damage, extra=about)
             position = ledger.drop(position)
-        self.worker.close()  # What it read ahead may come from the damaged page's job.
-        self.worker = _ChainWorker(self._chain, position, self._stop)
-        # Not on the pool's threads: those may all be waiting for later streams' turn.
+        # What was read ahead, and is yet to be, may come from the damaged page's job.
+        self.worker.close()
+        self._chain = self._chain.anew()
+        self.worker = _ChainWorker(self._chain, position, self._spool)
+        # Not on the pool's threads: all of them may be waiting for other jobs.
         _start_thread(self.worker.run, self._chain.query.module)
 
 
@@ -240,26 +240,39 @@ class ChainPool:
     """Runs the chains of all streams on worker threads.
 
     Args:
-        openers: Returns what opens each stream's feed, by name, in the order in which they sync.
+        openers: Returns what opens each stream's feed, by name, in the order in which they start.
         max_concurrent_jobs: Chains that run at once; each has one job at Zoho at a time.
-        stop: Set when the run shuts down.
+        spool: Counts the disk space of pages.
     """
 
     def __init__(
-        self,
-        openers: Callable[[], FeedOpeners],
-        max_concurrent_jobs: int,
-        stop: threading.Event,
+        self, openers: Callable[[], FeedOpeners], max_concurrent_jobs: int, spool: Spool
     ) -> None:
-        self._max_concurrent_jobs = max_concurrent_jobs
-        self._stop = stop
         self._openers = openers
-        self._started = False
+        self._max_concurrent_jobs = max_concurrent_jobs
+        self._spool = spool
         self._feeds: dict[str, Feed] = {}
         self._failed: dict[str, Exception] = {}
+        self._waiting: deque[Feed] = deque()
+        self._turns = 0
+        self._has_started = False
+
+    def start(self) -> None:
+        """Open the feeds of all streams, and start their chains, once."""
+        if self._has_started:
+            return
+        self._has_started = True
+        for name, open_feed in self._openers().items():
+            try:
+                self._feeds[name] = open_feed()
+            except Exception as error:  # noqa: BLE001, PERF203 - raised when its turn comes
+                self._failed[name] = error
+        self._waiting.extend(self._feeds.values())
+        for number in range(min(self._max_concurrent_jobs, len(self._feeds))):
+            _start_thread(self._work, f"bulk-read-{number + 1}")
 
     def feed(self, stream: str) -> Feed:
-        """Return a stream's pages. The first call starts the chains of all streams.
+        """Return a stream's feed.
 
         Args:
             stream: Name of the stream.
@@ -267,12 +280,44 @@ class ChainPool:
         Raises:
             Exception: What kept the stream's feed from being opened.
         """
-        if not self._started:
-            self._started = True
-            self._start(self._openers())
         if stream in self._failed:
             raise self._failed[stream]
         return self._feeds[stream]
+
+    def next_turn(self, streams: Collection[str], *, wait: bool = True) -> str | None:
+        """Return the stream whose turn it is: one with a page, its end or an error to take.
+
+        It is the one that has been ready for the longest time. In every second turn, one whose
+        chain waits for room on disk comes before it, since its chain then continues.
+
+        Args:
+            streams: Names of the streams to choose from.
+            wait: Whether to wait, for up to half a second, until one is ready.
+
+        Returns:
+            The stream's name; None if none is ready.
+
+        Raises:
+            StoppedError: When the run is shutting down.
+        """
+        failed = next((name for name in streams if name in self._failed), None)
+        if failed is not None:
+            return failed
+        deadline = time.monotonic() + (_TICK_SECONDS if wait else 0.0)
+        with self._spool.changed:
+            while not (ready := self._ready(streams)):
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return None
+                self._spool.wait(left)
+            self._turns += 1
+            held = [name for name in ready if self._feeds[name].worker.waits_for_room]
+            return min(held if held and self._turns % 2 else ready, key=ready.__getitem__)
+
+    def _ready(self, streams: Collection[str]) -> dict[str, float]:
+        """Return the streams that have something to take, and since when."""
+        since = {name: self._feeds[name].worker.ready_since for name in streams}
+        return {name: at for name, at in since.items() if at is not None}
 
     def drop(self, stream: str) -> None:
         """Drop a stream's feed: it is complete, or cannot be resumed.
@@ -284,6 +329,15 @@ class ChainPool:
         if feed is not None:
             feed.close()
 
+    def close_feed(self, stream: str) -> None:
+        """Stop reading a stream's pages. Its progress stays valid.
+
+        Args:
+            stream: Name of the stream.
+        """
+        if stream in self._feeds:
+            self._feeds[stream].close()
+
     def record(self) -> None:
         """Record the progress of every running chain in its stream's state."""
         for feed in self._feeds.values():
@@ -294,25 +348,21 @@ class ChainPool:
         for feed in self._feeds.values():
             feed.close()
 
-    def _start(self, openers: FeedOpeners) -> None:
-        waiting: queue.SimpleQueue[_ChainWorker] = queue.SimpleQueue()
-        for name, open_feed in openers.items():
-            try:
-                self._feeds[name] = open_feed()
-                waiting.put(self._feeds[name].worker)
-            except Exception as error:  # noqa: BLE001, PERF203 - raised when its turn comes
-                self._failed[name] = error
+    def _work(self) -> None:
+        while (feed := self._next_to_start()) is not None:
+            feed.worker.run()
 
-        def work() -> None:
-            while not self._stop.is_set():
-                try:
-                    worker = waiting.get_nowait()
-                except queue.Empty:
-                    return
-                worker.run()
+    def _next_to_start(self) -> Feed | None:
+        """Return the feed whose chain is to start next, once there is room for its pages.
 
-        for number in range(min(self._max_concurrent_jobs, len(self._feeds))):
-            _start_thread(work, f"bulk-read-{number + 1}")
+        None when there is no other.
+        """
+        with suppress(StoppedError), self._spool.changed:
+            while self._waiting:
+                if self._spool.has_room():
+                    return self._waiting.popleft()
+                self._spool.wait()
+        return None
 
 
 def _start_thread(run: Callable[[], None], name: str) -> None:

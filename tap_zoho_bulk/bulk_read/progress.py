@@ -95,16 +95,23 @@ class Progress:
     def with_jobs(self, jobs: Iterable[Position]) -> Progress:
         """Return the progress with the jobs of this and later pages, and no others.
 
+        A chain that restarted may be ahead of the pages of the one before, which are still being
+        emitted. Its jobs are left out: they are of pages that begin at another first page.
+
         Args:
             jobs: Positions of the chain's jobs that are still of use.
         """
-        position = replace(self.position, job_id=None)
+        position = self.position
         found = {(job.page, job.page_token): job for job in jobs}
-        return replace(
-            self,
-            position=found.get((position.page, position.page_token), position),
-            ahead=tuple(job for job in found.values() if job.page > position.page),
+        current = found.get((position.page, position.page_token))
+        if current is None or (position.page > 1 and current.started != position.started):
+            current = replace(position, job_id=None)
+        ahead = (
+            job
+            for job in found.values()
+            if job.page > current.page and job.started == current.started
         )
+        return replace(self, position=current, ahead=tuple(ahead))
 
     def to_state(self) -> dict[str, Any] | None:
         """Return what STATE keeps; None if there is nothing to resume from."""

@@ -310,6 +310,17 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
             "directory."
         ),
     ),
+    th.Property(
+        "max_spool_bytes",
+        th.IntegerType(minimum=0),
+        default=2_000_000_000,
+        title="Maximum spool size in bytes",
+        description=(
+            "Disk space for pages that wait for the target. Chains read on until it is used up; "
+            "beyond it, each may have one page. A page of 200,000 records is some 30 MB, and "
+            "counts as at least 16 MiB."
+        ),
+    ),
     # The SDK's own settings whose place or words differ between its versions
     th.Property(
         "emit_activate_version_messages",

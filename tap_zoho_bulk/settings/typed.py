@@ -66,6 +66,7 @@ class Settings:
     bulk_write_job_ids: tuple[str, ...]
     callback_url: str | None
     spool_directory: str | None
+    max_spool_bytes: int
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Settings:

@@ -8,6 +8,7 @@ from datetime import timezone
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
+from singer_sdk.exceptions import AbortedSyncExceptionBase
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from typing_extensions import override
 
@@ -77,7 +78,7 @@ class ZohoStream(StreamOverrides):
         self.run.summary.begin(self.name)
         try:
             yield
-        except (SignInError, StoppedError):
+        except (AbortedSyncExceptionBase, SignInError, StoppedError):
             self.stopped()
             raise  # These are not the stream's own.
         except Exception as error:  # noqa: BLE001 - raised when the other streams are done

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
+from contextlib import contextmanager
 from itertools import chain
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from typing_extensions import override
@@ -35,6 +36,7 @@ from tap_zoho_bulk.streams.full_table import VersionedStream
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from singer_sdk import Tap
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context
 
@@ -42,9 +44,8 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.bulk_read.page import Page
     from tap_zoho_bulk.bulk_read.plan import ReadPlan
     from tap_zoho_bulk.bulk_read.query import BulkReadQuery
+    from tap_zoho_bulk.run import Run
     from tap_zoho_bulk.settings import ModuleOptions
-
-T = TypeVar("T")
 
 logger = logging.getLogger("tap-zoho-bulk.bulk_read")
 
@@ -52,7 +53,18 @@ _UNSUPPORTED_CODES = frozenset({"JOB_NOT_SUPPORTED", "MODULE_NOT_SUPPORTED"})
 
 
 class BulkReadStream(VersionedStream):
-    """A stream whose records come in the pages of a chain of bulk read jobs."""
+    """A stream whose records come in the pages of a chain of bulk read jobs.
+
+    Args:
+        tap: The SDK's tap.
+        run: What the streams of this run share.
+        name: Name of the stream.
+        schema: JSON Schema of its records, which the stream makes just so.
+    """
+
+    def __init__(self, tap: Tap, run: Run, *, name: str, schema: dict[str, Any]) -> None:
+        super().__init__(tap, run, name=name, schema=schema)
+        self._turn: tuple[Feed, ChainPage] | None = None
 
     @abstractmethod
     def plan(self) -> ReadPlan:
@@ -122,9 +134,13 @@ class BulkReadStream(VersionedStream):
         """Return the stream's pages from where an earlier run stopped, or from the first one.
 
         Raises:
+            BatchConfigError: When files of records cannot be written.
             UnreadableStreamError: When catalog or state require what is not possible.
         """
         plan = self.plan()
+        batch_config = self.get_batch_config(self.config)
+        if batch_config is not None:
+            self.batch_files(batch_config)  # Raises for wrong settings, before a job is created.
         progress = self._resumed(plan.query)
         run = self.run
         chain = Chain(
@@ -133,7 +149,7 @@ class BulkReadStream(VersionedStream):
             created=progress.jobs,
             is_unchanged=self.unchanged_probe(plan.query),
         )
-        return Feed(plan, chain, progress, state=self.stream_state, stop=run.stop)
+        return Feed(plan, chain, progress, state=self.stream_state, spool=run.spool)
 
     def _resumed(self, query: BulkReadQuery) -> Progress:
         """Return the progress that STATE holds, if it is of the same query; else a new one."""
@@ -159,6 +175,100 @@ class BulkReadStream(VersionedStream):
             )
         return Progress(query.fingerprint)
 
+    # Turns
+
+    @override
+    def take_turns(self) -> bool:
+        if self.is_removed:
+            return False
+        chains = self.run.chains
+        chains.start()
+        has_ended = False
+        while not has_ended:
+            if chains.next_turn([self.name]) is None:
+                self.write_state()
+            else:
+                has_ended = self.take_turn()
+        return True
+
+    def take_turn(self) -> bool:
+        """Emit the next page, which is ready, or finish after the last one.
+
+        Returns:
+            Whether the stream has ended, in whatever way.
+
+        Raises:
+            StoppedError: When the run is shutting down.
+            Exception: The stream's failure, if `on_stream_error` is `abort`.
+        """
+        continues = False
+        try:
+            with self.failing_alone(), self._progress_kept_if_of_use():
+                self.begin()
+                feed = self.run.chains.feed(self.name)
+                page = feed.take()
+                if page is None:
+                    self._finish(feed)
+                else:
+                    self._emit(feed, page)
+                    continues = True
+        finally:
+            if not continues:
+                self.run.chains.close_feed(self.name)
+        if not continues:
+            self.write_state()
+            self.synced()
+        return not continues
+
+    def interrupted(self) -> None:
+        """Note that the run ends before the stream does."""
+        if self.summary.began is not None:
+            if self.name not in self.run.summary.failures:
+                self.stopped()
+            self.synced()
+
+    def _emit(self, feed: Feed, page: ChainPage) -> None:
+        """Emit a page; if it is damaged, have it read again."""
+        if page.position.page == 1:
+            feed.begin(self.next_version(feed.progress.version))
+        self.record_version = feed.progress.version
+        # Save the job id now, so that a crash while emitting does not pay for the job twice.
+        self.write_state()
+        self._turn = feed, page
+        try:
+            self.emit()
+        except PageDamagedError as damage:
+            feed.retry(page, damage)
+        else:
+            feed.page_emitted(page)
+        finally:
+            self._turn = None
+            page.page.close()
+        self.write_state()
+
+    def _chunks(self, chunk_type: type[Chunk] = Chunk) -> Iterator[Chunk]:
+        """Yield the records of the page whose turn it is, and note them in the progress.
+
+        Raises:
+            StoppedError: When the run is shutting down.
+        """
+        if self._turn is None:
+            return
+        feed, page = self._turn
+        job = page.page.job
+        progress = DecodeProgress(self.name, job.page, job.job_id, expected=page.page.result.count)
+        columns = feed.plan.columns_at(page.position)
+        key = self.replication_key if self.replication_method == REPLICATION_INCREMENTAL else None
+        summary = self.summary
+        for chunk in progress.of(self.decode(page.page, columns, chunk_type)):
+            if self.run.stop.is_set():
+                raise StoppedError
+            if key is not None:
+                feed.records_emitted(chunk.maximum(key))
+            summary.records += len(chunk)
+            yield chunk
+        progress.ended()
+
     # Records out
 
     @override
@@ -171,101 +281,51 @@ class BulkReadStream(VersionedStream):
         if not (self.is_plain() and isinstance(writer, ChunkWriter)):
             return False
         with self.get_record_counter() as counter, self.get_sync_timer():
-            for chunk in self._read(iter):
+            for chunk in self._chunks():
                 writer.write_chunk(self.name, chunk, self.record_version)
                 counter.increment(len(chunk))
-        self.write_state()
         return True
 
     @override
     def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
-        return self._read(chain.from_iterable)
+        return chain.from_iterable(self._chunks())
 
     @override
     def get_batches(
         self, batch_config: BatchConfig, context: Context | None = None
     ) -> Iterable[tuple[BaseBatchFileEncoding, list[str]]]:
         files = self.batch_files(batch_config)
-        manifests = self._read(files.write, files.chunk_type)
+        manifests = files.write(self._chunks(files.chunk_type))
         return ((batch_config.encoding, manifest) for manifest in manifests)
 
-    def _read(
-        self,
-        emit: Callable[[Iterator[Chunk]], Iterator[T]],
-        chunk_type: type[Chunk] = Chunk,
-    ) -> Iterator[T]:
-        """Emit all pages; clear the resume state if resuming would hit the same error."""
-        with self.failing_alone():
-            try:
-                with self.run.chains.feed(self.name) as feed:
-                    yield from self._emit_pages(feed, emit, chunk_type)
-            except CreditLimitReachedError as error:
-                self.logger.warning("%s The next run resumes here.", error)
-                self.summary.outcome = "credit limit"
-            except ZohoRefusedError as error:
-                self._forget_progress()
-                if error.code not in _UNSUPPORTED_CODES:
-                    raise
-                self.logger.warning("Bulk read does not support this module (%s).", error.code)
-                self.summary.outcome = "not supported"
-            except InvalidValueError:
-                # Fixing the value in Zoho does not change this export, so start a new one.
-                self._forget_progress()
+    @contextmanager
+    def _progress_kept_if_of_use(self) -> Iterator[None]:
+        """Clear the resume state if resuming would hit the same error."""
+        try:
+            yield
+        except CreditLimitReachedError as error:
+            self.logger.warning("%s The next run resumes here.", error)
+            self.summary.outcome = "credit limit"
+        except ZohoRefusedError as error:
+            self._forget_progress()
+            if error.code not in _UNSUPPORTED_CODES:
                 raise
-
-    def _emit_pages(
-        self,
-        feed: Feed,
-        emit: Callable[[Iterator[Chunk]], Iterator[T]],
-        chunk_type: type[Chunk],
-    ) -> Iterator[T]:
-        last: ChainPage | None = None
-        while (page := feed.next_page(self.write_state)) is not None:
-            if page.position.page == 1:
-                feed.begin(self.next_version(feed.progress.version))
-            self.record_version = feed.progress.version
-            # Save the job id now, so that a crash while emitting does not pay for the job twice.
-            self.write_state()
-            job = page.page.job
-            progress = DecodeProgress(
-                self.name, job.page, job.job_id, expected=page.page.result.count
-            )
-            columns = feed.plan.columns_at(page.position)
-            chunks = self.decode(page.page, columns, chunk_type)
-            try:
-                yield from emit(self._noted(feed, progress.of(chunks)))
-            except PageDamagedError as damage:
-                feed.retry(page, damage)
-                continue
-            progress.ended()
-            feed.page_emitted(page)
-            last = page
-            if page.following is not None:
-                self.write_state()
-        if last is None:
-            self.logger.info("Nothing has changed, so no job was created.")
-            self.summary.outcome = "unchanged"
-        else:
-            self._finish(feed.progress)
-            self.completed(feed.plan.query, feed.progress)
-
-    def _noted(self, feed: Feed, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-        """Yield records and record them in the progress; stop if the run shuts down."""
-        key = self.replication_key if self.replication_method == REPLICATION_INCREMENTAL else None
-        summary = self.summary
-        for chunk in chunks:
-            if self.run.stop.is_set():
-                raise StoppedError
-            if key is not None:
-                feed.records_emitted(chunk.maximum(key))
-            summary.records += len(chunk)
-            yield chunk
+            self.logger.warning("Bulk read does not support this module (%s).", error.code)
+            self.summary.outcome = "not supported"
+        except InvalidValueError:
+            # Fixing the value in Zoho does not change this export, so start a new one.
+            self._forget_progress()
+            raise
 
     # State
 
-    def _finish(self, progress: Progress) -> None:
+    def _finish(self, feed: Feed) -> None:
         """Move the bookmark: every page of the chain was emitted completely."""
-        state = self.stream_state
+        progress, state = feed.progress, self.stream_state
+        if not feed.pages:
+            self.logger.info("Nothing has changed, so no job was created.")
+            self.summary.outcome = "unchanged"
+            return
         if self.replication_method == REPLICATION_INCREMENTAL and progress.reached is not None:
             # In UTC form, instants compare as text.
             bookmark = self.bookmark(state) or ""
@@ -274,6 +334,7 @@ class BulkReadStream(VersionedStream):
         else:
             self.finish_version(progress.version)
         self._forget_progress()
+        self.completed(feed.plan.query, progress)
 
     def _forget_progress(self) -> None:
         self.run.chains.drop(self.name)

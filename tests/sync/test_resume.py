@@ -252,7 +252,7 @@ def test_a_chain_by_page_numbers_goes_on_too(
     assert [job.page for job in server.jobs] == [1, 2, 3, 4, 5, 6]
 
 
-def test_streams_that_had_not_had_their_turn_go_on_too(
+def test_streams_that_are_complete_by_then_begin_again(
     tap: TapCommand, serve: Serve, hold: Any
 ) -> None:
     organisation = Organisation.generate(
@@ -262,22 +262,23 @@ def test_streams_that_had_not_had_their_turn_go_on_too(
     held = hold("result", 3, server)
     running = tap.start(server.tap_config(**FAST))
     running.wait_until(held.reached)
-    running.wait_for_event("job_created", "Tasks")
+    running.wait_for_event("stream_ended", "Calls")
+    running.wait_for_event("stream_ended", "Tasks")
 
     running.terminate()
     stopped = tap.finish(running, server)
     held.end()
     rest = tap.sync(server, state=stopped.state)
 
-    assert "replication_key_value" in stopped.bookmark("Calls")
+    for name in ("Calls", "Tasks"):
+        assert stopped.by_id(name) == organisation.truth(name)
+        assert "replication_key_value" in stopped.bookmark(name)
     assert records_by_id(stopped, rest) == organisation.truth("Deals")
-    assert rest.by_id("Tasks") == organisation.truth("Tasks")
-    # Calls was complete, so it started again; jobs of the others were not paid again.
     made = sorted((job.module, job.page) for job in server.jobs)
     assert made == [
         *[("Calls", 1)] * 2,
         *(("Deals", page) for page in range(1, PAGES + 1)),
-        ("Tasks", 1),
+        *[("Tasks", 1)] * 2,
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +11,7 @@ from local_zoho_crm import CsvStyle, Fault, Organisation
 from tests.support.singer import FAST, as_full_table
 
 if TYPE_CHECKING:
-    from local_zoho_crm import ZohoServer
+    from local_zoho_crm import LoggedRequest, ZohoServer
     from tests.conftest import Serve
     from tests.support.singer import Json, TapCommand, TapRun
 
@@ -98,8 +99,19 @@ def test_abort_ends_the_run_at_the_first_failure(
     tap: TapCommand, server: ZohoServer, organisation: Organisation
 ) -> None:
     server.faults.add(Fault(kind="job_failure", module="Deals", times=None))
+    server.faults.add(Fault(kind="job_state", module="Tasks", times=None, state="IN PROGRESS"))
+    calls_are_complete = threading.Event()
 
-    run = tap.run(server, state=STATE, on_stream_error="abort")
+    def hold_deals(request: LoggedRequest) -> None:
+        if any(job.module == "Deals" and job.id in request.path for job in server.jobs):
+            calls_are_complete.wait(60)
+
+    server.on_request = hold_deals
+    config = server.tap_config(**FAST, on_stream_error="abort")
+    running = tap.start(config, state=STATE)
+    running.wait_for_event("stream_ended", "Calls")
+    calls_are_complete.set()
+    run = tap.finish(running, server)
 
     assert run.exit_code == 1
     assert run.by_id("Calls") == organisation.truth("Calls")
