@@ -57,7 +57,7 @@ class _Chain:
         self.spending = jobs.spending
         self.ledger = JobLedger()
 
-    def follow(self, _: Position) -> Iterator[ChainPage]:
+    def follow(self, _: Position, **__: Any) -> Iterator[ChainPage]:
         last = len(self.pages)
         for number, page in enumerate(self.pages, 1):
             yield ChainPage(
