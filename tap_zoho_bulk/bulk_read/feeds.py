@@ -118,9 +118,10 @@ class Feed:
         progress: Where to begin.
         state: The stream's part of STATE, which keeps the progress.
         spool: Counts the disk space of pages.
+        started: Called when the chain starts, on the thread that follows it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is another object that it connects
         self,
         plan: ReadPlan,
         chain: Chain,
@@ -128,16 +129,23 @@ class Feed:
         *,
         state: MutableMapping[str, Any],
         spool: Spool,
+        started: Callable[[], None],
     ) -> None:
         self.plan = plan
         self._chain = chain
         self._progress = progress
         self._state = state
         self._spool = spool
+        self._started = started
         self._retries = 0
         self.pages = 0
         """Pages that were emitted completely in this run."""
         self.worker = _ChainWorker(chain, progress.position, spool)
+
+    def run(self) -> None:
+        """Follow the chain on the calling thread."""
+        self._started()
+        self.worker.run()
 
     def close(self) -> None:
         """Stop taking pages: the chain's thread becomes free. The progress stays valid."""
@@ -350,7 +358,7 @@ class ChainPool:
 
     def _work(self) -> None:
         while (feed := self._next_to_start()) is not None:
-            feed.worker.run()
+            feed.run()
 
     def _next_to_start(self) -> Feed | None:
         """Return the feed whose chain is to start next, once there is room for its pages.

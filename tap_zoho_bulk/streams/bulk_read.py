@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -149,7 +150,14 @@ class BulkReadStream(VersionedStream):
             created=progress.jobs,
             is_unchanged=self.unchanged_probe(plan.query),
         )
-        return Feed(plan, chain, progress, state=self.stream_state, spool=run.spool)
+        return Feed(
+            plan,
+            chain,
+            progress,
+            state=self.stream_state,
+            spool=run.spool,
+            started=partial(run.summary.begin, self.name),
+        )
 
     def _resumed(self, query: BulkReadQuery) -> Progress:
         """Return the progress that STATE holds, if it is of the same query; else a new one."""

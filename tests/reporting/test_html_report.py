@@ -124,8 +124,12 @@ def test_a_killed_run_is_drawn_as_far_as_it_came(
 ) -> None:
     server = serve(organisation)
     server.faults.add(Fault(kind="job_stuck", module="Deals", times=None))
-    running = tap.start(server.tap_config(**FAST), environment=structured_log.environment(tmp_path))
-    running.wait_for_log("Beginning sync of 'Deals'")
+    running = tap.start(
+        server.tap_config(**FAST, max_concurrent_jobs=1),
+        environment=structured_log.environment(tmp_path),
+    )
+    running.wait_for_log("Calls: ok")
+    running.wait_for_log("Deals: job")
     running.kill()
     running.end()
     log = (tmp_path / structured_log.NAME).read_bytes()
@@ -138,7 +142,7 @@ def test_a_killed_run_is_drawn_as_far_as_it_came(
     assert number(rows["Calls"]["records"]) == SIZES["Calls"]
     assert rows["Deals"]["outcome"] == "unfinished"
     assert html.bars["Deals"][0] in {"queued", "running"}
-    assert rows["deleted_records"]["outcome"] == "not started"
+    assert rows["Tasks"]["outcome"] == "not started"
 
 
 def test_of_several_runs_the_last_is_taken_or_the_one_that_is_named(

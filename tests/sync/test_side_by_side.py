@@ -169,7 +169,7 @@ def test_chains_do_not_wait_for_the_target(tap: TapCommand, serve: Serve) -> Non
     running = start_with_a_target_that_stalls(tap, server)
     running.wait_until(all_are_downloaded)
 
-    assert not events(running.log(), "decode_ended")
+    assert len(events(running.log(), "decode_ended")) <= 2  # which the target took by then
     finish(tap, running, server)
 
 
@@ -181,8 +181,15 @@ def test_pages_that_wait_on_disk_are_bounded(
     tap: TapCommand, serve: Serve, max_spool_bytes: int, fewest: int, most: int
 ) -> None:
     server = serve(small_organisation(BIG_SIZES), page_size=BIG_PAGE)
+    are_enough = threading.Event()
 
+    def look(_: LoggedRequest) -> None:
+        if downloads(server).total() > fewest:
+            are_enough.set()
+
+    server.on_request = look
     running = start_with_a_target_that_stalls(tap, server, max_spool_bytes=max_spool_bytes)
+    running.wait_until(are_enough)
     quiet, seen = 0, -1
     while quiet < 10:  # until all chains wait
         quiet = quiet + 1 if seen == len(server.requests) else 0
