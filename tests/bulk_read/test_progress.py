@@ -130,6 +130,25 @@ def test_a_progress_comes_back_from_state(
     assert Progress.from_state(json.loads(json.dumps(progress.to_state()))) == progress
 
 
+def test_jobs_of_a_chain_that_restarted_are_of_other_pages() -> None:
+    """The first pages of the new chain would be lost if a run resumed at a later one."""
+    position = Position(2, None, "old-2", STARTED)
+    restarted = [Position(page, None, f"new-{page}", LATER) for page in (1, 2, 3)]
+
+    progress = Progress("q", position).with_jobs(restarted)
+
+    assert progress.position == Position(2, None, None, STARTED)
+    assert progress.ahead == ()
+
+
+def test_a_first_page_made_again_begins_the_chain_anew() -> None:
+    restarted = [Position(page, None, f"new-{page}", LATER) for page in (1, 2)]
+
+    progress = Progress("q", Position(1, None, "old-1", STARTED)).with_jobs(restarted)
+
+    assert (progress.position, *progress.ahead) == tuple(restarted)
+
+
 def test_a_first_page_without_a_job_has_nothing_to_resume_from() -> None:
     assert Progress("q").to_state() is None
     assert Progress("q", Position(started=STARTED)).to_state() is None
