@@ -147,7 +147,7 @@ def start_with_a_target_that_stalls(
 
 
 def finish(tap: TapCommand, running: RunningTap, server: ZohoServer) -> None:
-    """Let the target go on, and check what it received."""
+    """Release the target, and check what it received."""
     running.taken.set()
     run = tap.finish(running, server)
     assert run.exit_code == 0
