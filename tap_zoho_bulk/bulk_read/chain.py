@@ -93,7 +93,7 @@ class Chain:
         self._pages_of_tokens: dict[str, int] = {}
         self._restarted = False
 
-    def anew(self) -> Chain:
+    def for_retry(self) -> Chain:
         """Return the chain for another thread, with the jobs that it has so far.
 
         The thread that follows this one may still create a job, which is then none of the other's.

@@ -238,7 +238,7 @@ class Feed:
             position = ledger.drop(position)
         # What was read ahead, and is yet to be, may come from the damaged page's job.
         self.worker.close()
-        self._chain = self._chain.anew()
+        self._chain = self._chain.for_retry()
         self.worker = _ChainWorker(self._chain, position, self._spool)
         # Not on the pool's threads: all of them may be waiting for other jobs.
         _start_thread(self.worker.run, self._chain.query.module)

@@ -92,7 +92,7 @@ class Pool:
                 self.spool.changed.wait(0.01)
 
     def turn(self) -> str | None:
-        """Take one turn, of any stream."""
+        """Accept what is ready of one stream."""
         name = self.pool.next_turn(self.feeds)
         if name is not None:
             self.feeds[name].take()
@@ -104,7 +104,7 @@ class Pool:
         return not any(each.name.startswith("bulk-read-") for each in threading.enumerate())
 
     def turns(self, *names: str) -> list[str]:
-        """Take all turns of these streams."""
+        """Accept everything of these streams, turn by turn."""
         left, taken = set(names), []
         while left:
             name = self.pool.next_turn(sorted(left))
