@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _RENEWAL_MARGIN_SECONDS = 300.0
 _MAX_TOKEN_REQUESTS, _SPAN_SECONDS = 10, 600.0
 """Zoho's limit: 10 token requests in 10 minutes for a refresh token."""
+_MAX_RESPONSE_BYTES = 1 << 16
 
 CLIENT_ADVICE = {
     "invalid_client": (
@@ -203,7 +204,7 @@ def request_tokens(
     """
     with transport.send(requests.Request("POST", f"{url}/oauth/v2/token", data=form)) as received:
         status, headers = received.status_code, received.headers
-        response = json_object(transport.read_text(received))
+        response = json_object(transport.read_text(received, limit=_MAX_RESPONSE_BYTES))
     error = response.get("error")
     reported = str(response.get("code") if error is None else error)
     hidden = [value for name, value in form.items() if name != "grant_type"]

@@ -272,7 +272,7 @@ class ZohoClient:
         status = response.status_code
         if status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
             return None
-        body = json_object(self._transport.read_text(response))
+        body = json_object(self._transport.read_text(response, limit=request.max_bytes))
         raise_for_problem(request, status, response.headers, body, self.redact)
         if not body:
             raise TransientError(f"the response is not a JSON object (HTTP {status})")

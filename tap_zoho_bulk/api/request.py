@@ -1,4 +1,8 @@
-"""The request: what the client sends to Zoho, and how messages describe it."""
+"""The request: what the client sends to Zoho, and how messages describe it.
+
+A response of empty objects takes nearly thirty times its length in memory, so each endpoint has a
+limit that fits what Zoho sends there.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_MAX_METADATA_BYTES = 16 << 20
+"""A module's fields, with all values of their picklists, have a few MB."""
+_MAX_JOB_BYTES = 1 << 18
+"""A job's query and state have a few KB."""
+_MAX_BYTES = 4 << 20
+"""A page of 200 users has about 1 MB, and pages of other lists have less."""
 
 
 @dataclass(frozen=True)
@@ -30,3 +41,10 @@ class ApiRequest:
     headers: Mapping[str, str] | None = None
     credits: int = 1
     expects: str | None = None
+
+    @property
+    def max_bytes(self) -> int:
+        """Maximum length of the response, unless it is a file."""
+        if "/settings/" in self.path:
+            return _MAX_METADATA_BYTES
+        return _MAX_JOB_BYTES if "/bulk/" in self.path else _MAX_BYTES

@@ -10,6 +10,7 @@ import email.utils
 import json
 import logging
 import threading
+import traceback
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CHUNK_BYTES = 1 << 16
-MAX_TEXT_BYTES = 64 << 20
-"""Of a response other than a download. Zoho's longest, a module's fields, has a few MB."""
 MAX_WAIT_SECONDS = 60.0
 """Before a retry, unless the server asks for more."""
 MAX_RETRY_AFTER_SECONDS = 600.0
@@ -103,7 +102,7 @@ class Transport:
         while True:
             tries += 1
             try:
-                return once()
+                return _forgetful(once)
             except TransientError as error:
                 if self.stop.is_set():
                     raise StoppedError from error
@@ -221,17 +220,18 @@ class Transport:
                 f"the response was incomplete in time ({received} bytes)"
             ) from error
 
-    def read_text(self, response: requests.Response) -> bytes:
+    def read_text(self, response: requests.Response, *, limit: int) -> bytes:
         """Return the body of a response other than a download.
 
         Args:
             response: From `send`.
+            limit: Maximum bytes.
 
         Raises:
             StoppedError: When the run is shutting down.
             TransientError: When the body ends early, takes too long or is too long.
         """
-        return b"".join(self.chunks(response, limit=MAX_TEXT_BYTES))
+        return b"".join(self.chunks(response, limit=limit))
 
     def close(self) -> None:
         """Close all connections, and make the next request of every thread raise StoppedError."""
@@ -250,9 +250,9 @@ def json_object(body: bytes) -> dict[str, Any]:
         escape and UTF-8 cannot encode, become question marks.
     """
     try:
-        value = json.loads(body)
         if b"\\ud" in body.lower():
-            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+            body = json.dumps(json.loads(body), ensure_ascii=False).encode("utf-8", "replace")
+        value = json.loads(body)
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
@@ -286,6 +286,15 @@ def _http_date(text: str) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return instant if instant.tzinfo else instant.replace(tzinfo=timezone.utc)
+
+
+def _forgetful(once: Callable[[], T]) -> T:
+    """Run `once`; an error that outlives it does not keep its variables, such as a response."""
+    try:
+        return once()
+    except Exception as error:
+        traceback.clear_frames(error.__traceback__)
+        raise
 
 
 def _keep_authorization(request: requests.PreparedRequest) -> requests.PreparedRequest:

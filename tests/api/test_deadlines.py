@@ -75,7 +75,7 @@ def transport() -> Iterator[Transport]:
 
 def read(url: str) -> bytes:
     with transport() as made, made.send(requests.Request("GET", url)) as response:
-        return made.read_text(response)
+        return made.read_text(response, limit=1 << 20)
 
 
 @pytest.mark.parametrize("where", ENDLESS)
