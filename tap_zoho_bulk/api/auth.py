@@ -19,8 +19,9 @@ from urllib.parse import urlsplit
 
 import requests
 
+from tap_zoho_bulk.api.error_responses import raise_if_transient
 from tap_zoho_bulk.api.rate_limit import RateLimit
-from tap_zoho_bulk.api.transport import TransientError, json_object, retry_after_seconds
+from tap_zoho_bulk.api.transport import TransientError, json_object
 from tap_zoho_bulk.crm.data_centers import API_SUBDOMAINS, DATA_CENTERS
 from tap_zoho_bulk.exceptions import SignInError
 
@@ -210,10 +211,7 @@ def request_tokens(
     hidden = [value for name, value in form.items() if name != "grant_type"]
     code = hide(reported, [*hidden, *secrets])[:100]
     shown = f"HTTP {status}" if code == "None" else f"{code}, HTTP {status}"
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
-        raise TransientError(
-            f"the accounts host responded with {shown}", retry_after=retry_after_seconds(headers)
-        )
+    raise_if_transient(status, code, headers, f"the accounts host responded with {shown}")
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         raise SignInError(
             f"The accounts host redirected the request (HTTP_{status}). The tap does not follow "

@@ -1,7 +1,7 @@
 """Zoho CRM's API: authorised requests, its limits, and its errors as exceptions.
 
 Knows nothing of Singer. Invariant: the access token goes to the API host and to the data center's
-own host of downloads, and nowhere else, and each request renews it at most once.
+own host of downloads, and nowhere else, and each request renews it up to three times.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ from tap_zoho_bulk.api.error_responses import NO_ADVICE, TokenRejectedError, rai
 from tap_zoho_bulk.api.rate_limit import RateLimit
 from tap_zoho_bulk.api.transport import TransientError, Transport, json_object
 from tap_zoho_bulk.crm.data_centers import DATA_CENTERS
-from tap_zoho_bulk.exceptions import CreditLimitReachedError, Problem, SignInError, ZohoRefusedError
+from tap_zoho_bulk.exceptions import (
+    CreditLimitReachedError,
+    Problem,
+    SignInError,
+    StoppedError,
+    ZohoRefusedError,
+)
 from tap_zoho_bulk.reporting.spending import Spending
 
 if TYPE_CHECKING:
@@ -39,6 +45,9 @@ MAX_DOWNLOAD_BYTES = 4 << 30
 """200,000 records are about 100 MB as a ZIP; this keeps a disk from filling up."""
 JOB_CREDITS = 50
 """API credits for creating a bulk read job; most other requests cost 1."""
+RENEWAL_PAUSES_SECONDS: tuple[float, ...] = (0.0, 2.0, 10.0)
+"""Before each renewal of an access token for one request. A new one may be refused, too, because
+another program has obtained so many that Zoho dropped it, or because hosts do not know it yet."""
 
 logger = logging.getLogger("tap-zoho-bulk.client")
 
@@ -251,20 +260,27 @@ class ZohoClient:
         return size
 
     def _authorised(self, request: ApiRequest, send: Callable[[Mapping[str, str], str], T]) -> T:
-        """Run `send` with a token; once more with a new one if Zoho does not accept it."""
+        """Run `send` with a token, and again with new ones if Zoho does not accept it."""
         rejected = None
-        for _ in range(2):
+        for pause in (*RENEWAL_PAUSES_SECONDS, None):
             token, api_url = self._authenticator.access(rejected=rejected)
             headers = {**(request.headers or {}), "Authorization": f"Zoho-oauthtoken {token}"}
             try:
                 return self._transport.attempt(request.what, partial(send, headers, api_url))
             except TokenRejectedError:
-                logger.info("Zoho no longer accepts the access token; renewing it.")
                 rejected = token
+            if pause is not None:
+                logger.info(
+                    "Zoho no longer accepts the access token; renewing it in %.0f s.", pause
+                )
+                if self.stop.wait(pause):
+                    raise StoppedError
         raise SignInError(
-            f"Zoho issued a new access token but does not accept it, so the tap could not "
-            f"{request.what}. Check that `data_center` and `environment` are the account's; the "
-            f"API host is {api_url}."
+            f"Zoho issued {len(RENEWAL_PAUSES_SECONDS)} new access tokens but does not accept "
+            f"them, so the tap could not {request.what}. Check that `data_center` and "
+            f"`environment` are the account's; the API host is {api_url}. Check also whether "
+            "another program keeps requesting access tokens with the same refresh token: Zoho "
+            "drops the oldest ones."
         )
 
     def _json(self, response: requests.Response, request: ApiRequest) -> dict[str, Any] | None:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 NO_ADVICE = "Look up the code in Zoho's documentation; retrying the same request would not help."
 
-_TRANSIENT_CODES = {"TOO_MANY_REQUESTS", "INTERNAL_ERROR", "INTERNAL_SERVER_ERROR"}
-_TRANSIENT_STATUSES = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
+_TOKEN_CODES = {"INVALID_TOKEN", "INVALID_OAUTHTOKEN", "AUTHENTICATION_FAILURE"}
+"""Zoho documents them with several statuses."""
+_SERVER_ERROR_CODES = {"INTERNAL_ERROR", "INTERNAL_SERVER_ERROR"}
 _NO_PERMISSION = "Grant this permission to the profile of the user who created the refresh token."
 _ADVICE = {
     "INVALID_HOST": "Set `data_center` to the account's data center.",
@@ -60,21 +61,17 @@ def raise_for_problem(
     """
     error = _error(body)
     code = redact(str(error.get("code") or f"HTTP_{status}"))[:_MAX_CODE_CHARACTERS]
-    server_error = status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    if status in _TRANSIENT_STATUSES or server_error or code in _TRANSIENT_CODES:
-        raise TransientError(
-            f"{code} (HTTP {status})",
-            retry_after=retry_after_seconds(headers),
-            not_processed=not server_error and code != f"HTTP_{HTTPStatus.REQUEST_TIMEOUT.value}",
-        )
-    if status == HTTPStatus.UNAUTHORIZED:
-        if code != "OAUTH_SCOPE_MISMATCH":
-            raise TokenRejectedError
+    if code in _TOKEN_CODES:
+        raise TokenRejectedError
+    if code == "OAUTH_SCOPE_MISMATCH":
         raise MissingScopeError(
             request.what,
             Problem(status, code),
             advice=f"Create a new refresh token whose scopes include {request.scope}.",
         )
+    raise_if_transient(status, code, headers, f"{code} (HTTP {status})")
+    if status == HTTPStatus.UNAUTHORIZED:
+        raise TokenRejectedError
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         raise ZohoRefusedError(
             request.what,
@@ -87,6 +84,26 @@ def raise_for_problem(
             request.what,
             Problem(status, code, message, _details(error, redact)),
             advice=_ADVICE.get(code, NO_ADVICE),
+        )
+
+
+def raise_if_transient(status: int, code: str, headers: Mapping[str, str], reason: str) -> None:
+    """Raise if another attempt may succeed.
+
+    Args:
+        status: HTTP status of the response.
+        code: Zoho's code.
+        headers: Of the response.
+        reason: What happened, in words, without secrets.
+
+    Raises:
+        TransientError: When the status or the code says so.
+    """
+    refused = status == HTTPStatus.TOO_MANY_REQUESTS or code == "TOO_MANY_REQUESTS"
+    server_error = status >= HTTPStatus.INTERNAL_SERVER_ERROR or code in _SERVER_ERROR_CODES
+    if refused or server_error or status == HTTPStatus.REQUEST_TIMEOUT:
+        raise TransientError(
+            reason, retry_after=retry_after_seconds(headers), not_processed=refused
         )
 
 

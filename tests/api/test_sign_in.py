@@ -10,15 +10,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_zoho_crm import Fault, Organisation, invalid_token
+from local_zoho_crm.faults import error_body
 from tap_zoho_bulk.api.auth import ZohoAuthenticator
 from tap_zoho_bulk.api.client import ZohoClient
+from tap_zoho_bulk.api.request import ApiRequest
 from tap_zoho_bulk.api.transport import Transport
+from tap_zoho_bulk.exceptions import MissingScopeError, SignInError, StoppedError
 from tap_zoho_bulk.settings import Settings
 from tests.support.clock import FakeClock
 from tests.support.singer import FAST
 from tests.support.transport import FakeTransport, response
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import requests
 
     from local_zoho_crm import LoggedRequest, ZohoServer
@@ -193,15 +198,106 @@ def test_a_token_that_is_refused_is_renewed_and_the_request_repeated_once(
     assert any(request.status == 401 for request in server.requests)
 
 
-def test_a_new_token_that_is_refused_too_ends_the_run(tap: TapCommand, server: ZohoServer) -> None:
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def client(server: ZohoServer, clock: FakeClock) -> Iterator[ZohoClient]:
+    """Return a client whose pauses end at once."""
+    transport = Transport(timeout=5, max_retries=0, max_concurrent_requests=1)
+    transport.stop = clock
+    made = ZohoClient(Settings.from_config(server.tap_config(**FAST)), transport=transport)
+    yield made
+    made.close()
+
+
+ORG = ApiRequest("/crm/v8/org", what="ask for the organisation", scope="ZohoCRM.org.READ")
+
+
+@pytest.mark.parametrize("code", ["INVALID_TOKEN", "INVALID_OAUTHTOKEN", "AUTHENTICATION_FAILURE"])
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 500])
+def test_a_refused_token_is_told_by_its_code_at_any_status(
+    client: ZohoClient, server: ZohoServer, status: int, code: str
+) -> None:
+    server.faults.add(Fault(status=status, body=error_body(code), path="^/crm/"))
+
+    assert client.get(ORG)
+    assert sign_ins(server) == 2
+
+
+@pytest.mark.parametrize("refused", [1, 2, 3])
+def test_a_new_token_may_be_refused_too(
+    client: ZohoClient, server: ZohoServer, clock: FakeClock, refused: int
+) -> None:
+    """As if another program obtained so many tokens that Zoho dropped each new one."""
+    server.faults.add(invalid_token(path="^/crm/", times=refused))
+
+    assert client.get(ORG)
+    assert sign_ins(server) == 1 + refused
+    assert clock.waits == [0.0, 2.0, 10.0][:refused]
+
+
+def test_tokens_that_are_all_refused_end_the_run(client: ZohoClient, server: ZohoServer) -> None:
     server.faults.add(invalid_token(path="^/crm/", times=None))
 
-    run = tap.run(server)
+    with pytest.raises(SignInError) as raised:
+        client.get(ORG)
 
-    assert run.exit_code == 1
-    assert run.line("access token", "`data_center`")
+    for advice in ("3 new access tokens", "organisation", "`data_center`", "another program"):
+        assert advice in str(raised.value)
+    assert sign_ins(server) == 4
+    assert len(server.requests_matching("GET", "^/crm/")) == 4
+
+
+def test_a_run_that_shuts_down_waits_for_no_new_token(
+    client: ZohoClient, server: ZohoServer, clock: FakeClock
+) -> None:
+    server.faults.add(invalid_token(path="^/crm/", times=None))
+    clock.stop_after = 2
+
+    with pytest.raises(StoppedError):
+        client.get(ORG)
+
     assert sign_ins(server) == 2
-    assert len(server.requests_matching("GET", "^/crm/")) == 2
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403])
+def test_a_missing_scope_is_named_at_any_status(
+    client: ZohoClient, server: ZohoServer, status: int
+) -> None:
+    body = error_body("OAUTH_SCOPE_MISMATCH")
+    server.faults.add(Fault(status=status, body=body, path="^/crm/", times=None))
+
+    with pytest.raises(MissingScopeError, match=r"scopes include ZohoCRM\.org\.READ"):
+        client.get(ORG)
+
+    assert sign_ins(server) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (408, {}),
+        (429, {}),
+        (503, {}),
+        (200, {"code": "INTERNAL_ERROR"}),
+        (400, {"code": "TOO_MANY_REQUESTS"}),
+    ],
+)
+def test_a_token_request_is_retried_as_any_other(
+    server: ZohoServer, status: int, body: Json
+) -> None:
+    fault = Fault(status=status, body=body, headers={"Retry-After": "0"}, path="^/oauth/")
+    server.faults.add(fault)
+    transport = Transport(timeout=5, max_retries=1, max_concurrent_requests=1)
+    settings = Settings.from_config(server.tap_config(**FAST))
+
+    assert ZohoAuthenticator(settings, transport).access()
+    transport.close()
+
+    assert fault.hits == 1
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tap_zoho_bulk.api import client as api_client
 from tap_zoho_bulk.api.client import ZohoClient
 from tap_zoho_bulk.api.request import ApiRequest
 from tap_zoho_bulk.bulk_read.archive import Archive
@@ -33,7 +34,7 @@ from tests.support.organisations import catalog, small_organisation
 from tests.support.transport import FakeTransport, response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from requests import Request, Response
 
@@ -55,6 +56,13 @@ often = settings(
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_pauses() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(api_client, "RENEWAL_PAUSES_SECONDS", (0.0,))
+        yield
 
 
 def client_that_gets(respond: Callable[[str], Response]) -> ZohoClient:

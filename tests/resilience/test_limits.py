@@ -118,8 +118,8 @@ def test_signing_in_stays_within_ten_in_ten_minutes(forks: TapForks) -> None:
         ended = sync(forks, server, target)
 
         assert ended.exit_code == 1
-        assert "does not accept it" in ended.stderr
-        assert len(server.requests_matching("POST", "/oauth/")) == 2
+        assert "does not accept them" in ended.stderr
+        assert len(server.requests_matching("POST", "/oauth/")) == 4
 
 
 @pytest.mark.parametrize("trouble", ["none", "lost answers", "5xx", "too many requests"])
