@@ -9,13 +9,16 @@ every record, and before the first one: before it is known whether the records a
 
 from __future__ import annotations
 
+import os
 import signal
 from abc import abstractmethod
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Stream, Tap
+from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from typing_extensions import override
 
@@ -204,15 +207,8 @@ class TapOverrides(Tap):
         """Adapt the settings before they are checked."""
 
     @abstractmethod
-    def checked_config(self, errors: list[str]) -> list[str]:
-        """Check the settings further.
-
-        Args:
-            errors: What the SDK found.
-
-        Returns:
-            All errors, without a secret.
-        """
+    def config_errors(self) -> list[str]:
+        """Return all that is wrong with the settings, without a secret."""
 
     # What the SDK would do
 
@@ -237,11 +233,30 @@ class TapOverrides(Tap):
             signal.signal(signum, signal.SIG_DFL)
             signal.raise_signal(signum)
 
+    @classproperty
+    @override
+    def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805
+        """Return the settings in the environment; text that does not parse is left to the checks.
+
+        The SDK would end in a traceback, without the setting's name and with its text.
+        """
+        schema = cls.config_jsonschema
+        cls.append_builtin_config(schema)
+        config: dict[str, Any] = {}
+        for name, setting in schema["properties"].items():
+            only = {"properties": {name: setting}}
+            try:
+                config |= parse_environment_config(only, cls._env_var_prefix)
+            except ValueError:
+                config[name] = os.environ[cls._env_var_prefix + name.upper().replace("-", "_")]
+        return config
+
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        """Check the settings as the SDK does, and further."""
+        """Set defaults as the SDK does; its errors show the wrong values, which may be secret."""
         self.prepare_config()
-        errors = self.checked_config(super()._validate_config(raise_errors=False))
+        super()._validate_config(raise_errors=False)
+        errors = self.config_errors()
         if errors and raise_errors:
             raise ConfigValidationError(
                 "Config validation failed", errors=errors, schema=self.config_jsonschema

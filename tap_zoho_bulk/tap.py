@@ -35,10 +35,10 @@ from tap_zoho_bulk.run import Run
 from tap_zoho_bulk.sdk_overrides import TapOverrides
 from tap_zoho_bulk.settings import (
     CONFIG_JSONSCHEMA,
-    SECRET_SETTINGS,
     Settings,
     config_problems,
     numbers_from_text,
+    schema_problems,
 )
 from tap_zoho_bulk.streams.bulk_read import BulkReadStream
 from tap_zoho_bulk.streams.bulk_write_results import BulkWriteResultsStream
@@ -311,12 +311,11 @@ class TapZohoBulk(TapOverrides):
         self._config.update(numbers_from_text(self._config))
 
     @override
-    def checked_config(self, errors: list[str]) -> list[str]:
-        for name in SECRET_SETTINGS:
-            value = self._config.get(name)
-            if value is not None:
-                errors = [error.replace(repr(value), "the value") for error in errors]
-        return errors + config_problems(self._config)
+    def config_errors(self) -> list[str]:
+        return [
+            *schema_problems(self._config, self.config_jsonschema),
+            *config_problems(self._config),
+        ]
 
 
 def _is_module(entry: CatalogEntry) -> bool:

@@ -4,15 +4,15 @@ Invariant: a wrong value is named in an error before any request is made, and no
 secret.
 """
 
-from tap_zoho_bulk.settings.checks import config_problems, numbers_from_text
-from tap_zoho_bulk.settings.schema import CONFIG_JSONSCHEMA, SECRET_SETTINGS
+from tap_zoho_bulk.settings.checks import config_problems, numbers_from_text, schema_problems
+from tap_zoho_bulk.settings.schema import CONFIG_JSONSCHEMA
 from tap_zoho_bulk.settings.typed import ModuleOptions, Settings
 
 __all__ = [
     "CONFIG_JSONSCHEMA",
-    "SECRET_SETTINGS",
     "ModuleOptions",
     "Settings",
     "config_problems",
     "numbers_from_text",
+    "schema_problems",
 ]

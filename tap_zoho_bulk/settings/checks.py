@@ -1,7 +1,7 @@
-"""Checks of a config that the JSON Schema cannot express.
+"""Checks of a config, by the JSON Schema and beyond it.
 
 Invariant: a wrong value is named in an error before any request is made, and no error shows a
-secret.
+secret, not even one in the wrong place.
 """
 
 from __future__ import annotations
@@ -10,12 +10,16 @@ import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from jsonschema import Draft202012Validator
+
 from tap_zoho_bulk.crm.criteria import structure_problem
 from tap_zoho_bulk.crm.timestamps import parse_instant
-from tap_zoho_bulk.settings.schema import CONFIG_JSONSCHEMA
+from tap_zoho_bulk.settings.schema import CONFIG_JSONSCHEMA, SECRET_SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from jsonschema import ValidationError
 
 
 def numbers_from_text(config: Mapping[str, Any]) -> dict[str, float]:
@@ -38,6 +42,38 @@ def numbers_from_text(config: Mapping[str, Any]) -> dict[str, float]:
             except ValueError:
                 continue  # The schema's validation reports it.
     return parsed
+
+
+def schema_problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
+    """Return where a config does not match its JSON Schema.
+
+    A value is shown only if it can hold no secret: neither a list or an object, nor a text in place
+    of another type, nor anything in a setting that is secret.
+
+    Args:
+        config: Setting names to values.
+        schema: JSON Schema of the config.
+
+    Returns:
+        One sentence per problem, in the style of the SDK's own.
+    """
+    return [
+        _without_secrets(error) + f" in config[{']['.join(map(repr, error.path))}]"
+        if error.path
+        else error.message
+        for error in Draft202012Validator(schema).iter_errors(config)
+    ]
+
+
+def _without_secrets(error: ValidationError) -> str:
+    value = error.instance
+    harmless = not isinstance(value, (dict, list, str)) or (
+        isinstance(value, str) and error.validator != "type"
+    )
+    if harmless and error.path[0] not in SECRET_SETTINGS:
+        return error.message
+    kinds: dict[type, str] = {dict: "the object", list: "the array", str: "the string"}
+    return error.message.replace(repr(value), kinds.get(type(value), "the value"))
 
 
 def config_problems(config: Mapping[str, Any]) -> list[str]:
@@ -72,7 +108,7 @@ def config_problems(config: Mapping[str, Any]) -> list[str]:
                 f"in config['module_options'][{module!r}]"
             )
         criteria = chosen.get("criteria")
-        problem = structure_problem(criteria) if criteria is not None else None
+        problem = structure_problem(criteria) if isinstance(criteria, dict) else None
         if problem is not None:
             problems.append(problem.at(module))
     for name in ("accounts_url", "api_url"):

@@ -91,6 +91,54 @@ def test_a_wrong_value_is_named(name: str, value: Any) -> None:
     assert all(name in problem for problem in found)
 
 
+URL = "https://user:p4ss@www.zohoapis.eu"
+VALUES: dict[str, Any] = {"string": URL, "array": [URL, {"a": URL}], "object": {"a": [URL]}}
+MISPLACED: list[tuple[str, Any]] = [
+    *(
+        (name, value)
+        for name, schema in CONFIG_JSONSCHEMA["properties"].items()
+        for kind, value in VALUES.items()
+        if kind not in schema["type"]
+    ),
+    ("modules", [[URL]]),
+    ("module_options", {"Leads": URL}),
+    ("module_options", {"Leads": {"custom_view": [URL]}}),
+    ("module_options", {"Leads": {"criteria": URL}}),
+    ("module_options", {"Leads": {"related_fields": URL}}),
+    ("batch_config", {"storage": {"root": [URL]}}),
+    ("batch_config", {"encoding": {"format": [URL]}}),
+    ("stream_maps", URL),
+    ("stream_maps", {"Leads": [URL]}),
+    ("stream_map_config", URL),
+    ("flattening_enabled", URL),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), MISPLACED)
+def test_a_value_of_the_wrong_type_is_named_and_not_shown(name: str, value: Any) -> None:
+    """It may hold a secret, such as the password of a URL."""
+    found = problems(**{name: value})
+
+    assert found
+    assert all(f"config['{name}']" in problem for problem in found)
+    assert "p4ss" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("api_url", [URL], "the array is not of type 'string', 'null' in config['api_url']"),
+        ("max_retries", "many", "the string is not of type 'integer', 'null' in config[{}]"),
+        ("max_retries", -1, "-1 is less than the minimum of 0 in config[{}]"),
+        ("api_version", 8, "8 is not of type 'string', 'null' in config[{}]"),
+        ("environment", "test", "'test' is not one of ['production', 'sandbox', 'developer']"),
+        ("client_secret", 5, "the value is not of type 'string' in config[{}]"),
+    ],
+)
+def test_a_problem_names_what_is_wrong(name: str, value: Any, problem: str) -> None:
+    assert any(each.startswith(problem.format(repr(name))) for each in problems(**{name: value}))
+
+
 @pytest.mark.parametrize("name", SECRETS)
 def test_a_missing_secret_is_named(name: str) -> None:
     config = {key: value for key, value in SECRETS.items() if key != name}
@@ -182,6 +230,19 @@ def test_a_wrong_value_in_the_environment_is_named(tap: TapCommand, server: Zoho
         assert run.exit_code == 1
         assert name in run.stderr
     assert not server.requests
+
+
+@pytest.mark.parametrize("name", ["max_retries", "module_options", "poll_interval_seconds"])
+def test_text_in_the_environment_that_does_not_parse_is_named_and_not_shown(
+    tap: TapCommand, name: str
+) -> None:
+    environment = as_environment({**SECRETS, name: URL})
+    run = tap.start(None, "--config", "ENV", environment=environment).finish()
+
+    assert run.exit_code == 1
+    assert run.line("the string is not of type", name)
+    assert "p4ss" not in run.stderr
+    assert "Traceback" not in run.stderr
 
 
 def test_the_environment_can_name_every_setting() -> None:
