@@ -1,7 +1,8 @@
 """Deadlines: a response ends in time, however slowly its bytes come.
 
 A socket's timeout starts again with each byte, so a server that sends one byte a second could hold
-a request for ever: in the status line, headers, interim responses, chunk sizes or the body.
+a request for ever: in the status line, headers, interim responses, chunk sizes or the body. Python
+itself bounds a TLS handshake, and a connection to each of a host's addresses, by the timeout.
 
 Invariant: no byte of a response is waited for past the deadline of the thread that reads it.
 """

@@ -57,6 +57,10 @@ class _Drip(StreamRequestHandler):
         """Respond to one request."""
         while self.rfile.readline().strip():
             pass
+        self.drip()
+
+    def drip(self) -> None:
+        """Send all bytes."""
         try:
             self.wfile.write(self._at_once)
             for byte in islice(cycle(self._dripping), MAX_BYTES):
@@ -98,6 +102,14 @@ def test_encrypted_bytes_that_drip_end_a_request_in_time(monkeypatch: pytest.Mon
         read(url)
 
 
+def test_a_tls_handshake_that_drips_ends_a_request_in_time() -> None:
+    record = b"\x16\x03\x03\x40\x00\x02\x00\x3f\x00" + bytes(100)
+    with serving(partial(_Greet, b"", record)) as url, pytest.raises(TransientError) as raised:
+        read(url.replace("http:", "https:"))
+
+    assert "in time" in str(raised.value)
+
+
 def test_a_proxys_bytes_that_drip_end_a_request_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(partial(_Drip, *ENDLESS["headers"])) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy)
@@ -130,6 +142,14 @@ def test_a_download_ends_in_time(at_once: bytes, dripping: bytes, seconds: float
         made.send(requests.Request("GET", url)) as response,
     ):
         list(made.chunks(response, seconds=seconds))
+
+
+class _Greet(_Drip):
+    """Sends its bytes before it has received a request."""
+
+    def handle(self) -> None:
+        """Respond to one connection."""
+        self.drip()
 
 
 class _Hold(_Drip):
