@@ -7,12 +7,19 @@ import subprocess
 import sys
 import time
 from itertools import takewhile
+from typing import TYPE_CHECKING
 
 import pytest
+import requests
 
+from benchmarks import processes
+from benchmarks.server import Module
 from benchmarks.shapes import SHAPES, Chains, Shape
 from benchmarks.target import target_of
 from tests.support.singer import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_the_quick_benchmarks_print_tables() -> None:
@@ -34,8 +41,24 @@ def test_the_quick_benchmarks_print_tables() -> None:
     ]
     shapes = [[cell.strip() for cell in line.split("|")] for line in lines][2:]
     assert [cells[1] for cells in shapes] == ["1 x 1 x 0.1 s, 2 x 2 x 0.05 s", "2 x 2 x 0.05 s"]
-    # Nothing is faster than the least possible.
-    assert all(float(cells[8].split(" ")[0]) >= 1 for cells in shapes)
+    assert [cells[10].partition(" of ")[2] for cells in shapes] == ["5 pages", "4 pages"]
+
+
+@pytest.mark.parametrize(("parallel", "least"), [(True, 0.1), (False, 0.2)])
+def test_jobs_take_their_time_at_the_server(
+    tmp_path: Path, *, parallel: bool, least: float
+) -> None:
+    modules = [Module("Leads", 1, 0.1), Module("Deals", 1, 0.1)]
+    with processes.page_server(tmp_path, modules, rows=1, parallel=parallel) as config:
+        began = time.monotonic()
+        for module in modules:
+            query = {"query": {"module": {"api_name": module.name}}}
+            job = requests.post(f"{config['api_url']}/read", json=query, timeout=9).json()
+        status = f"{config['api_url']}/read/{job['data'][0]['details']['id']}"
+        while requests.get(status, timeout=9).json()["data"][0]["state"] != "COMPLETED":
+            time.sleep(0.01)
+
+    assert time.monotonic() - began >= least
 
 
 def test_a_target_takes_its_time_for_each_record() -> None:
