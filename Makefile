@@ -7,6 +7,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Split between the machine's cores; a file's tests stay together, and so share their fixtures.
 PYTEST_ARGS ?= -n auto --dist loadfile
+# The stories that `make simulate` plays, such as 17, 0-999 or 3,5,10-20
+SEEDS ?= 0-199
 
 # The oldest Python that the tap supports if it is here, else the one that there is
 LOWEST_PYTHON ?= $(shell PYENV_VERSION=3.10 python3.10 -c 'import sys; print(sys.executable)' \
@@ -16,7 +18,7 @@ LOWEST_PYTHON ?= $(shell PYENV_VERSION=3.10 python3.10 -c 'import sys; print(sys
 LOWEST_TESTS ?= tests --ignore=tests/meltano --ignore=tests/warehouses \
 	--ignore=tests/repository/test_words.py --deselect=tests/emit/test_batches.py::test_files_on_s3_hold_every_record
 
-.PHONY: help demo test test-lowest test-prerelease bench docs lint prose configuration pictures format types settings dist clean
+.PHONY: help demo test test-lowest test-prerelease simulate bench docs lint prose configuration pictures format types settings dist clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +34,9 @@ test-lowest: .venv-lowest/installed ## Run it at the lowest versions of all that
 
 test-prerelease: .venv-prerelease/installed ## Run it with the newest pre-release of the Singer SDK
 	.venv-prerelease/bin/python -m pytest $(PYTEST_ARGS) $(LOWEST_TESTS)
+
+simulate: .venv/installed ## Play stories of the simulation, those of SEEDS
+	$(BIN)/python -m tests.simulation $(SEEDS)
 
 bench: .venv/installed ## Measure how fast it is, which takes 20 minutes
 	$(BIN)/python -m benchmarks

@@ -135,6 +135,10 @@ class BulkApi:
         headers = _download_headers(f"{job.module}-bulkwrite.zip", "application/octet-stream")
         return Response(job.archive(), headers=headers)
 
+    def run_jobs(self) -> None:
+        """Run every job whose time has come, also if no client asks for it."""
+        self._board.run_due(page_tokens=self._has_tokens)
+
     def _has_tokens(self, version: int) -> bool:
         return version >= _FIRST_TOKEN_VERSION if self._page_tokens is None else self._page_tokens
 

@@ -55,11 +55,16 @@ class PageToken:
 class Outcome:
     """The result of a completed job."""
 
-    count: int
+    ids: tuple[str, ...]
     more_records: bool
     next_page_token: str | None
     per_page: int
     file: FilePath
+
+    @property
+    def count(self) -> int:
+        """Return the number of exported records."""
+        return len(self.ids)
 
 
 @dataclass
@@ -186,17 +191,20 @@ class JobBoard:
             raise ZohoError("RESOURCE_NOT_FOUND", resource=job_id)
         with job.lock:
             job.polls += 1
-            job.state = self._state(job)
-            if job.state == "COMPLETED" and job.outcome is None:
-                job.running = job.running or self._workers.submit(
-                    self._run, job, page_tokens=page_tokens
-                )
-                try:
-                    job.outcome = job.running.result(_PATIENCE_SECONDS)
-                except FutureTimeoutError:
-                    # Writing a large file takes longer than `job_seconds`.
-                    job.state = "IN PROGRESS"
+            self._advance(job, page_tokens=page_tokens)
         return job
+
+    def run_due(self, *, page_tokens: Callable[[int], bool]) -> None:
+        """Run every job whose time has come, as if a client had asked for its state.
+
+        Args:
+            page_tokens: Returns whether pages are requested by token in an API version.
+        """
+        with self._lock:
+            jobs = [job for job in self._jobs.values() if job.outcome is None]
+        for job in jobs:
+            with job.lock:
+                self._advance(job, page_tokens=page_tokens(job.version))
 
     def result(self, job_id: str, *, page_tokens: bool) -> FilePath:
         """Return the result file of a completed job, until it expires after a day.
@@ -248,6 +256,19 @@ class JobBoard:
             self._slots[slot] = starts + span
         return starts, starts + span
 
+    def _advance(self, job: Job, *, page_tokens: bool) -> None:
+        """Set a job's state, and export its page if its time has come."""
+        job.state = self._state(job)
+        if job.state == "COMPLETED" and job.outcome is None:
+            job.running = job.running or self._workers.submit(
+                self._run, job, page_tokens=page_tokens
+            )
+            try:
+                job.outcome = job.running.result(_PATIENCE_SECONDS)
+            except FutureTimeoutError:
+                # Writing a large file takes longer than `job_seconds`.
+                job.state = "IN PROGRESS"
+
     def _state(self, job: Job) -> str:
         for kind in ("job_stuck", "job_state", "job_failure"):
             fault = job.faults.get(kind)
@@ -280,7 +301,7 @@ class JobBoard:
             write_csv(file, rows, columns, self.style, damage)
         more = len(ids) > end
         return Outcome(
-            count=len(rows),
+            ids=tuple(str(row["id"]) for row in rows),
             more_records=more,
             next_page_token=self._token(job) if more and page_tokens else None,
             per_page=size,

@@ -142,7 +142,7 @@ class ZohoServer:
             location=self.location,
             accounts_server=self.accounts_server,
         )
-        bulk = BulkApi(
+        self._bulk = BulkApi(
             self._access,
             self._board,
             self.faults,
@@ -154,7 +154,7 @@ class ZohoServer:
             routes=[
                 Route("/oauth/v2/token", self._token, methods=["POST"]),
                 *consent.routes(),
-                *bulk.routes(),
+                *self._bulk.routes(),
                 *rest.routes(),
             ],
             exception_handlers={
@@ -285,6 +285,10 @@ class ZohoServer:
     @on_response.setter
     def on_response(self, callback: Callable[[LoggedRequest], None] | None) -> None:
         self._gateway.on_response = callback
+
+    def run_jobs(self) -> None:
+        """Run every job whose time has come: by default, one runs when a client asks for it."""
+        self._bulk.run_jobs()
 
     def forget_tokens(self) -> None:
         """Invalidate all access tokens."""

@@ -38,6 +38,23 @@ def test_a_result_is_refused_before_its_time_and_after_a_day(organisation: Organ
         assert code(client.download(job_id)) == "RESOURCE_NOT_FOUND"
 
 
+def test_a_job_runs_when_a_client_asks_or_when_the_server_runs_jobs(
+    organisation: Organisation,
+) -> None:
+    with serving(organisation) as client:
+        first, second = client.start(leads()), client.start(leads())
+        client.server.run_jobs()
+        third = client.start(leads())
+        gone = next(iter(organisation.module("Leads").records))
+        organisation.delete("Leads", gone)
+
+        exported = []
+        for job_id in (first, second, third):
+            client.details(job_id)
+            exported.append(gone in {row["Id"] for row in client.rows(job_id)})
+        assert exported == [True, True, False]
+
+
 def test_page_numbers_read_live_data(client: Client, organisation: Organisation) -> None:
     first = client.start(leads(page=1), "v3")
     before = [row for row in (client.details(first, "v3"), *client.rows(first)) if "Id" in row]

@@ -20,16 +20,24 @@ class UpsertingTarget:
 
     def take(self, line: bytes) -> str:
         """Store the message of one line, and return its type."""
-        message = json.loads(line, parse_float=Decimal)
+        return self.store(json.loads(line, parse_float=Decimal))
+
+    def store(self, message: Json) -> str:
+        """Store a message, and return its type.
+
+        Args:
+            message: A Singer message. A BATCH has its records under `records` instead of in files.
+        """
         kind = message["type"]
         match kind:
             case "SCHEMA":
                 self._keys[message["stream"]] = message["key_properties"]
                 self._tables.setdefault(message["stream"], {})
             case "RECORD":
-                record = message["record"]
-                key = tuple(record[name] for name in self._keys[message["stream"]])
-                self._tables[message["stream"]][key] = (message.get("version"), record)
+                self._upsert(message, message["record"])
+            case "BATCH":
+                for record in message["records"]:
+                    self._upsert(message, record)
             case "ACTIVATE_VERSION":
                 self._activate(message["stream"], message["version"])
             case "STATE":
@@ -38,6 +46,11 @@ class UpsertingTarget:
             case _:
                 raise AssertionError(f"no Singer message: {message}")
         return str(kind)
+
+    def _upsert(self, message: Json, record: Json) -> None:
+        stream = message["stream"]
+        key = tuple(record[name] for name in self._keys[stream])
+        self._tables[stream][key] = (message.get("version"), record)
 
     def _activate(self, stream: str, version: int) -> None:
         """Remove the rows of other versions, as targets with hard deletes do."""
@@ -58,6 +71,10 @@ class UpsertingTarget:
     def rows(self, stream: str) -> list[Json]:
         """Return the rows of a table."""
         return [record for _, record in self._tables.get(stream, {}).values()]
+
+    def by_key(self, stream: str) -> dict[tuple[Any, ...], Json]:
+        """Return the rows of a table by key."""
+        return {key: record for key, (_, record) in self._tables.get(stream, {}).items()}
 
     def by_id(self, stream: str) -> dict[str, Json]:
         """Return the rows of a table by `id`."""
