@@ -92,6 +92,12 @@ class ZohoStream(StreamOverrides):
         self.summary.outcome = StoppedError.outcome
 
     @override
+    def write_state(self) -> None:
+        """Write STATE with the progress of all running chains, of whatever stream."""
+        self.run.chains.record()
+        super().write_state()
+
+    @override
     def synced(self) -> None:
         self.run.summary.log_stream(self.name)
 

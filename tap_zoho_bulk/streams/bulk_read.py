@@ -347,9 +347,3 @@ class BulkReadStream(VersionedStream):
     def _forget_progress(self) -> None:
         self.run.chains.drop(self.name)
         self.stream_state.pop(PROGRESS, None)
-
-    @override
-    def write_state(self) -> None:
-        """Write STATE with the progress of all running chains."""
-        self.run.chains.record()
-        super().write_state()

@@ -25,6 +25,7 @@ from tap_zoho_bulk.bulk_read.query import BulkReadQuery
 from tap_zoho_bulk.exceptions import JobFailedError
 from tap_zoho_bulk.reporting.spending import Spending
 from tap_zoho_bulk.settings import Settings
+from tests.support.organisations import catalog, small_organisation
 from tests.support.singer import FAST, as_full_table, select
 
 if TYPE_CHECKING:
@@ -234,6 +235,32 @@ def test_a_job_made_while_a_page_goes_out_is_not_paid_twice(tap: TapCommand, ser
     assert records_by_id(stopped, rest) == organisation.truth("Deals")
     assert rest.by_id("Tasks") == organisation.truth("Tasks")
     assert [job.module for job in server.jobs] == ["Deals", "Tasks"]
+
+
+def test_the_state_of_another_stream_names_the_jobs_of_running_chains(
+    tap: TapCommand, serve: Serve
+) -> None:
+    organisation = small_organisation({"Deals": 3})
+    organisation.set_now(NOON)
+    organisation.delete("Deals", next(iter(organisation.module("Deals").records)))
+    server = serve(organisation, job_seconds=10)  # by a clock that stands still
+    polled = threading.Event()
+
+    def list_after_poll(request: LoggedRequest) -> None:
+        if _PLACES["details"].search(request.path):
+            polled.set()
+        elif request.path.endswith("/deleted"):
+            polled.wait(60)
+
+    def state_of_deleted_records(messages: list[Json]) -> Json | None:
+        states = [message["value"] for message in messages if message["type"] == "STATE"]
+        return next((state for state in states if "deleted_records" in state["bookmarks"]), None)
+
+    server.on_request = list_after_poll
+    running = tap.start(server.tap_config(**FAST), catalog=catalog(organisation, deleted=True))
+    state = running.wait_for(state_of_deleted_records)
+
+    assert state["bookmarks"]["Deals"]["bulk_read"]["job_id"] == server.jobs[0].id
 
 
 def test_a_chain_by_page_numbers_goes_on_too(
