@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Stream, Tap
 from singer_sdk.configuration._dict_config import parse_environment_config
-from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.exceptions import ConfigValidationError, MappingError
 from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.singerlib import Catalog
 from typing_extensions import override
 
-from tap_zoho_bulk.exceptions import StoppedError
+from tap_zoho_bulk.exceptions import StoppedError, UnreadableStreamError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig, SDKBatchMessage
     from singer_sdk.helpers.types import Context
-    from singer_sdk.mapper import PluginMapper
+    from singer_sdk.mapper import PluginMapper, StreamMap
 
 
 class StreamOverrides(Stream):
@@ -108,6 +109,21 @@ class StreamOverrides(Stream):
         """Finish after everything else, also if the sync failed."""
 
     # What the SDK would do
+
+    @property
+    @override
+    def stream_maps(self) -> list[StreamMap]:
+        """Apply `stream_maps` to this stream; the SDK would to deselected ones, which fails."""
+        tap, name = self._tap, self.name
+        try:
+            if name not in tap.mapper.stream_maps:
+                entry = tap.catalog[name]
+                tap.mapper.register_raw_streams_from_catalog(Catalog([(name, entry)]))
+        except MappingError as error:
+            raise UnreadableStreamError(
+                f"`stream_maps` cannot be applied to {name}: {error} Correct that setting."
+            ) from error
+        return super().stream_maps
 
     @override  # type: ignore[misc]  # final, but nothing else sees the end of the stream
     def sync(self, context: Context | None = None) -> None:
@@ -271,7 +287,7 @@ class TapOverrides(Tap):
     @override
     def mapper(self) -> PluginMapper:
         if self._mapper is None:
-            super().setup_mapper()
+            super(Tap, self).setup_mapper()  # `Tap` would also register all streams.
         return super().mapper
 
     @mapper.setter

@@ -100,7 +100,7 @@ def write(
     Args:
         file: Open for writing.
         chunks: The records, at least one chunk.
-        schema: Their JSON Schema.
+        schema: Their JSON Schema, whose `required` names the keys.
         compression: Of the columns, none or gzip.
         level: Of the compression.
 
@@ -108,7 +108,10 @@ def write(
         InvalidValueError: When a value does not fit its column's type.
     """
     first = next(chunks)
-    fields = pa.schema(_field(name, schema["properties"][name]) for name in first.columns)
+    keys = schema["required"]
+    fields = pa.schema(
+        _field(name, schema["properties"][name], is_key=name in keys) for name in first.columns
+    )
     options = {
         "compression": compression,
         "compression_level": level,
@@ -119,7 +122,7 @@ def write(
         group: list[pa.RecordBatch] = []
         size = 0
         for chunk in chain([first], chunks):
-            group.append(_record_batch(chunk, fields))
+            group.append(_record_batch(chunk, fields, keys))
             size += group[-1].nbytes
             if size >= _ROW_GROUP_BYTES:
                 writer.write_table(pa.Table.from_batches(group, fields))
@@ -128,13 +131,18 @@ def write(
             writer.write_table(pa.Table.from_batches(group, fields))
 
 
-def _field(name: str, schema: Mapping[str, Any]) -> pa.Field:
-    return pa.field(name, _type_of(schema), nullable=name != "id")
+def _field(name: str, schema: Mapping[str, Any], *, is_key: bool = False) -> pa.Field:
+    # A catalog can make a key of any property.
+    return pa.field(name, _type_of(schema), nullable=not is_key or "null" in _types(schema))
+
+
+def _types(schema: Mapping[str, Any]) -> set[str]:
+    return {schema["type"]} if isinstance(schema["type"], str) else set(schema["type"])
 
 
 def _type_of(schema: Mapping[str, Any]) -> pa.DataType:
     """Return the Arrow type of a property's values."""
-    types = {schema["type"]} if isinstance(schema["type"], str) else set(schema["type"])
+    types = _types(schema)
     if "array" in types:
         items = schema.get("items", {}).get("properties")
         return pa.list_(pa.struct([_field(*each) for each in items.items()]) if items else _TEXT)
@@ -154,16 +162,17 @@ def _type_of(schema: Mapping[str, Any]) -> pa.DataType:
     return next((simple[each] for each in simple if each in types), pa.string())
 
 
-def _record_batch(chunk: Chunk, fields: pa.Schema) -> pa.RecordBatch:
-    keys = next(iter(chunk.columns.values()))
+def _record_batch(chunk: Chunk, fields: pa.Schema, keys: Sequence[str]) -> pa.RecordBatch:
     arrays = []
     for field in fields:
         values = chunk.columns[field.name]
         try:
             arrays.append(_array_of(values, field.type))
         except _UNFIT as error:
+            place = _first_unfit(values, field.type)
+            found = [chunk.columns[key][place] for key in keys if key in chunk.columns]
             raise InvalidValueError(
-                f"record {keys[_first_unfit(values, field.type)]}: `{field.name}` has a value that "
+                f"record {', '.join(map(str, found))}: `{field.name}` has a value that "
                 f"does not fit Parquet's {field.type}. Deselect the field, or set "
                 "`batch_config.encoding.format` to jsonl."
             ) from error

@@ -152,7 +152,7 @@ class ZohoStream(StreamOverrides):
                 f"{self.name}: BATCH files contain records as Zoho exports them. Remove "
                 "either `batch_config`, or stream maps and flattening."
             )
-        return BatchFiles(self.name, self.effective_schema, batch_config)
+        return BatchFiles(self.name, self.effective_schema, self.primary_keys, batch_config)
 
     @override
     def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
@@ -166,7 +166,6 @@ class ZohoStream(StreamOverrides):
     def get_batches(
         self, batch_config: BatchConfig, context: Context | None = None
     ) -> Iterable[tuple[BaseBatchFileEncoding, list[str]]]:
-        files = self.batch_files(batch_config)
         names = [
             name
             for name in self.effective_schema["properties"]
@@ -174,6 +173,7 @@ class ZohoStream(StreamOverrides):
         ]
         records = iter(self._sync_records(context, write_messages=False))
         with self.failing_alone():
+            files = self.batch_files(batch_config)
             for record in records:
                 # One file at a time: the STATE after it knows of no record that is not in it.
                 of_file = chain([record], islice(records, files.size - 1))

@@ -241,7 +241,7 @@ def test_a_missing_extra_is_installed_from_the_checkout(
     batch_config = BatchConfig.from_dict({"encoding": encoding, "storage": {"root": root}})
 
     with pytest.raises(BatchConfigError) as raised:
-        BatchFiles("Leads", {"type": "object"}, batch_config)
+        BatchFiles("Leads", {"type": "object"}, ["id"], batch_config)
 
     # Anybody could register a bare name at a package index.
     assert re.findall(r"pip install '(.*?)'", str(raised.value)) == [

@@ -74,6 +74,24 @@ def plain(row: Json) -> Json:
     return {**row, "columns": dict(columns)} if isinstance(columns, list) else row
 
 
+def test_only_keys_need_a_value(
+    tap: TapCommand, serve: Serve, organisation: Organisation, tmp_path: Path
+) -> None:
+    server = serve(organisation)
+    picked = {"actual_value": "A", "display_value": "a"}
+    field = {"api_name": "Stage", "data_type": "picklist", "pick_list_values": [picked]}
+    server.faults.add(Fault(path="/fields$", times=None, body={"fields": [field]}, status=200))
+    catalog = select(tap.discover(server), {"fields": None})
+
+    run = tap.sync(server, catalog=catalog, batch_config=config(tmp_path, "parquet"))
+
+    rows = [row for file in files_of(run, "fields") for row in file]
+    assert {row["module"] for row in rows} >= {"Deals", "Leads"}
+    for row in rows:
+        assert (row["api_name"], row["id"]) == ("Stage", None)
+        assert row["pick_list_values"][0]["id"] is None
+
+
 def test_only_selected_properties_are_in_files(
     tap: TapCommand, serve: Serve, organisation: Organisation, tmp_path: Path
 ) -> None:

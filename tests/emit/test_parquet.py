@@ -90,7 +90,13 @@ def in_parquet(chunks: Sequence[Chunk], properties: Mapping[str, Any]) -> Record
     file = io.BytesIO()
     if not chunks:
         return []
-    parquet.write(file, iter(chunks), schema_of(properties), compression="none", level=None)
+    parquet.write(
+        file,
+        iter(chunks),
+        {**schema_of(properties), "required": ["id"]},
+        compression="none",
+        level=None,
+    )
     table = pq.read_table(file)
     # Instants as numbers: Python's do not reach as far as Zoho's in every zone.
     for place, field in enumerate(table.schema):

@@ -8,6 +8,7 @@ import pytest
 
 from local_zoho_crm import Fault, ZohoServer
 from tests.support.organisations import QUICK, catalog, small_organisation
+from tests.support.singer import select
 from tests.support.target import UpsertingTarget
 
 if TYPE_CHECKING:
@@ -100,3 +101,45 @@ def test_with_abort_the_run_ends_there_and_what_was_done_stays(forks: TapForks) 
         assert again.exit_code == 0
     for stream in SIZES:
         assert target.by_id(stream) == organisation.truth(stream)
+
+
+def test_a_stream_map_of_a_deselected_stream_changes_nothing(forks: TapForks) -> None:
+    organisation = small_organisation(SIZES)
+    target = UpsertingTarget()
+    with ZohoServer(organisation) as server:
+        chosen = select(catalog(organisation), dict.fromkeys(["First", "Last"]))
+        maps = {"Middle": {"Name": "Name"}, "Last": {"Name": "Name.upper()"}}
+
+        def take(line: bytes) -> bool:
+            target.take(line)
+            return True
+
+        config = server.tap_config(**QUICK, stream_maps=maps)
+        ended = forks.start(config, catalog=chosen).read_lines(take)
+
+    assert ended.exit_code == 0, ended.stderr
+    assert target.by_id("First") == organisation.truth("First")
+    assert target.by_id("Last") == {
+        record_id: {**record, "Name": record["Name"].upper()}
+        for record_id, record in organisation.truth("Last").items()
+    }
+    assert target.streams == {"First", "Last"}
+
+
+@pytest.mark.parametrize(
+    "maps", [{"First": {"id": None}}, {"First": {"Name": "("}}, {"__x__": {"Name": "Name"}}]
+)
+def test_a_stream_map_that_cannot_be_applied_is_named_before_any_job(
+    forks: TapForks, maps: dict[str, Any]
+) -> None:
+    organisation = small_organisation(SIZES)
+    with ZohoServer(organisation) as server:
+        config = server.tap_config(**QUICK, stream_maps=maps)
+        ended = forks.start(config, catalog=catalog(organisation)).read_lines(lambda _: True)
+
+        assert not server.jobs
+    assert ended.exit_code == 1
+    (why,) = [line for line in ended.stderr.splitlines() if "| INFO " not in line]
+    assert "| ERROR " in why
+    assert "`stream_maps`" in why
+    assert "First" in why
