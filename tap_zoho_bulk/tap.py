@@ -40,6 +40,7 @@ from tap_zoho_bulk.settings import (
     numbers_from_text,
     schema_problems,
 )
+from tap_zoho_bulk.streams.base import ZohoStream
 from tap_zoho_bulk.streams.bulk_read import BulkReadStream
 from tap_zoho_bulk.streams.bulk_write_results import BulkWriteResultsStream
 from tap_zoho_bulk.streams.calendar_events import EventsIcsStream
@@ -110,12 +111,16 @@ class TapZohoBulk(TapOverrides):
         return self._run
 
     def _read(self) -> list[BulkReadStream]:
-        """Return the selected streams by bulk read, in the order in which they sync."""
-        return [
+        """Return the selected streams by bulk read, in the order in which their chains start.
+
+        Those for which earlier runs had no API credits left come first.
+        """
+        read = [
             stream
             for stream in self.streams.values()
             if isinstance(stream, BulkReadStream) and stream.selected and not stream.is_removed
         ]
+        return sorted(read, key=lambda stream: stream.waiting_since or "never")
 
     # Discovery
 
@@ -191,7 +196,10 @@ class TapZohoBulk(TapOverrides):
             )
             with self._last_state():
                 yield
-            outcome = "failed" if run.summary.failures else "ok"
+            if run.summary.failures:
+                outcome = "failed"
+            else:
+                outcome = "incomplete" if run.summary.incomplete else "ok"
         except StoppedError as error:
             outcome = error.outcome
             raise
@@ -226,6 +234,9 @@ class TapZohoBulk(TapOverrides):
         read = {stream.name: stream for stream in self._read()}
         others = deque(stream for stream in streams if stream.name not in read)
         chains = self.run.chains
+        for stream in others:
+            if isinstance(stream, ZohoStream):
+                self.run.client.credits.reserve(stream.spending, stream.list_credits())
         chains.start()
         try:
             while read or others:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, Any, TypeVar
@@ -18,33 +17,27 @@ from urllib.parse import urlsplit
 from requests import Request
 
 from tap_zoho_bulk.api.auth import ZohoAuthenticator
+from tap_zoho_bulk.api.credits import CreditBudget
 from tap_zoho_bulk.api.error_responses import NO_ADVICE, TokenRejectedError, raise_for_problem
 from tap_zoho_bulk.api.rate_limit import RateLimit
 from tap_zoho_bulk.api.transport import TransientError, Transport, json_object
 from tap_zoho_bulk.crm.data_centers import DATA_CENTERS
-from tap_zoho_bulk.exceptions import (
-    CreditLimitReachedError,
-    Problem,
-    SignInError,
-    StoppedError,
-    ZohoRefusedError,
-)
-from tap_zoho_bulk.reporting.spending import Spending
+from tap_zoho_bulk.exceptions import Problem, SignInError, StoppedError, ZohoRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    import threading
+    from collections.abc import Callable, Iterator, Mapping
 
     import requests
 
     from tap_zoho_bulk.api.request import ApiRequest
+    from tap_zoho_bulk.reporting.spending import Spending
     from tap_zoho_bulk.settings import Settings
 
 T = TypeVar("T")
 
 MAX_DOWNLOAD_BYTES = 4 << 30
 """200,000 records are about 100 MB as a ZIP; this keeps a disk from filling up."""
-JOB_CREDITS = 50
-"""API credits for creating a bulk read job; most other requests cost 1."""
 RENEWAL_PAUSES_SECONDS: tuple[float, ...] = (0.0, 2.0, 10.0)
 """Before each renewal of an access token for one request. A new one may be refused, too, because
 another program has obtained so many that Zoho dropped it, or because hosts do not know it yet."""
@@ -61,7 +54,6 @@ class ZohoClient:
     """
 
     def __init__(self, settings: Settings, *, transport: Transport | None = None) -> None:
-        self.spending = Spending()
         self._settings = settings
         self._transport = transport or Transport(
             timeout=settings.request_timeout_seconds,
@@ -70,7 +62,7 @@ class ZohoClient:
         )
         self._authenticator = ZohoAuthenticator(settings, self._transport)
         self._downloads = RateLimit(settings.downloads_per_minute, 60.0, "downloads")
-        self._job_lock = threading.Lock()
+        self.credits = CreditBudget(settings.api_credit_limit, self.stop)
 
     @property
     def stop(self) -> threading.Event:
@@ -111,10 +103,11 @@ class ZohoClient:
 
         def send(headers: Mapping[str, str], api_url: str) -> dict[str, Any] | None:
             url = api_url + request.path
-            with self._transport.send(
-                Request("GET", url, headers=headers, params=request.params)
+            with self._charged(
+                Request("GET", url, headers=headers, params=request.params),
+                request.credits,
+                spending,
             ) as response:
-                self._spend(spending, credits=request.credits)
                 body = self._json(response, request)
             expects = request.expects
             if body is not None and expects and not isinstance(body.get(expects), list):
@@ -143,7 +136,7 @@ class ZohoClient:
         """
 
         def send(headers: Mapping[str, str], api_url: str) -> dict[str, Any]:
-            self._reserve_job(spending)
+            self.credits.charge_job(spending)
             try:
                 with self._transport.send(
                     Request("POST", api_url + request.path, headers=headers, json=body)
@@ -151,31 +144,16 @@ class ZohoClient:
                     created = self._json(response, request)
             except TransientError as error:
                 if error.not_processed:
-                    self._release_job(spending)
+                    self.credits.refund_job(spending)
                 raise  # Otherwise Zoho may have created the job, and charged for it.
             except (ZohoRefusedError, TokenRejectedError):
-                self._release_job(spending)
+                self.credits.refund_job(spending)
                 raise
             if created is None:
                 raise TransientError("the response is empty")
             return created
 
         return self._authorised(request, send)
-
-    def _reserve_job(self, spending: Spending) -> None:
-        """Reserve a job's credits, so that all threads together keep to the limit."""
-        limit = self._settings.api_credit_limit
-        with self._job_lock:
-            if limit is not None and self.spending.credits + JOB_CREDITS > limit:
-                raise CreditLimitReachedError(
-                    f"The run has spent {self.spending.credits} API credits, and a job costs "
-                    f"{JOB_CREDITS} more, which exceeds `api_credit_limit` ({limit})."
-                )
-            self._spend(spending, credits=JOB_CREDITS, jobs=1)
-
-    def _release_job(self, spending: Spending) -> None:
-        """Release the credits reserved for a job that Zoho did not create."""
-        self._spend(spending, credits=-JOB_CREDITS, jobs=-1)
 
     def download(
         self,
@@ -218,11 +196,12 @@ class ZohoClient:
             with ExitStack() as slot:
                 slot.enter_context(self._downloads.slot(self.stop))
                 host = own_host or api_url
-                with self._transport.send(Request("GET", host + path, headers=headers)) as response:
+                file_request = Request("GET", host + path, headers=headers)
+                with self._charged(file_request, request.credits, spending) as response:
                     slot.close()  # The response is here; its body may take long.
-                    self._spend(spending, credits=request.credits)
                     size = self._save(response, file, request, received)
-            self._spend(spending, bytes=size)
+            for counted in (self.credits.spending, spending):
+                counted.add(bytes=size)
             return size
 
         return self._authorised(request, send)
@@ -294,11 +273,23 @@ class ZohoClient:
             raise TransientError(f"the response is not a JSON object (HTTP {status})")
         return body
 
-    def _spend(self, spending: Spending | None, **cost: int) -> None:
-        """Count a cost, in amounts that `Spending.add` takes, for the run and for a stream."""
-        for counted in (self.spending, spending):
-            if counted is not None:
-                counted.add(**cost)
+    @contextmanager
+    def _charged(
+        self,
+        request: Request,
+        credits: int,
+        spending: Spending | None,
+    ) -> Iterator[requests.Response]:
+        """Send a request, and count its cost before; not if no response comes."""
+        self.credits.charge(spending, credits)
+        has_come = False
+        try:
+            with self._transport.send(request) as response:
+                has_come = True
+                yield response
+        finally:
+            if not has_come:
+                self.credits.refund(spending, credits)
 
 
 def download_host(url: str, settings: Settings) -> str | None:

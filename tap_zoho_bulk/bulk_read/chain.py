@@ -93,6 +93,23 @@ class Chain:
         self._pages_of_tokens: dict[str, int] = {}
         self._restarted = False
 
+    def reserve(self, start: Position) -> None:
+        """Reserve the API credits of the first job, unless it exists.
+
+        Args:
+            start: Where the chain is to begin.
+
+        Raises:
+            CreditLimitReachedError: When it would exceed the limit.
+            StoppedError: When the run is shutting down.
+        """
+        if not self.ledger.find(start).job_id:
+            self._jobs.reserve()
+
+    def release(self) -> None:
+        """Release what is reserved, after the last page."""
+        self._jobs.release()
+
     def for_retry(self) -> Chain:
         """Return the chain for another thread, with the jobs that it has so far.
 

@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tap_zoho_bulk.bulk_read.chain import MAX_JOBS_PER_PAGE, ChainPage
-from tap_zoho_bulk.exceptions import PageDamagedError, StoppedError
+from tap_zoho_bulk.exceptions import CreditLimitReachedError, PageDamagedError, StoppedError
 from tap_zoho_bulk.reporting.events import event
 
 if TYPE_CHECKING:
@@ -67,6 +67,14 @@ class _ChainWorker:
         except BaseException as error:  # noqa: BLE001 - the main thread raises it
             end = error
         self._keep(end)
+
+    def end(self, error: BaseException) -> None:
+        """End before the chain is followed.
+
+        Args:
+            error: Why.
+        """
+        self._keep(error)
 
     def take(self) -> ChainPage | BaseException | None:
         """Return what comes next, which is ready."""
@@ -142,10 +150,24 @@ class Feed:
         """Pages that were emitted completely in this run."""
         self.worker = _ChainWorker(chain, progress.position, spool)
 
+    def reserve(self) -> bool:
+        """Reserve the API credits of the chain's first job.
+
+        Returns:
+            Whether the limit allows it; if not, the error is what comes next.
+        """
+        try:
+            self._chain.reserve(self._progress.position)
+        except (CreditLimitReachedError, StoppedError) as error:
+            self.worker.end(error)
+            return False
+        return True
+
     def run(self) -> None:
         """Follow the chain on the calling thread."""
         self._started()
         self.worker.run()
+        self._chain.release()
 
     def close(self) -> None:
         """Stop taking pages: the chain's thread becomes free. The progress stays valid."""
@@ -263,6 +285,7 @@ class ChainPool:
         self._failed: dict[str, Exception] = {}
         self._waiting: deque[Feed] = deque()
         self._turns = 0
+        self._order = threading.Lock()
         self._has_started = False
 
     def start(self) -> None:
@@ -361,10 +384,17 @@ class ChainPool:
             feed.run()
 
     def _next_to_start(self) -> Feed | None:
-        """Return the feed whose chain is to start next, once there is room for its pages.
+        """Return the feed whose chain is to start next; None when there is no other.
 
-        None when there is no other.
+        It waits until there is room for its pages, and API credits for its first job.
         """
+        with self._order:  # So that chains reserve API credits in the order in which they start.
+            while (feed := self._next_waiting()) is not None:
+                if feed.reserve():
+                    return feed
+        return None
+
+    def _next_waiting(self) -> Feed | None:
         with suppress(StoppedError), self._spool.changed:
             while self._waiting:
                 if self._spool.has_room():

@@ -78,6 +78,19 @@ class BulkReadJobs:
         self._settings = settings
         self._clock = clock
 
+    def reserve(self) -> None:
+        """Reserve the API credits of the stream's first job.
+
+        Raises:
+            CreditLimitReachedError: When it would exceed the limit.
+            StoppedError: When the run is shutting down.
+        """
+        self._client.credits.reserve_job(self.spending)
+
+    def release(self) -> None:
+        """Release what the stream has reserved."""
+        self._client.credits.release(self.spending)
+
     def create(self, query: BulkReadQuery, page: int, body: dict[str, Any]) -> CreatedJob:
         """Create a job.
 
@@ -174,6 +187,7 @@ class BulkReadJobs:
         archive = self._downloader.download(
             job, result.download_url, scope=scope_of(job.module), spending=self.spending
         )
+        self._client.credits.job_ended(self.spending)
         return Page(job, result, archive)
 
     def _details(self, request: ApiRequest, job: JobRef) -> dict[str, Any]:

@@ -45,7 +45,7 @@ Kind = Literal[
     "stream_ended",  # outcome, note, gap, invalid_values, records, jobs, bytes, credits, seconds
     "run_stopping",  # signal
     "summary_line",
-    "run_ended",  # outcome, seconds, records, jobs, bytes, credits
+    "run_ended",  # outcome, incomplete, seconds, records, jobs, bytes, credits
 ]
 """The kinds of events, with their fields besides `at`, `run` and, for most, `stream`."""
 

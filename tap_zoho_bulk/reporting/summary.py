@@ -13,6 +13,9 @@ from tap_zoho_bulk.reporting.spending import Spending
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+CREDIT_LIMIT = "credit limit"
+"""Outcome of a stream that `api_credit_limit` ended early."""
+
 logger = logging.getLogger("tap-zoho-bulk.summary")
 
 
@@ -118,13 +121,23 @@ class Summary:
         """
         for line in self.lines():
             logger.info(line, extra=event("summary_line"))
-        total = self.total()
-        logger.info(
-            "Run ended: %s, %.1f s.",
+        total, incomplete = self.total(), self.incomplete
+        logger.log(
+            logging.WARNING if incomplete else logging.INFO,
+            "Run ended: %s, %.1f s.%s",
             outcome,
             total.seconds,
-            extra=event("run_ended", outcome=outcome, **total.figures()),
+            f" Not read to the end, because of `api_credit_limit`: {', '.join(incomplete)}. The "
+            "next run begins with them."
+            if incomplete
+            else "",
+            extra=event("run_ended", outcome=outcome, incomplete=incomplete, **total.figures()),
         )
+
+    @property
+    def incomplete(self) -> list[str]:
+        """Names of the streams that `api_credit_limit` ended early."""
+        return [name for name, stream in self._streams.items() if stream.outcome == CREDIT_LIMIT]
 
     def total(self) -> StreamSummary:
         """Return the sums of all streams; the seconds are those of the run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from copy import deepcopy
 from datetime import timezone
@@ -19,10 +20,12 @@ from tap_zoho_bulk.decode.invalid_values import InvalidValues
 from tap_zoho_bulk.emit.batch_files import BatchFiles
 from tap_zoho_bulk.exceptions import (
     BatchConfigError,
+    CreditLimitReachedError,
     SignInError,
     StoppedError,
     UnreadableStreamError,
 )
+from tap_zoho_bulk.reporting.summary import CREDIT_LIMIT
 from tap_zoho_bulk.sdk_overrides import StreamOverrides
 
 if TYPE_CHECKING:
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.run import Run
 
 _CHUNK_RECORDS = 500
+
+logger = logging.getLogger("tap-zoho-bulk.streams")
 
 
 class ZohoStream(StreamOverrides):
@@ -64,6 +69,10 @@ class ZohoStream(StreamOverrides):
         """What the stream cost so far."""
         return self.summary.spending
 
+    def list_credits(self) -> int:
+        """Return the API credits that the stream needs at least, apart from jobs."""
+        return 0
+
     @property
     def is_removed(self) -> bool:
         """Whether stream maps remove all its records."""
@@ -81,6 +90,10 @@ class ZohoStream(StreamOverrides):
         except (AbortedSyncExceptionBase, SignInError, StoppedError):
             self.stopped()
             raise  # These are not the stream's own.
+        except CreditLimitReachedError as error:
+            if self.summary.outcome != CREDIT_LIMIT:
+                logger.warning("%s: %s The next run continues here.", self.name, error)
+            self.summary.outcome = CREDIT_LIMIT
         except Exception as error:  # noqa: BLE001 - raised when the other streams are done
             self.run.stream_failed(self.name, error)
         finally:
@@ -99,6 +112,7 @@ class ZohoStream(StreamOverrides):
 
     @override
     def synced(self) -> None:
+        self.run.client.credits.release(self.spending)
         self.run.summary.log_stream(self.name)
 
     def bookmark(self, state: dict[str, Any]) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from tap_zoho_bulk.bulk_read.feeds import PROGRESS, Feed
 from tap_zoho_bulk.bulk_read.job import BulkReadJobs
 from tap_zoho_bulk.bulk_read.progress import Progress
 from tap_zoho_bulk.catalog.custom_views import find_custom_view
+from tap_zoho_bulk.crm.timestamps import utc_or_none
 from tap_zoho_bulk.decode.chunk import Chunk
 from tap_zoho_bulk.emit.record_lines import ChunkWriter
 from tap_zoho_bulk.exceptions import (
@@ -49,6 +51,9 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.settings import ModuleOptions
 
 logger = logging.getLogger("tap-zoho-bulk.bulk_read")
+
+WAITING_SINCE = "waiting_since"
+"""Key in a stream's state of when `api_credit_limit` first kept it from its next job."""
 
 _UNSUPPORTED_CODES = frozenset({"JOB_NOT_SUPPORTED", "MODULE_NOT_SUPPORTED"})
 
@@ -130,6 +135,14 @@ class BulkReadStream(VersionedStream):
         """
 
     # Where to resume
+
+    @property
+    def waiting_since(self) -> str | None:
+        """When earlier runs had no API credits left for the stream, in UTC form, if they had none.
+
+        A run in which it had a job begins this time again.
+        """
+        return utc_or_none(self.stream_state.get(WAITING_SINCE))
 
     def open_feed(self) -> Feed:
         """Return the stream's pages from where an earlier run stopped, or from the first one.
@@ -311,9 +324,11 @@ class BulkReadStream(VersionedStream):
         """Clear the resume state if resuming would hit the same error."""
         try:
             yield
-        except CreditLimitReachedError as error:
-            self.logger.warning("%s The next run resumes here.", error)
-            self.summary.outcome = "credit limit"
+        except CreditLimitReachedError:
+            if self.spending.jobs or self.waiting_since is None:
+                now = datetime.now(timezone.utc)
+                self.stream_state[WAITING_SINCE] = now.isoformat()
+            raise
         except ZohoRefusedError as error:
             self._forget_progress()
             if error.code not in _UNSUPPORTED_CODES:
@@ -330,6 +345,7 @@ class BulkReadStream(VersionedStream):
     def _finish(self, feed: Feed) -> None:
         """Move the bookmark: every page of the chain was emitted completely."""
         progress, state = feed.progress, self.stream_state
+        state.pop(WAITING_SINCE, None)
         if not feed.pages:
             self.logger.info("Nothing has changed, so no job was created.")
             self.summary.outcome = "unchanged"

@@ -19,7 +19,7 @@ from tap_zoho_bulk.crm.field_types import zoho_type
 from tap_zoho_bulk.crm.related_fields import path_of, property_name
 from tap_zoho_bulk.crm.timestamps import parse_instant, utc_or_none
 from tap_zoho_bulk.decode.csv_page import CsvDecoder
-from tap_zoho_bulk.exceptions import UnreadableStreamError
+from tap_zoho_bulk.exceptions import CreditLimitReachedError, UnreadableStreamError
 from tap_zoho_bulk.settings import ModuleOptions
 from tap_zoho_bulk.streams.bulk_read import BulkReadStream
 
@@ -297,9 +297,13 @@ class ModuleStream(BulkReadStream):
                 "An earlier version of the tap began this sync, so its count is not verified."
             )
             return
-        counted = count_records(
-            run.client, run.settings, self.name, query.custom_view_id, summary.spending
-        )
+        try:
+            counted = count_records(
+                run.client, run.settings, self.name, query.custom_view_id, summary.spending
+            )
+        except CreditLimitReachedError as error:
+            self.logger.warning("The records were not counted. %s", error)
+            return
         if counted is None:
             return
         summary.gap = counted - count
