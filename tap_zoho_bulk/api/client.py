@@ -62,7 +62,7 @@ class ZohoClient:
         )
         self._authenticator = ZohoAuthenticator(settings, self._transport)
         self._downloads = RateLimit(settings.downloads_per_minute, 60.0, "downloads")
-        self.credits = CreditBudget(settings.api_credit_limit, self.stop)
+        self.credits = CreditBudget(settings.api_credit_limit, self._transport.stop)
 
     @property
     def stop(self) -> threading.Event:
@@ -277,7 +277,7 @@ class ZohoClient:
     def _charged(
         self,
         request: Request,
-        credits: int,
+        credits: int,  # noqa: A002
         spending: Spending | None,
     ) -> Iterator[requests.Response]:
         """Send a request, and count its cost before; not if no response comes."""

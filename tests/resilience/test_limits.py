@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,8 +17,10 @@ from tests.support.organisations import QUICK, catalog, small_organisation
 from tests.support.target import UpsertingTarget
 
 if TYPE_CHECKING:
-    from local_zoho_crm import LoggedRequest, Organisation
+    from local_zoho_crm import Organisation
+    from tests.conftest import Serve
     from tests.resilience.forks import Ended, TapForks
+    from tests.support.singer import TapCommand
 
 JOB_CREDITS = 50
 
@@ -124,9 +127,7 @@ def test_signing_in_stays_within_ten_in_ten_minutes(forks: TapForks) -> None:
 
 @pytest.mark.parametrize("trouble", ["none", "lost answers", "5xx", "too many requests"])
 @pytest.mark.parametrize("limit", [260, 400])
-def test_no_job_starts_that_passes_the_credit_limit(
-    forks: TapForks, limit: int, trouble: str
-) -> None:
+def test_no_run_passes_the_credit_limit(forks: TapForks, limit: int, trouble: str) -> None:
     organisation = small_organisation({"Orders": 17, "Visits": 12, "Rooms": 3})
     target = UpsertingTarget()
     with ZohoServer(organisation, page_size=5, tokens_per_ten_minutes=None) as server:
@@ -140,24 +141,15 @@ def test_no_job_starts_that_passes_the_credit_limit(
                 RandomFaults(seed=limit, rate=0.3, kinds=[kinds[trouble]], path=r"/read$")
             )
         spent_before = 0
-        too_much: list[int] = []
-
-        def answered(request: LoggedRequest) -> None:
-            if request.method == "POST" and request.path.endswith("/read"):
-                spent = server.credits - spent_before
-                if spent > limit:
-                    too_much.append(spent)
-
-        server.on_response = answered
         for _ in range(20):
             ended = sync(forks, server, target, api_credit_limit=limit, max_retries=4)
+            assert server.credits - spent_before <= limit
             if "api_credit_limit" not in ended.stderr:
                 break
             assert ended.exit_code == 0, ended.stderr
             spent_before = server.credits
         assert ended.exit_code == 0, ended.stderr
         check_whole(target, organisation)
-        assert not too_much
 
 
 def test_a_run_that_stops_at_the_credit_limit_pays_for_no_job_twice(forks: TapForks) -> None:
@@ -166,10 +158,37 @@ def test_a_run_that_stops_at_the_credit_limit_pays_for_no_job_twice(forks: TapFo
     with ZohoServer(organisation, page_size=5) as server:
         runs = 0
         while target.by_id("Orders") != organisation.truth("Orders"):
-            ended = sync(forks, server, target, api_credit_limit=160)
+            ended = sync(forks, server, target, api_credit_limit=180)
             runs += 1
             assert ended.exit_code == 0, ended.stderr
             assert runs < 5
 
         assert [job.page for job in server.jobs] == [1, 2, 3, 4, 5, 6]
         assert runs == 2
+
+
+def test_runs_with_too_few_credits_read_every_stream_in_turn(tap: TapCommand, serve: Serve) -> None:
+    organisation = small_organisation({f"Module_{number:02}": 3 for number in range(15)})
+    everything = catalog(organisation, deleted=True)
+    server = serve(organisation)
+    target = UpsertingTarget()
+    state: Any = None
+    complete: Counter[str] = Counter()
+
+    for _ in range(10):
+        before = server.credits
+        run = tap.sync(server, catalog=everything, state=state, api_credit_limit=200, **QUICK)
+        state = run.state
+        for line in run.stdout.splitlines():
+            target.take(line.encode())
+        ended = run.event("run_ended")
+        assert server.credits - before <= 200
+        assert ended["credits"] == server.credits - before
+        assert ended["outcome"] == "incomplete"
+        complete.update(organisation.modules.keys() - ended["incomplete"])
+        assert run.line(*ended["incomplete"], "api_credit_limit", level="WARNING")
+        assert run.events("stream_ended", "deleted_records")[-1]["outcome"] == "ok"
+
+    check_whole(target, organisation)
+    assert complete.keys() == organisation.modules.keys()
+    assert max(complete.values()) - min(complete.values()) <= 1
