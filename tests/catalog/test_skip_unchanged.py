@@ -186,7 +186,7 @@ def test_a_sync_that_stopped_goes_on_without_a_look(
         organisation.update("Deals", record_id)
     organisation.advance(HOUR)
     stopped = tap.sync(
-        server, modules=["Deals"], state=first.state, skip_unchanged=True, api_credit_limit=60
+        server, modules=["Deals"], state=first.state, skip_unchanged=True, api_credit_limit=100
     )
     assert stopped.bookmark("Deals")["bulk_read"]["page"] == 2
     looks = len(server.requests_matching("GET", LOOK))

@@ -120,7 +120,7 @@ def test_a_sync_that_stopped_is_ended_before_a_refresh_begins(
     for record_id in list(organisation.truth("Deals"))[:10]:
         organisation.update("Deals", record_id)
     old = days_ago(first.state, 8)
-    stopped = tap.sync(server, modules=["Deals"], state=old, api_credit_limit=60)
+    stopped = tap.sync(server, modules=["Deals"], state=old, api_credit_limit=100)
     assert stopped.bookmark("Deals")["bulk_read"]["page"] == 2
 
     ended = tap.sync(server, **WEEK, state=stopped.state)
