@@ -255,7 +255,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         th.IntegerType(minimum=1),
         title="API credit limit",
         description=(
-            "Maximum API credits of a run, for whatever. Before they are exceeded, the run ends "
+            "Maximum API credits of a run, all requests included. Before more are spent, the run ends "
             "successfully, and the next run continues."
         ),
     ),

@@ -1,4 +1,4 @@
-"""The credit budget: what is reserved for a stream is no other stream's."""
+"""The credit budget: what is reserved for a stream is kept from all others."""
 
 from __future__ import annotations
 
