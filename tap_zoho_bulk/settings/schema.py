@@ -255,8 +255,8 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         th.IntegerType(minimum=1),
         title="API credit limit",
         description=(
-            "Maximum API credits of a run, all requests included. Before more are spent, the run ends "
-            "successfully, and the next run continues."
+            "Maximum API credits of a run, all requests included. Before it spends more, the run "
+            "ends successfully, and the next run continues."
         ),
     ),
     th.Property(
