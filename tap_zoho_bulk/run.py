@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from tap_zoho_bulk.api.client import ZohoClient
 from tap_zoho_bulk.bulk_read.download import Downloader
-from tap_zoho_bulk.bulk_read.feeds import ChainPool
 from tap_zoho_bulk.bulk_read.spool import Spool
+from tap_zoho_bulk.bulk_read.turns import ChainPool
 from tap_zoho_bulk.exceptions import TapZohoBulkError
 from tap_zoho_bulk.reporting.summary import Summary
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Sequence
 
-    from tap_zoho_bulk.bulk_read.feeds import FeedOpeners
+    from tap_zoho_bulk.bulk_read.turns import FeedOpeners
     from tap_zoho_bulk.settings import Settings
 
 logger = logging.getLogger("tap-zoho-bulk")

@@ -1,4 +1,4 @@
-"""Feeds: whose turn it is, and what waits for whom."""
+"""Turns: which page goes out next, and what waits for whom."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ import pytest
 
 from tap_zoho_bulk.bulk_read.archive import Archive
 from tap_zoho_bulk.bulk_read.chain import ChainPage
-from tap_zoho_bulk.bulk_read.feeds import ChainPool, Feed
+from tap_zoho_bulk.bulk_read.feeds import Feed
 from tap_zoho_bulk.bulk_read.ledger import JobLedger
 from tap_zoho_bulk.bulk_read.page import JobRef, JobResult, Page
 from tap_zoho_bulk.bulk_read.position import Position
 from tap_zoho_bulk.bulk_read.progress import Progress
 from tap_zoho_bulk.bulk_read.spool import Spool
+from tap_zoho_bulk.bulk_read.turns import ChainPool
 from tap_zoho_bulk.exceptions import StoppedError
 
 if TYPE_CHECKING:
