@@ -88,7 +88,7 @@ class DuckDBWarehouse(Warehouse):
         # The target stores dates as text.
         "date": Storage("VARCHAR", str),
         "datetime": Storage("TIMESTAMP", _instant),
-        "array": Storage("JSON", json.dumps),
+        "array": Storage("JSON", list),
     }
 
     def __init__(self, file: Path) -> None:
@@ -111,8 +111,21 @@ class DuckDBWarehouse(Warehouse):
             if not columns:
                 return None
             found = connection.execute(f'SELECT * FROM {SCHEMA}."{self.name(stream)}"')  # noqa: S608
-            names = [column[0] for column in found.description or []]
-            return Table(columns, [dict(zip(names, row, strict=True)) for row in found.fetchall()])
+            # JSON may be written in different ways.
+            read = [
+                (column[0], json.loads if columns[column[0]] == "JSON" else None)
+                for column in found.description or []
+            ]
+            return Table(
+                columns,
+                [
+                    {
+                        name: parse(value) if parse and value is not None else value
+                        for (name, parse), value in zip(read, row, strict=True)
+                    }
+                    for row in found.fetchall()
+                ],
+            )
 
 
 class PostgresWarehouse(Warehouse):
@@ -129,8 +142,9 @@ class PostgresWarehouse(Warehouse):
         "array": Storage("ARRAY", lambda texts: [text.replace("\0", "\ufffd") for text in texts]),
     }
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, schema: str = SCHEMA) -> None:
         self._uri = uri
+        self._schema = schema
 
     @override
     def name(self, identifier: str) -> str:
@@ -143,13 +157,13 @@ class PostgresWarehouse(Warehouse):
                 connection.execute(
                     "SELECT column_name, data_type FROM information_schema.columns"
                     " WHERE table_schema = %s AND table_name = %s",
-                    [SCHEMA, stream],
+                    [self._schema, stream],
                 ).fetchall()
             )
             if not columns:
                 return None
             found = connection.execute(
-                sql.SQL("SELECT * FROM {}").format(sql.Identifier(SCHEMA, stream))
+                sql.SQL("SELECT * FROM {}").format(sql.Identifier(self._schema, stream))
             )
             names = [column.name for column in found.description or []]
             return Table(columns, [dict(zip(names, row, strict=True)) for row in found])

@@ -1,0 +1,1 @@
+"""What the loaders share: input that outlives Ctrl-C, and the files that BATCH messages name."""
