@@ -118,7 +118,7 @@ def definition(project: Mapping[str, Any]) -> str:
     Args:
         project: What `meltano.yml` holds.
     """
-    (own,) = project["plugins"]["extractors"]
+    own, *_ = project["plugins"]["extractors"]
     shared = {name: own[name] for name in ("name", "namespace", "label", "description")}
     return _PREFACE + _yaml(
         {**shared, "pip_url": _PIP_URL, "executable": own["executable"], **plugin()}
@@ -131,7 +131,7 @@ def hub_definition(project: Mapping[str, Any]) -> str:
     Args:
         project: What `meltano.yml` holds.
     """
-    (own,) = project["plugins"]["extractors"]
+    own, *_ = project["plugins"]["extractors"]
     versions = (
         re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", classifier)
         for classifier in metadata(own["name"]).get_all("Classifier", [])

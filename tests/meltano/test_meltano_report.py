@@ -30,7 +30,7 @@ def test_meltanos_log_makes_the_same_page(serve: Serve, tmp_path: Path) -> None:
         },
     )
 
-    done = project.meltano("--log-format", "json", "run", "tap-zoho-bulk", "target-duckdb")
+    done = project.meltano("--log-format", "json", "run", "tap-zoho-bulk-to-duckdb")
 
     assert done.returncode == 0, done.stderr
     html = page(done.stderr.encode())

@@ -46,10 +46,16 @@ class Bookmarks:
     deleted: frozenset[Key]
 
     @classmethod
-    def of(cls, organisation: Organisation, server: ZohoServer) -> Bookmarks:
-        """Return the bookmarks after a sync that has just ended, with no change since."""
+    def of(cls, organisation: Organisation, server: ZohoServer, first: int = 0) -> Bookmarks:
+        """Return the bookmarks after a sync that has just ended, with no change since.
+
+        Args:
+            organisation: What was synced.
+            server: From where.
+            first: How many jobs had been created before the sync.
+        """
         first_jobs: dict[str, Job] = {}
-        for job in server.jobs:
+        for job in server.jobs[first:]:
             first_jobs.setdefault(job.module, job)
         found = {}
         for name, job in first_jobs.items():

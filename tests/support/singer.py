@@ -12,6 +12,7 @@ import threading
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -359,6 +360,12 @@ class TapCommand:
         file = self._directory / f"{self._files}.json"
         file.write_text(json.dumps(content), encoding="utf-8")
         return str(file)
+
+    def line(self, config: Json, *, catalog: Json, state: Json | None = None) -> list[str]:
+        """Return the command line of a sync, to run it without checks."""
+        files = {"config": config, "catalog": catalog, "state": state}
+        options = ((f"--{name}", self.write(content)) for name, content in files.items() if content)
+        return [sys.executable, "-m", "tap_zoho_bulk", *chain.from_iterable(options)]
 
     def start(
         self,

@@ -1,4 +1,4 @@
-"""Two syncs with Meltano into each warehouse: every value is there, and only changes move."""
+"""Two syncs into each warehouse, as records and as files: every value, and only changes move."""
 
 from __future__ import annotations
 
@@ -6,92 +6,131 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import psycopg
-import pytest
-
-from local_zoho_crm import Organisation, ZohoServer
+from local_zoho_crm import Organisation
 from tests.support.due import Bookmarks, loads, moved
-from tests.support.meltano_project import OWN_FIELDS, MeltanoProject
-from tests.support.postgres import postgres_server
-from tests.support.warehouse import SCHEMA, DuckDBWarehouse, PostgresWarehouse, compare, differences
+from tests.support.loaders import duckdb_loader, plugin_of, postgres_loader
+from tests.support.singer import FAST
+from tests.support.warehouse import compare, differences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    from local_zoho_crm import ZohoServer
+    from tests.conftest import Serve
+    from tests.support.due import Loads
+    from tests.support.loaders import Loader
+    from tests.support.singer import Json, TapCommand
     from tests.support.warehouse import Warehouse
 
 SIZES = {"Leads": 250, "Contacts": 120, "Custom_Projects": 1, "Quotes": 1, "Campaigns": 2}
+SEPARATOR = ";"
 
 
-@dataclass(frozen=True)
-class Destination:
-    """A warehouse, and the Meltano loader that fills it."""
-
-    loader: str
-    settings: dict[str, str]
-    warehouse: Warehouse
+def batch_config(folder: Path) -> Json:
+    """Return the `batch_config` of `meltano.yml`, with its files in a folder."""
+    config: Json = plugin_of("extractors", "tap-zoho-bulk-batch")["config"]["batch_config"]
+    return {**config, "storage": {"root": folder.as_uri()}}
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    with postgres_server() as uri:
-        yield uri
+@dataclass
+class Way:
+    """A loader, and whether records come to it in files."""
 
+    loader: Loader
+    is_batch: bool
+    state: Json | None = None
+    jobs: int = 0
 
-@pytest.fixture(params=["duckdb", "postgres"])
-def destination(request: pytest.FixtureRequest, tmp_path: Path) -> Destination:
-    if request.param == "duckdb":
-        file = tmp_path / "test.duckdb"
-        return Destination("target-duckdb", {"filepath": str(file)}, DuckDBWarehouse(file))
-    uri = str(request.getfixturevalue("postgres"))
-    with psycopg.connect(uri) as connection:
-        connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE".encode())
-    url = uri.replace("postgresql:", "postgresql+psycopg:")
-    return Destination("target-postgres", {"sqlalchemy_url": url}, PostgresWarehouse(uri))
+    @property
+    def warehouse(self) -> Warehouse:
+        """What the loader fills."""
+        return self.loader.warehouse
+
+    def sync(self, tap: TapCommand, server: ZohoServer, catalog: Json) -> None:
+        """Run tap and loader."""
+        self.jobs = len(server.jobs)
+        folder = self.loader.directory / "files"
+        settings: Json = {**FAST, "multiselect_separator": SEPARATOR}
+        if self.is_batch:
+            settings["batch_config"] = batch_config(folder)
+        config = server.tap_config(**settings)
+        self.state = self.loader.load(tap.line(config, catalog=catalog, state=self.state))
+        # Each file was loaded, and then removed.
+        assert folder.exists() == self.is_batch
+        assert not self.is_batch or not list(folder.iterdir())
+
+    def tables(self, streams: list[str]) -> dict[str, list[Json]]:
+        """Return the rows of all tables, without what the loader adds."""
+        found = {name: self.warehouse.table(name) for name in streams}
+        return {
+            name: sorted(
+                (
+                    {key: value for key, value in row.items() if not key.startswith("_sdc_")}
+                    for row in table.rows
+                ),
+                key=repr,
+            )
+            for name, table in found.items()
+            if table
+        }
 
 
 def test_every_value_arrives_and_then_only_changes_move(
-    destination: Destination, tmp_path: Path
+    tap: TapCommand, serve: Serve, tmp_path: Path, postgres: str
 ) -> None:
     organisation = Organisation.generate(seed=7, sizes=SIZES, awkward=0.4)
     accounts = sorted(organisation.truth("Accounts"))
     organisation.delete("Accounts", accounts[0])
     organisation.delete("Accounts", accounts[1])
-    with ZohoServer(organisation, page_size=100) as server:
-        project = MeltanoProject(
-            tmp_path / "project",
-            {
-                "tap-zoho-bulk": server.tap_config(
-                    _select=OWN_FIELDS, downloads_per_minute=1000, poll_interval_seconds=0.05
-                ),
-                destination.loader: destination.settings,
-            },
+    server = serve(organisation, page_size=100)
+    ways = [
+        Way(loader, is_batch=is_batch)
+        for is_batch in (False, True)
+        for loader in (
+            duckdb_loader(tmp_path / f"duckdb-{is_batch}"),
+            postgres_loader(tmp_path / f"postgres-{is_batch}", postgres, f"zoho_{is_batch}"),
         )
-        warehouse = destination.warehouse
+    ]
+    catalog = tap.discover(server, multiselect_separator=SEPARATOR)
+    streams = [each["tap_stream_id"] for each in catalog["streams"]]
 
-        project.run("tap-zoho-bulk", destination.loader)
-        first = compare(warehouse, organisation)
-        assert not differences(first)
-        assert {each.module for each in first} >= {
+    before: list[tuple[Loads, Bookmarks]] = []
+    for way in ways:
+        way.sync(tap, server, catalog)
+        found = compare(way.warehouse, organisation, multiselect_separator=SEPARATOR)
+        assert not differences(found)
+        assert {each.module for each in found} >= {
             name for name in organisation.modules if organisation.truth(name)
         }
-        assert sum(each.values for each in first) > 10_000
-        before = loads(warehouse, organisation)
-        bookmarks = Bookmarks.of(organisation, server)
+        assert sum(each.values for each in found) > 10_000
+        bookmarks = Bookmarks.of(organisation, server, way.jobs)
+        before.append((loads(way.warehouse, organisation), bookmarks))
+    check_same(ways, streams)
 
-        organisation.advance(timedelta(seconds=5))
-        change(organisation)
-        project.run("tap-zoho-bulk", destination.loader)
-
-        second = compare(warehouse, organisation)
-        assert not differences(second)
-        assert {each.module: each.deleted for each in second if each.deleted} == {
+    organisation.advance(timedelta(seconds=5))
+    change(organisation)
+    for way, (loaded, bookmarks) in zip(ways, before, strict=True):
+        way.sync(tap, server, catalog)
+        found = compare(way.warehouse, organisation, multiselect_separator=SEPARATOR)
+        assert not differences(found)
+        assert {each.module: each.deleted for each in found if each.deleted} == {
             "Leads": 3,
             "Contacts": 1,
             "DealHistory": 1,
         }
-        assert moved(before, loads(warehouse, organisation)) == bookmarks.due(organisation)
+        now = loads(way.warehouse, organisation)
+        assert moved(loaded, now) == bookmarks.due(organisation)
+    check_same(ways, streams)
+
+
+def check_same(ways: list[Way], streams: list[str]) -> None:
+    """Check that files make the tables that records make, in each warehouse."""
+    records, files = (
+        [way.tables(streams) for way in ways if way.is_batch == is_batch]
+        for is_batch in (False, True)
+    )
+    assert all(len(tables) > 15 for tables in records)
+    assert files == records
 
 
 def change(organisation: Organisation) -> None:
@@ -111,26 +150,20 @@ def change(organisation: Organisation) -> None:
         organisation.restore("Accounts", record_id)
 
 
-def test_a_difference_is_seen(tmp_path: Path) -> None:
+def test_a_difference_is_seen(tap: TapCommand, serve: Serve, tmp_path: Path) -> None:
     organisation = Organisation.generate(seed=3, only=["Leads", "Tasks"], sizes={"Leads": 5})
-    file = tmp_path / "test.duckdb"
-    with ZohoServer(organisation) as server:
-        project = MeltanoProject(
-            tmp_path / "project",
-            {
-                "tap-zoho-bulk": server.tap_config(_select=OWN_FIELDS),
-                "target-duckdb": {"filepath": str(file)},
-            },
-        )
-        project.run("tap-zoho-bulk", "target-duckdb")
-    assert not differences(compare(DuckDBWarehouse(file), organisation))
+    loader = duckdb_loader(tmp_path / "loader")
+    warehouse = loader.warehouse
+    server = serve(organisation)
+    loader.load(tap.line(server.tap_config(**FAST), catalog=tap.discover(server)))
+    assert not differences(compare(warehouse, organisation))
 
     changed, deleted, *_ = sorted(organisation.truth("Leads"))
     organisation.update("Leads", changed, Company="Another")
     organisation.delete("Leads", deleted)
     (added,) = organisation.insert("Leads")
 
-    found = differences(compare(DuckDBWarehouse(file), organisation))
+    found = differences(compare(warehouse, organisation))
     assert f"Leads: {deleted} should not be there" in found
     assert f"Leads: {added} is missing" in found
     assert any(f"{changed}.Company is " in each and "'Another'" in each for each in found)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tests.support.due import Loads
 
 OUTPUT = ROOT / "output" / "demo"
+JOB = "tap-zoho-bulk-to-duckdb"
 SIZES = {"Leads": 5000, "Contacts": 2000, "Accounts": 800, "Deals": 1200, "Custom_Projects": 300}
 PAGE_SIZE = 2000
 _SHOWN = 20
@@ -72,10 +73,10 @@ class Demo:
 
     def sync(self, log_name: str) -> Run:
         """Run the pipeline, and return its time and cost."""
-        say("meltano run tap-zoho-bulk target-duckdb …")
+        say(f"meltano run {JOB} …")
         credits_before, jobs_before = self._server.credits, len(self._server.jobs)
         started = time.monotonic()
-        log = self._project.run("tap-zoho-bulk", "target-duckdb")
+        log = self._project.run(JOB)
         (self._output / log_name).write_text(log)
         return Run(
             time.monotonic() - started,
