@@ -126,7 +126,7 @@ class ZohoAuthenticator:
         return hide(text, secrets)
 
     def _renew(self) -> _AccessToken:
-        with self._limit.slot(self._transport.stop):
+        with self._limit.slot(self._transport.stop, "sign in"):
             requested_at = self._clock()
             response = request_tokens(
                 self._transport,

@@ -194,7 +194,7 @@ class ZohoClient:
 
         def send(headers: Mapping[str, str], api_url: str) -> int:
             with ExitStack() as slot:
-                slot.enter_context(self._downloads.slot(self.stop))
+                slot.enter_context(self._downloads.slot(self.stop, request.what, request.about))
                 host = own_host or api_url
                 file_request = Request("GET", host + path, headers=headers)
                 with self._charged(file_request, request.credits, spending) as response:

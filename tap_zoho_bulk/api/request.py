@@ -7,7 +7,7 @@ limit that fits what Zoho sends there.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +32,7 @@ class ApiRequest:
         headers: Further headers.
         credits: API credits that it costs.
         expects: Name of a list that the response must hold; None if any response is valid.
+        about: Fields of its events, such as the page that it downloads.
     """
 
     path: str
@@ -41,6 +42,7 @@ class ApiRequest:
     headers: Mapping[str, str] | None = None
     credits: int = 1
     expects: str | None = None
+    about: Mapping[str, Any] | None = None
 
     @property
     def max_bytes(self) -> int:

@@ -120,7 +120,7 @@ class Chain:
         return chain
 
     def follow(
-        self, start: Position, *, before_download: Callable[[], None] = lambda: None
+        self, start: Position, *, before_download: Callable[[JobRef], object] = lambda _: None
     ) -> Iterator[ChainPage]:
         """Read pages to the last one.
 
@@ -129,7 +129,7 @@ class Chain:
 
         Args:
             start: Where to begin.
-            before_download: Called before each download; it may wait.
+            before_download: Called with the job before each download; it may wait.
 
         Raises:
             JobFailedError: When a page's job failed as often as it is retried.
@@ -148,7 +148,7 @@ class Chain:
             yield read
             position = read.following
 
-    def _read(self, position: Position, before_download: Callable[[], None]) -> ChainPage:
+    def _read(self, position: Position, before_download: Callable[[JobRef], object]) -> ChainPage:
         module = self.query.module
         failures = 0
         while True:
@@ -157,7 +157,7 @@ class Chain:
                 job = JobRef(module, position.page, job_id)
                 result = self._jobs.wait(self.query, job)
                 following = self._following(position, result)
-                before_download()
+                before_download(job)
                 page = self._jobs.download(job, result)
             except JobFailedError as error:
                 failures += 1

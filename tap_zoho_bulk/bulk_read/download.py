@@ -48,6 +48,7 @@ class Downloader:
             url,
             what=f"download page {job.page} of {job.module} (job {job.job_id})",
             scope=scope,
+            about={"stream": spending.stream, "page": job.page, "job_id": job.job_id},
         )
         try:
             file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115

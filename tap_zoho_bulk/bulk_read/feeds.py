@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 from tap_zoho_bulk.bulk_read.chain import MAX_JOBS_PER_PAGE, ChainPage
 from tap_zoho_bulk.exceptions import CreditLimitReachedError, PageDamagedError, StoppedError
 from tap_zoho_bulk.reporting.events import event
+from tap_zoho_bulk.reporting.page_progress import log_wait_for_space
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
 
     from tap_zoho_bulk.bulk_read.chain import Chain
+    from tap_zoho_bulk.bulk_read.page import JobRef
     from tap_zoho_bulk.bulk_read.plan import ReadPlan
     from tap_zoho_bulk.bulk_read.position import Position
     from tap_zoho_bulk.bulk_read.progress import Progress
@@ -96,19 +98,28 @@ class _ChainWorker:
             if self._is_closed:
                 self.close()
 
-    def _wait_for_room(self) -> None:
+    def _wait_for_room(self, job: JobRef) -> None:
         """Wait until the next page may be downloaded; not if the chain has none on disk.
+
+        Args:
+            job: Whose result is the page.
 
         Raises:
             StoppedError: When the chain, or the run, is to end.
         """
+        if self._has_no_room():
+            log_wait_for_space(job.module, job.page, job.job_id, self._chain.spending)
         with self._spool.changed:
-            while self._kept and not (self._is_closed or self._spool.has_room()):
+            while self._has_no_room():
                 self.waits_for_room = True
                 self._spool.wait()
             self.waits_for_room = False
             if self._is_closed:
                 raise StoppedError
+
+    def _has_no_room(self) -> bool:
+        with self._spool.changed:
+            return bool(self._kept) and not (self._is_closed or self._spool.has_room())
 
 
 class Feed:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import cache
@@ -41,6 +42,9 @@ class _Line(msgspec.Struct, gc=False):
 class ChunkWriter(MsgSpecWriter):
     """Writer of Singer messages, also of many records at once."""
 
+    seconds_writing = 0.0
+    """Nearly all of them are a wait for the target to read."""
+
     def write_chunk(self, stream: str, chunk: Chunk, version: int | None) -> None:
         """Write a RECORD message for each record.
 
@@ -64,16 +68,17 @@ class ChunkWriter(MsgSpecWriter):
     def write_message(self, message: Message) -> None:
         self._write(self.format_message(message))
 
-    @staticmethod
-    def _write(data: bytes | bytearray) -> None:
+    def _write(self, data: bytes | bytearray) -> None:
         """Write all data: with PYTHONUNBUFFERED, a signal can interrupt one call in the middle."""
         written = 0
+        began = time.monotonic()
         with to_target():
             while written < len(data):
                 # The views are released even if the write fails: the encoder reuses `data`.
                 with memoryview(data) as view, view[written:] as rest:
                     written += sys.stdout.buffer.write(rest)
             sys.stdout.flush()
+        self.seconds_writing += time.monotonic() - began
 
 
 @contextmanager

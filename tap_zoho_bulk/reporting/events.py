@@ -29,25 +29,30 @@ Kind = Literal[
     "job_state",  # page, job_id, state, seconds, credits
     "job_completed",  # page, job_id, records, seconds, credits
     "job_failed",  # page, job_id
+    "space_waited_for",  # page, job_id
     "download_began",  # page, job_id, total
     "download_progress",  # page, job_id, bytes, total
     "download_ended",  # page, job_id, bytes, seconds, credits
     "decode_began",  # page, job_id, records
-    "decode_progress",  # page, job_id, records
-    "decode_ended",  # page, job_id, records, seconds
+    "decode_progress",  # page, job_id, records, blocked
+    "decode_ended",  # page, job_id, records, seconds, blocked
     "page_repeated",  # page, job_id, by
     "chain_resumed",  # page
     "chain_not_resumed",  # reason
     "chain_restarted",  # page
     "fields_left_out",  # names, code
-    "limit_waited_for",  # limit, seconds
+    "limit_waited_for",  # limit, seconds if known; page, job_id of a download
     "request_repeated",  # attempt, seconds
     "stream_ended",  # outcome, note, gap, invalid_values, records, jobs, bytes, credits, seconds
     "run_stopping",  # signal
     "summary_line",
     "run_ended",  # outcome, incomplete, seconds, records, jobs, bytes, credits
 ]
-"""The kinds of events, with their fields besides `at`, `run` and, for most, `stream`."""
+"""The kinds of events, with their fields besides `at`, `run` and, for most, `stream`.
+
+What is waited for is logged when the wait begins; `seconds` are then those to come. `blocked` are
+the seconds in which the target read too little for the tap to continue.
+"""
 
 FIELD = "sync_event"
 """The log record's attribute that holds the event."""

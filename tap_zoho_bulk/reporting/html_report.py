@@ -14,25 +14,22 @@ import sys
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from importlib.metadata import version
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from rich.filesize import decimal
 
+from tap_zoho_bulk.reporting.phases import shares
 from tap_zoho_bulk.reporting.printable import printable
 from tap_zoho_bulk.reporting.run_log import NoEventsError, RunLog
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from tap_zoho_bulk.reporting.timeline import (
-        JobTimeline,
-        Phase,
-        PhaseName,
-        StreamTimeline,
-        Timeline,
-    )
+    from tap_zoho_bulk.reporting.phases import JobTimeline, Phase, PhaseName
+    from tap_zoho_bulk.reporting.timeline import StreamTimeline, Timeline
 
 WIDTH = 1000
 """Width of the timeline, from the run's beginning to its end, in SVG units."""
@@ -40,13 +37,23 @@ WIDTH = 1000
 _PHASES: dict[PhaseName, str] = {
     "queued": "Zoho had not started the job at the last status check.",
     "running": "Zoho is running the job, or completed it after the last status check.",
-    "waiting": (
-        "The result is ready. Its download waits for Zoho's limit per minute; afterwards, the page "
-        "waits for the stream's turn."
+    "requesting": (
+        "The result is ready. The tap is creating the next page's job, and requesting the result."
+    ),
+    "waiting for disk": (
+        "The result is ready. Pages that the target has not taken yet use up `max_spool_bytes`."
+    ),
+    "waiting for slot": (
+        "The result is ready. Zoho's limit, in `downloads_per_minute`, allows no download yet."
     ),
     "downloading": "The tap is downloading the result.",
-    "decoding": "The tap is decoding the result and writing records, or waiting for the target.",
+    "waiting for target": (
+        "The page is on disk. The tap is emitting others, or a stream without jobs; or it is "
+        "emitting this one, and the target has yet to read what was written."
+    ),
+    "decoding": "The tap is decoding the result and encoding records.",
 }
+"""The meaning of each phase."""
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _TICKS = (
     *(0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30),
@@ -55,7 +62,7 @@ _TICKS = (
 )
 _MAX_TICKS = 9
 _MAX_LANES = 6
-_MAX_SLOWEST_PHASES = 12
+_MAX_SLOWEST_OF_PHASE = 3
 _MIN_BAR_WIDTH = 1.0
 _FAILURE_WIDTH = 4.0
 _MIN_GAP_WIDTH = 0.2
@@ -110,6 +117,8 @@ class ReportPage:
         self.spent: dict[PhaseName, float] = {
             phase: sum(row.spent[phase] for row in self.rows) for phase in _PHASES
         }
+        self.share = shares((phase for _, _, phase in self._phases()), timeline.latest)
+        self.rest = max(self.seconds - sum(self.share.values()), 0.0)
         self.slowest = self._slowest()
         self.max_records = max((row.stream.records for row in self.rows), default=0)
         self.max_credits = max((row.stream.credits for row in self.rows), default=0)
@@ -145,7 +154,9 @@ class ReportPage:
         spent: dict[PhaseName, float] = dict.fromkeys(_PHASES, 0.0)
         for job in jobs:
             for phase in job.phases:
-                spent[phase.name] += self._ended(phase) - phase.began
+                blocked = phase.seconds_blocked(self.timeline.latest)
+                spent[phase.name] += phase.seconds(self.timeline.latest) - blocked
+                spent["waiting for target"] += blocked
         row = ReportRow(stream, stream.outcome or _unfinished(stream), spent)
         if jobs:
             row.lanes = self._draw(row, jobs)
@@ -162,19 +173,20 @@ class ReportPage:
         for job in jobs:
             if not job.phases:
                 continue
-            began, ended = job.phases[0].began, self._ended(job.phases[-1])
+            began, ended = job.phases[0].began, job.phases[-1].end(self.timeline.latest)
             lane = next((lane for lane, free in enumerate(free_from) if free <= began), None)
             if lane is None:
                 lane = min(len(free_from), _MAX_LANES - 1)
                 free_from += [0.0] * (lane + 1 - len(free_from))
             free_from[lane] = max(free_from[lane], ended)
             for phase in job.phases:
-                until = self._ended(phase)
+                until = phase.end(self.timeline.latest)
                 title = (
-                    f"{row.stream.name}, page {job.page}, job {job.id}: {phase.name} for "
-                    f"{duration(until - phase.began)}"
+                    f"{row.stream.name}, page {job.page}, job {job.id}: {self.described(phase)} "
+                    f"for {duration(until - phase.began)}"
                 )
-                _add(row.bars, self._bar(phase.began, until, lane, phase.name, title))
+                kind = phase.name.replace(" ", "-")
+                _add(row.bars, self._bar(phase.began, until, lane, kind, title))
             if job.failed:
                 title = f"{row.stream.name}, page {job.page}, job {job.id}: failed"
                 x = max(self._x(ended - self.began) - _FAILURE_WIDTH, 0.0)
@@ -191,18 +203,32 @@ class ReportPage:
     def _x(self, seconds: float) -> float:
         return min(max(seconds, 0.0) / self.seconds, 1.0) * WIDTH
 
-    def _ended(self, phase: Phase) -> float:
-        return max(self.timeline.latest if phase.ended is None else phase.ended, phase.began)
+    def described(self, phase: Phase) -> str:
+        """Return a phase's name, with the time in it that the target took.
+
+        Args:
+            phase: Of any job.
+        """
+        blocked = phase.seconds_blocked(self.timeline.latest)
+        return f"{phase.name} ({duration(blocked)} for the target)" if blocked else phase.name
 
     def _slowest(self) -> list[tuple[float, ReportRow, JobTimeline, Phase]]:
-        phases = (
-            (self._ended(phase) - phase.began, row, job, phase)
-            for row in self.rows
-            for job in row.stream.all_jobs
-            for phase in job.phases
-            if phase.name != "waiting"
-        )
-        return heapq.nlargest(_MAX_SLOWEST_PHASES, phases, key=lambda found: found[0])
+        """Return the slowest of each phase, so that waits do not hide what was slow itself."""
+        found = []
+        for name in _PHASES:
+            phases = (
+                (phase.seconds(self.timeline.latest), row, job, phase)
+                for row, job, phase in self._phases()
+                if phase.name == name
+            )
+            found += heapq.nlargest(_MAX_SLOWEST_OF_PHASE, phases, key=itemgetter(0))
+        return sorted(found, key=itemgetter(0), reverse=True)
+
+    def _phases(self) -> Iterator[tuple[ReportRow, JobTimeline, Phase]]:
+        for row in self.rows:
+            for job in row.stream.all_jobs:
+                for phase in job.phases:
+                    yield row, job, phase
 
 
 def _unfinished(stream: StreamTimeline) -> str:

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
     from rich.console import ConsoleOptions, RenderResult
 
-    from tap_zoho_bulk.reporting.timeline import JobTimeline, StreamTimeline
+    from tap_zoho_bulk.reporting.phases import JobTimeline, Phase, PhaseName
+    from tap_zoho_bulk.reporting.timeline import StreamTimeline
 
     _StreamHandler: TypeAlias = logging.StreamHandler[TextIO]
 
@@ -46,13 +47,17 @@ _RESERVED_ROWS = 7  # the view's other lines, and some of the log
 _MIN_ROWS = 3
 _MIN_BAR_COLUMNS = 100  # Narrower terminals have no room for bars.
 _ECHO_COLUMNS = 4
-_STYLES = {
+_STYLES: dict[PhaseName, str] = {
     "queued": "yellow",
     "running": "bright_blue",
-    "waiting": "bright_black",
+    "requesting": "bright_black",
+    "waiting for disk": "bright_black",
+    "waiting for slot": "bright_black",
     "downloading": "magenta",
+    "waiting for target": "bright_black",
     "decoding": "green",
 }
+_BLOCKED_SECONDS = 1.0  # Chunks follow each other faster, unless the target blocks one.
 
 _logger = logging.getLogger("tap-zoho-bulk")
 
@@ -248,7 +253,7 @@ class View(logging.Handler):
         table = _table("stream", "page", "state", "time", "records", "bytes", "credits")
         table.columns[2].justify = "left"
         if is_wide:
-            table.columns[2].min_width = 30
+            table.columns[2].min_width = 36
         before = None
         for stream, job in rows[:room]:
             table.add_row(
@@ -286,10 +291,14 @@ def _figures(values: dict[str, float]) -> Iterator[str]:
 def _job_cells(
     stream: StreamTimeline, job: JobTimeline | None, now: float, *, is_wide: bool
 ) -> tuple[str, Text | Table, str]:
-    """Return the cells of a job: its page, its state, and the time in that state."""
+    """Return the cells of a job: its page, its state, and the time in that state, or left in it."""
+    if job is not None:
+        job.advance(now)
     if job is None or job.phase is None:
         return "", _text("reading"), clock(now - (stream.began or now))
     phase = job.phase.name
+    if phase == "decoding" and _is_blocked(job, job.phase, now):
+        phase = "waiting for target"
     style = _STYLES[phase]
     state = _text(job.state if phase in {"queued", "running"} else phase, style)
     shown: Text | Table = state
@@ -298,11 +307,21 @@ def _job_cells(
         state.append(f" {share:.0%}")
         if is_wide:
             shown = Table.grid(padding=(0, 1))
-            shown.add_column(width=16)
+            shown.add_column(width=len("waiting for target 100%"))
             shown.add_row(
                 state, ProgressBar(1.0, share, 12, complete_style=style, finished_style=style)
             )
-    return str(job.page), shown, clock(now - job.phase.began)
+    time_of_state = clock(now - job.phase.began)
+    if job.until is not None:
+        time_of_state = f"{clock(job.until - now)} left"
+    return str(job.page), shown, time_of_state
+
+
+def _is_blocked(job: JobTimeline, phase: Phase, now: float) -> bool:
+    """Return whether the target has blocked a page's records for most of the time so far."""
+    unreported = now - job.progressed
+    blocked = phase.blocked + (unreported if unreported > _BLOCKED_SECONDS else 0.0)
+    return blocked > (now - phase.began) / 2
 
 
 def _stream_cells(stream: StreamTimeline) -> tuple[str, str, str]:

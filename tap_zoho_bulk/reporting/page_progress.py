@@ -1,7 +1,7 @@
-"""A page's progress: its download and its decoding, as events.
+"""A page's progress: its wait for disk space, its download and its decoding, as events.
 
-The end of each is logged for users. Its beginning and its progress are for debugging and for the
-live view, throttled.
+A wait's beginning is logged for users, and the end of a download and of decoding. The beginning of
+these two and their progress are for debugging and for the live view, throttled.
 """
 
 from __future__ import annotations
@@ -13,13 +13,32 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tap_zoho_bulk.reporting.events import Throttle, event, steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sized
+    from collections.abc import Callable, Iterator, Sized
 
+    from tap_zoho_bulk.reporting.events import Kind
     from tap_zoho_bulk.reporting.spending import Spending
 
     C = TypeVar("C", bound=Sized)
 
 logger = logging.getLogger("tap-zoho-bulk.page")
+
+
+def log_wait_for_space(module: str, number: int, job_id: str, spending: Spending) -> None:
+    """Log that a page's download waits until the target has taken other pages.
+
+    Args:
+        module: API name of the module, for messages.
+        number: The page's number, from 1.
+        job_id: The job whose result the page is.
+        spending: The stream's cost so far.
+    """
+    logger.info(
+        "%s: page %d waits for disk space: pages that the target has not taken yet use up "
+        "`max_spool_bytes`.",
+        module,
+        number,
+        extra=event("space_waited_for", spending.stream, page=number, job_id=job_id),
+    )
 
 
 class DownloadProgress:
@@ -80,22 +99,33 @@ class DownloadProgress:
 
 
 class DecodeProgress:
-    """Logs the decoding of a page. Includes time spent blocked on the target.
+    """Logs the decoding of a page, and how much of the time the target blocked it.
 
     Args:
         stream: Name of the stream.
         number: The page's number, from 1.
         job_id: The job whose result the page is.
         expected: Number of records of the page.
+        seconds_writing: Returns how long the run has been writing to the target so far.
     """
 
-    def __init__(self, stream: str, number: int, job_id: str, *, expected: int) -> None:
+    def __init__(
+        self,
+        stream: str,
+        number: int,
+        job_id: str,
+        *,
+        expected: int,
+        seconds_writing: Callable[[], float],
+    ) -> None:
         self._stream = stream
         self._number = number
         self._about: dict[str, Any] = {"page": number, "job_id": job_id}
         self._expected = expected
         self._records = 0
         self._began = time.monotonic()
+        self._seconds_writing = seconds_writing
+        self._written_before = seconds_writing()
 
     def of(self, chunks: Iterator[C]) -> Iterator[C]:
         """Yield a page's chunks unchanged, and log the number of records so far.
@@ -116,9 +146,7 @@ class DecodeProgress:
                     self._number,
                     self._records,
                     self._expected,
-                    extra=event(
-                        "decode_progress", self._stream, **self._about, records=self._records
-                    ),
+                    extra=self._event("decode_progress"),
                 )
 
     def ended(self) -> None:
@@ -130,11 +158,11 @@ class DecodeProgress:
             self._number,
             f"{self._records:,}",
             seconds,
-            extra=event(
-                "decode_ended",
-                self._stream,
-                **self._about,
-                records=self._records,
-                seconds=round(seconds, 3),
-            ),
+            extra=self._event("decode_ended", seconds=round(seconds, 3)),
+        )
+
+    def _event(self, kind: Kind, **fields: Any) -> dict[str, Any]:
+        blocked = round(self._seconds_writing() - self._written_before, 3)
+        return event(
+            kind, self._stream, **self._about, records=self._records, blocked=blocked, **fields
         )

@@ -8,87 +8,21 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tap_zoho_bulk.crm.job_status import JobStatus
+from tap_zoho_bulk.reporting.phases import JobTimeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 T = TypeVar("T", int, str)
 
-PhaseName = Literal["queued", "running", "waiting", "downloading", "decoding"]
-
 _MAX_STREAMS = 10_000
 _MAX_OPEN_JOBS = 1000
 _MAX_NAME_CHARACTERS = 200
 _MAX_NUMBER = 1 << 53
 _MAX_TIME_SECONDS = 1 << 37  # thousands of years after 1970
-
-
-@dataclass(slots=True)
-class Phase:
-    """One phase of a job.
-
-    Args:
-        name: `queued` and `running` at Zoho, then `downloading` and `decoding` in the tap, each of
-            these two after `waiting`.
-        began: In seconds since 1970.
-        ended: Likewise; None while the phase lasts.
-    """
-
-    name: PhaseName
-    began: float
-    ended: float | None = None
-
-
-@dataclass(slots=True)
-class JobTimeline:
-    """A bulk read job and its page.
-
-    Args:
-        id: Zoho's id; "" if unknown.
-        page: Number of the page; 0 if unknown.
-        phases: In chronological order.
-        state: The latest state as Zoho names it.
-        expected: Number of records of the page; None until Zoho reports it.
-        done: Bytes or records of the current phase so far.
-        total: Bytes or records of the current phase in total; None if unknown.
-        failed: Whether the job failed or its page was discarded.
-    """
-
-    id: str
-    page: int
-    phases: list[Phase] = field(default_factory=list)
-    state: str = ""
-    expected: int | None = None
-    done: int = 0
-    total: int | None = None
-    failed: bool = False
-
-    @property
-    def phase(self) -> Phase | None:
-        """The current phase; None between phases."""
-        return self.phases[-1] if self.phases and self.phases[-1].ended is None else None
-
-    def enter(self, name: PhaseName, at: float) -> None:
-        """Begin a phase, unless the job is in it already."""
-        if self.phase is not None and self.phase.name == name:
-            return
-        self.leave(at)
-        self.phases.append(Phase(name, at))
-        self.done, self.total = 0, None
-
-    def leave(self, at: float) -> None:
-        """End the current phase, if any."""
-        if self.phase is not None:
-            self.phases[-1].ended = max(at, self.phases[-1].began)
-
-    def ended(self, name: PhaseName, seconds: float, at: float) -> None:
-        """Record the end of a phase, whether or not its beginning was recorded."""
-        if self.phase is None or self.phase.name != name:
-            self.enter(name, max(at - seconds, self.phases[-1].began if self.phases else 0.0))
-        self.leave(at)
 
 
 @dataclass
@@ -142,7 +76,7 @@ class Timeline:
         self.outcome: str | None = None
         self.figures: dict[str, float] = {}
         self.limits: dict[str, float] = {}
-        """Seconds that all threads together have waited for each limit."""
+        """Seconds that all threads together have waited for each limit, other than in a job."""
         self.retries = 0
         """Retries of requests."""
         self._max_finished_jobs = max_finished_jobs
@@ -168,11 +102,11 @@ class Timeline:
         self.began = at if self.began is None else self.began
         self.latest = max(self.latest, at)
         kind = fields("kind", "")
+        name = fields("stream", "")
         of_run = self._of_run.get(kind)
-        if of_run is not None:
+        if of_run is not None and not (name and kind in _OF_JOB):
             of_run(fields, at)
             return
-        name = fields("stream", "")
         stream = self._stream(name) if name else None
         if stream is None:
             return
@@ -314,12 +248,24 @@ def _job_completed(stream: StreamTimeline, job: JobTimeline, fields: _Fields, at
         job.enter("running", at - fields.number("seconds"))
     elif job.phase is not None and job.phase.name == "queued":
         job.phases[-1].name = "running"  # The job completed between two status checks.
-    job.enter("waiting", at)
+    job.enter("requesting", at)
 
 
 def _job_failed(stream: StreamTimeline, job: JobTimeline, fields: _Fields, at: float) -> None:
     del fields
     _finish(stream, job, at, failed=True)
+
+
+def _space_waited_for(stream: StreamTimeline, job: JobTimeline, fields: _Fields, at: float) -> None:
+    del stream, fields
+    job.enter("waiting for disk", at)
+
+
+def _slot_waited_for(stream: StreamTimeline, job: JobTimeline, fields: _Fields, at: float) -> None:
+    del stream
+    job.enter("waiting for slot", at)
+    seconds = fields.number("seconds")
+    job.until = at + seconds if seconds else None
 
 
 def _download_began(stream: StreamTimeline, job: JobTimeline, fields: _Fields, at: float) -> None:
@@ -329,14 +275,20 @@ def _download_began(stream: StreamTimeline, job: JobTimeline, fields: _Fields, a
 
 
 def _progress(stream: StreamTimeline, job: JobTimeline, fields: _Fields, at: float) -> None:
-    del stream, at
-    job.done = fields("bytes", fields("records", 0))
+    del stream
+    job.done, job.progressed = fields("bytes", fields("records", 0)), at
+    _blocked(job, fields)
+
+
+def _blocked(job: JobTimeline, fields: _Fields) -> None:
+    if job.phases:
+        job.phases[-1].blocked = fields.number("blocked")
 
 
 def _download_ended(stream: StreamTimeline, job: JobTimeline, fields: _Fields, at: float) -> None:
     stream.bytes += fields("bytes", 0)
     job.ended("downloading", fields.number("seconds"), at)
-    job.enter("waiting", at)
+    job.enter("waiting for target", at)
 
 
 def _decode_began(stream: StreamTimeline, job: JobTimeline, fields: _Fields, at: float) -> None:
@@ -349,12 +301,13 @@ def _decode_ended(stream: StreamTimeline, job: JobTimeline, fields: _Fields, at:
     stream.records += fields("records", 0)
     stream.pages += 1
     job.ended("decoding", fields.number("seconds"), at)
+    _blocked(job, fields)
     _finish(stream, job, at, failed=False)
 
 
 def _page_repeated(stream: StreamTimeline, job: JobTimeline, fields: _Fields, at: float) -> None:
     if fields("by", "") == "download":
-        job.enter("waiting", at)
+        job.enter("requesting", at)
     else:
         _finish(stream, job, at, failed=True)
 
@@ -369,6 +322,8 @@ _OF_JOB = {
     "job_state": _job_state,
     "job_completed": _job_completed,
     "job_failed": _job_failed,
+    "space_waited_for": _space_waited_for,
+    "limit_waited_for": _slot_waited_for,
     "download_began": _download_began,
     "download_progress": _progress,
     "download_ended": _download_ended,

@@ -277,7 +277,13 @@ class BulkReadStream(VersionedStream):
             return
         feed, page = self._turn
         job = page.page.job
-        progress = DecodeProgress(self.name, job.page, job.job_id, expected=page.page.result.count)
+        progress = DecodeProgress(
+            self.name,
+            job.page,
+            job.job_id,
+            expected=page.page.result.count,
+            seconds_writing=self._seconds_writing,
+        )
         columns = feed.plan.columns_at(page.position)
         key = self.replication_key if self.replication_method == REPLICATION_INCREMENTAL else None
         summary = self.summary
@@ -289,6 +295,10 @@ class BulkReadStream(VersionedStream):
             summary.records += len(chunk)
             yield chunk
         progress.ended()
+
+    def _seconds_writing(self) -> float:
+        writer = self._tap.message_writer
+        return writer.seconds_writing if isinstance(writer, ChunkWriter) else 0.0
 
     # Records out
 

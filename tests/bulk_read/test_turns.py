@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import threading
 import time
 from functools import partial
@@ -20,6 +21,8 @@ from tap_zoho_bulk.bulk_read.progress import Progress
 from tap_zoho_bulk.bulk_read.spool import Spool
 from tap_zoho_bulk.bulk_read.turns import ChainPool
 from tap_zoho_bulk.exceptions import StoppedError
+from tap_zoho_bulk.reporting.spending import Spending
+from tests.support.structured_log import events_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,18 +44,19 @@ class Pages:
 
     def __init__(self, module: str, count: int, size: int = 0) -> None:
         self.ledger = JobLedger()
+        self.spending = Spending(module)
         self.given = 0
         self._module = module
         self._count = count
         self._size = size
 
     def follow(
-        self, start: Position, *, before_download: Callable[[], None]
+        self, start: Position, *, before_download: Callable[[JobRef], object]
     ) -> Iterator[ChainPage]:
         """Yield the pages."""
         for number in range(start.page, self._count + 1):
-            before_download()
             job = JobRef(self._module, number, str(number))
+            before_download(job)
             archive = Archive(str(job), io.BytesIO(), self._size)
             result = JobResult(0, "/", more_records=number < self._count, next_page_token=None)
             following = Position(number + 1) if number < self._count else None
@@ -164,6 +168,19 @@ def test_pages_take_as_much_room_as_there_is(
 
     assert pages.given == on_disk
     assert pool.turns("A") == ["A"] * 10
+
+
+def test_a_wait_for_room_is_told_with_its_page(
+    made: Callable[..., Pool], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        pool = made(("A", Pages("A", 3)), max_bytes=PAGE_BYTES)
+        pool.wait_until(lambda: pool.feeds["A"].worker.waits_for_room)
+        pool.turns("A")
+
+    waits = events_of(caplog.records, "space_waited_for")
+    assert waits[0].items() >= {"stream": "A", "page": 2, "job_id": "2"}.items()
+    assert {each["page"] for each in waits} <= {2, 3}  # the first page has always room
 
 
 def test_no_further_chain_starts_while_there_is_no_room(made: Callable[..., Pool]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -119,20 +120,41 @@ def test_the_log_holds_neither_secrets_nor_values(
     assert not [value for value in values if value in log]
 
 
+def test_the_page_tells_what_was_waited_for(
+    tap: TapCommand, serve: Serve, organisation: Organisation, tmp_path: Path
+) -> None:
+    """A target that reads nothing blocks a page, while others wait on disk, and one for space."""
+    server = serve(organisation, page_size=500)
+    running = tap.start(
+        server.tap_config(**FAST, max_spool_bytes=1, exclude_modules=["Calls", "Tasks"]),
+        environment=structured_log.environment(tmp_path),
+    )
+    running.taken.clear()
+    running.wait_for_log("Deals: page 3 waits for disk space")
+    running.taken.set()
+    assert running.finish().exit_code == 0
+
+    html = page((tmp_path / structured_log.NAME).read_bytes())
+
+    assert {*html.bars["Deals"]} >= {"waiting-for-disk", "waiting-for-target", "decoding"}
+    slowest = "; ".join(row[1] for row in html.tables[1][1:])
+    assert "waiting for disk" in slowest
+    assert "waiting for target" in slowest
+    assert re.search(r"decoding \([\d.:]+( s)? for the target\)", slowest)
+
+
 def test_a_killed_run_is_drawn_as_far_as_it_came(
     tap: TapCommand, serve: Serve, organisation: Organisation, tmp_path: Path
 ) -> None:
     server = serve(organisation)
     server.faults.add(Fault(kind="job_stuck", module="Deals", times=None))
-    running = tap.start(
-        server.tap_config(**FAST, max_concurrent_jobs=1),
-        environment=structured_log.environment(tmp_path),
-    )
-    running.wait_for_log("Calls: ok")
-    running.wait_for_log("Deals: job")
+    running = tap.start(server.tap_config(**FAST, max_concurrent_jobs=1))
+    running.wait_for_event("stream_ended", "Calls")
+    running.wait_for_event("job_created", "Deals")
     running.kill()
     running.end()
-    log = (tmp_path / structured_log.NAME).read_bytes()
+    (file,) = tmp_path.glob("*.log")
+    log = file.read_bytes()
 
     html = page(log + log[: log.index(b"\n") // 2])  # The last line may also be cut.
 
@@ -297,7 +319,8 @@ EVENTS = st.fixed_dictionaries(
         "job_id": st.sampled_from(["1", "2"]) | VALUES,
         "at": st.floats(0, 1e10) | VALUES,
         **dict.fromkeys(
-            ("page", "records", "bytes", "seconds", "credits", "jobs", "total", "by"), VALUES
+            ("page", "records", "bytes", "seconds", "blocked", "credits", "jobs", "total", "by"),
+            VALUES,
         ),
         "names": st.lists(VALUES, max_size=3) | VALUES,
         "state": VALUES,

@@ -46,7 +46,7 @@ class Start:
     ) -> TerminalTap:
         """Start the tap against a server, with these settings and options of `TerminalTap`."""
         config = self._folder / "config.json"
-        config.write_text(json.dumps(server.tap_config(**FAST, **settings)))
+        config.write_text(json.dumps(server.tap_config(**{**FAST, **settings})))
         return TerminalTap(["--config", str(config)], **options)
 
 
@@ -90,7 +90,7 @@ def test_the_view_shows_each_job_and_then_what_came_of_all(
 
     with start(server) as tap:
         tap.wait_for(shows("Tasks", "1", "IN PROGRESS"))
-        tap.wait_for(shows("Deals", "1", "waiting"))
+        tap.wait_for(shows("Deals", "1", "requesting"))
         tap.wait_for(lambda lines: "1 of 4 streams done, 3 active, 0 pending" in "\n".join(lines))
         let_go.set()
         assert tap.end() == 0
@@ -110,6 +110,33 @@ def test_the_view_shows_each_job_and_then_what_came_of_all(
     assert "| stream" not in "\n".join(lines)
 
 
+def test_the_view_tells_what_pages_wait_for(
+    start: Start, serve: Serve, organisation: Organisation
+) -> None:
+    """A target that reads nothing blocks a page; the next is on disk, and the third is not."""
+    server = serve(organisation, page_size=200)
+
+    with start(server, settings={"max_spool_bytes": 1}, size=(120, 40)) as tap:
+        tap.pause()
+        tap.wait_for(shows("1", "waiting for target", "%"))
+        tap.wait_for(shows("2", "waiting for target"))
+        tap.wait_for(shows("3", "waiting for disk"))
+        tap.go_on()
+        assert tap.end() == 0
+
+
+def test_the_view_tells_how_long_a_download_waits(
+    start: Start, serve: Serve, organisation: Organisation
+) -> None:
+    server = serve(organisation)
+
+    with start(server, settings={"downloads_per_minute": 1}) as tap:
+        tap.wait_for(shows("1", "waiting for slot", "left"))
+        tap.wait_for(lambda lines: sum("waiting for slot" in line for line in lines) == 2)
+        tap.terminate()
+        assert tap.end() == 128 + signal.SIGTERM
+
+
 def test_log_lines_stand_above_the_view(
     start: Start, serve: Serve, organisation: Organisation
 ) -> None:
@@ -120,7 +147,7 @@ def test_log_lines_stand_above_the_view(
         tap.wait_for(shows("Deals", "1", "created"))
         looks.set()  # Log lines are printed above the view.
         tap.wait_for(lambda lines: sum("completed with" in line for line in lines) == len(MODULES))
-        lines = tap.wait_for(shows("Deals", "1", "waiting"))
+        lines = tap.wait_for(shows("Deals", "1", "requesting"))
         results.set()
         assert tap.end() == 0
 
@@ -137,7 +164,8 @@ def test_the_view_counts_records_while_a_page_goes_out(start: Start, serve: Serv
     with start(serve(organisation)) as tap:
         tap.pause()
         # The only page is not yet out, and some of its records count.
-        going = re.compile(r"Calls +1 +decoding \d+% +[\d:]+ +[1-9][\d,]* ").search
+        state = r"(?:decoding|waiting for target) \d+%"
+        going = re.compile(rf"Calls +1 +{state} +[\d:]+ +[1-9][\d,]* ").search
 
         def is_going(lines: list[str]) -> bool:
             tap.sip()
@@ -254,7 +282,7 @@ def test_a_terminal_that_goes_away_does_not_take_the_sync_along(
     let_go = held_back(server, r"/read/\d+/result$")
 
     with start(server) as tap:
-        tap.wait_for(shows("Deals", "1", "waiting"))
+        tap.wait_for(shows("Deals", "1", "requesting"))
         tap.hang_up()
         let_go.set()
         assert tap.end() == 0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,13 +16,14 @@ from tap_zoho_bulk.api.rate_limit import RateLimit
 from tap_zoho_bulk.exceptions import StoppedError
 from tests.support.clock import FakeClock
 from tests.support.organisations import QUICK, catalog, small_organisation
+from tests.support.structured_log import events_of
 from tests.support.target import UpsertingTarget
 
 if TYPE_CHECKING:
     from local_zoho_crm import Organisation
     from tests.conftest import Serve
     from tests.resilience.forks import Ended, TapForks
-    from tests.support.singer import TapCommand
+    from tests.support.singer import Json, TapCommand
 
 JOB_CREDITS = 50
 
@@ -35,7 +38,7 @@ def test_zoho_never_sees_more_requests_in_a_span(count: int, seconds: float, see
     arrived = []
 
     for _ in range(20 * count):
-        with limit.slot(clock):
+        with limit.slot(clock, "ask"):
             clock.now += rng.choice([0.0, 0.0, rng.uniform(0, seconds / 3)])
             arrived.append(clock.now)
             clock.now += rng.choice([0.0, rng.uniform(0, 1)])
@@ -52,11 +55,60 @@ def test_a_limit_lets_through_at_once_what_it_may() -> None:
     limit = RateLimit(10, 60.0, "requests", clock=clock.monotonic)
 
     for _ in range(10):
-        with limit.slot(clock):
+        with limit.slot(clock, "ask"):
             pass
     assert clock.now == 0
-    with limit.slot(clock):
+    with limit.slot(clock, "ask"):
         assert clock.now == 60
+
+
+def waits(caplog: pytest.LogCaptureFixture) -> list[Json]:
+    """Return the events of waits for a limit."""
+    return events_of(caplog.records, "limit_waited_for")
+
+
+def test_a_wait_says_what_waits_and_how_long(caplog: pytest.LogCaptureFixture) -> None:
+    clock = FakeClock()
+    limit = RateLimit(1, 60.0, "downloads", clock=clock.monotonic)
+    about = {"stream": "Leads", "page": 3, "job_id": "5"}
+
+    with caplog.at_level(logging.INFO):
+        with limit.slot(clock, "download page 2", about):
+            pass
+        clock.now += 15
+        with limit.slot(clock, "download page 3", about):
+            pass
+
+    (wait,) = waits(caplog)
+    assert wait.items() >= {**about, "limit": "downloads", "seconds": 45.0}.items()
+    assert "Waiting 45 s to download page 3: the limit is 1 downloads in 60 s." in caplog.text
+
+
+def test_a_wait_behind_others_is_told_before_its_length_is_known(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stop = threading.Event()
+    limit = RateLimit(1, 600.0, "downloads")
+
+    def ask() -> None:
+        with suppress(StoppedError), limit.slot(stop, "download page 3", {"page": 3}):
+            pass
+
+    thread = threading.Thread(target=ask)
+    with caplog.at_level(logging.INFO):
+        with limit.slot(stop, "download page 2"):
+            thread.start()
+            while not waits(caplog):
+                stop.wait(0.01)
+        while len(waits(caplog)) == 1:
+            stop.wait(0.01)
+        stop.set()
+        thread.join(10)
+
+    unknown, known = waits(caplog)
+    assert "seconds" not in unknown
+    assert 590 < known["seconds"] <= 600
+    assert unknown["page"] == known["page"] == 3
 
 
 def test_threads_share_a_limit_and_all_end_when_told_to_stop() -> None:
@@ -66,7 +118,7 @@ def test_threads_share_a_limit_and_all_end_when_told_to_stop() -> None:
 
     def ask() -> None:
         try:
-            with limit.slot(stop):
+            with limit.slot(stop, "ask"):
                 through.append(1)
         except StoppedError:
             stopped.append(1)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tap_zoho_bulk.reporting.events import event_of
 from tests.support.singer import ROOT
 
 if TYPE_CHECKING:
+    import logging
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from tap_zoho_bulk.reporting.events import Kind
+    from tests.support.singer import Json
 
 NAME = "run.log"
 
@@ -25,3 +31,9 @@ def environment(folder: Path) -> dict[str, str]:
     place = f"filename: {folder / NAME},"
     file.write_text(f"version: 1\n{config}".replace(f"filename: {NAME},", place))
     return {"SINGER_SDK_LOG_CONFIG": str(file)}
+
+
+def events_of(records: Iterable[logging.LogRecord], kind: Kind) -> list[Json]:
+    """Return the events of a kind among log records."""
+    found = [event_of(record) or {} for record in records]
+    return [each for each in found if each.get("kind") == kind]
