@@ -50,6 +50,12 @@ class Pages:
         self._count = count
         self._size = size
 
+    def reserve(self, start: Position) -> None:
+        """Reserve nothing: no run has a limit here."""
+
+    def release(self) -> None:
+        """Release nothing."""
+
     def follow(
         self, start: Position, *, before_download: Callable[[JobRef], object]
     ) -> Iterator[ChainPage]:
