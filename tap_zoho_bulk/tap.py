@@ -40,7 +40,6 @@ from tap_zoho_bulk.settings import (
     numbers_from_text,
     schema_problems,
 )
-from tap_zoho_bulk.streams.base import ZohoStream
 from tap_zoho_bulk.streams.bulk_read import BulkReadStream
 from tap_zoho_bulk.streams.bulk_write_results import BulkWriteResultsStream
 from tap_zoho_bulk.streams.calendar_events import EventsIcsStream
@@ -230,15 +229,18 @@ class TapZohoBulk(TapOverrides):
 
     @override
     def sync_streams(self, streams: Sequence[Stream]) -> None:
-        """Emit pages of whatever stream is ready; sync other streams while none is."""
+        """Emit pages of whatever stream is ready; sync other streams while none is.
+
+        With a limit of API credits, the others come first: what they list costs little, and is not
+        known before.
+        """
         read = {stream.name: stream for stream in self._read()}
         others = deque(stream for stream in streams if stream.name not in read)
         chains = self.run.chains
-        for stream in others:
-            if isinstance(stream, ZohoStream):
-                self.run.client.credits.reserve(stream.spending, stream.list_credits())
-        chains.start()
         try:
+            while others and self.run.settings.api_credit_limit is not None:
+                others.popleft().sync()
+            chains.start()
             while read or others:
                 name = chains.next_turn(read, wait=not others)
                 if name is not None:

@@ -1,7 +1,7 @@
 """API credits: what a run has spent, and what `api_credit_limit` still allows.
 
 A job costs more than its creation: its status checks and its download follow. So a stream reserves
-all of that before it creates one, and what it needs to list before the first job of any stream.
+all of that before it creates one.
 
 Invariant: all threads together spend no more than the limit, whatever the credits are spent on.
 
@@ -43,29 +43,20 @@ class CreditBudget:
         self._changed = threading.Condition()
         self._reserved: Counter[str | None] = Counter()
 
-    def reserve(self, stream: Spending, credits: int) -> None:  # noqa: A002 - as Zoho calls them
-        """Reserve credits for the requests of a stream, as far as there are any left.
-
-        Args:
-            stream: The stream's spending.
-            credits: What its requests cost at least.
-        """
-        with self._changed:
-            self._reserved[stream.stream] += max(0, min(credits, self._left()))
-
-    def reserve_job(self, stream: Spending) -> None:
+    def reserve_job(self, stream: Spending, *, is_created: bool = False) -> None:
         """Reserve what a stream's first job costs; wait while other streams may leave enough.
 
         Args:
             stream: The stream's spending.
+            is_created: Whether the job exists, so that only its checks and its download cost.
 
         Raises:
             CreditLimitReachedError: When it would exceed the limit.
             StoppedError: When the run is shutting down.
         """
-        cost = JOB_CREDITS + _FOLLOWING_CREDITS
+        cost = _FOLLOWING_CREDITS if is_created else JOB_CREDITS + _FOLLOWING_CREDITS
         with self._changed:
-            while self._left() < cost and any(self._reserved.values()):
+            while self._left() < cost and self._reserved.total():
                 self._changed.wait(_STOP_CHECK_SECONDS)
                 if self._stop.is_set():
                     raise StoppedError
@@ -132,7 +123,7 @@ class CreditBudget:
         Args:
             stream: The stream's spending.
         """
-        self._keep(stream, _FOLLOWING_CREDITS)
+        self._reduce_to(stream, _FOLLOWING_CREDITS)
 
     def release(self, stream: Spending) -> None:
         """Free all that a stream has reserved: it has ended.
@@ -140,9 +131,9 @@ class CreditBudget:
         Args:
             stream: The stream's spending.
         """
-        self._keep(stream, 0)
+        self._reduce_to(stream, 0)
 
-    def _keep(self, stream: Spending, most: int) -> None:
+    def _reduce_to(self, stream: Spending, most: int) -> None:
         with self._changed:
             self._reserved[stream.stream] = min(self._reserved[stream.stream], most)
             self._changed.notify_all()

@@ -9,6 +9,7 @@ Invariant: pages come in order and none is left out; a page's job is created onc
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from tap_zoho_bulk.exceptions import (
     CreditLimitReachedError,
     JobFailedError,
     MissingScopeError,
+    StoppedError,
     UnreadableStreamError,
     ZohoRefusedError,
     ZohoUnavailableError,
@@ -92,9 +94,14 @@ class Chain:
         self.ledger = JobLedger(created)
         self._pages_of_tokens: dict[str, int] = {}
         self._restarted = False
+        self._is_closed = threading.Event()
+
+    def close(self) -> None:
+        """Create no more jobs: nothing of what is read now is of use."""
+        self._is_closed.set()
 
     def reserve(self, start: Position) -> None:
-        """Reserve the API credits of the first job, unless it exists.
+        """Reserve the API credits of the first job, or of what follows if it exists.
 
         Args:
             start: Where the chain is to begin.
@@ -103,18 +110,18 @@ class Chain:
             CreditLimitReachedError: When it would exceed the limit.
             StoppedError: When the run is shutting down.
         """
-        if not self.ledger.find(start).job_id:
-            self._jobs.reserve()
+        self._jobs.reserve(is_created=bool(self.ledger.find(start).job_id))
 
     def release(self) -> None:
-        """Release what is reserved, after the last page."""
+        """Release what is reserved, when the chain is no longer followed."""
         self._jobs.release()
 
     def for_retry(self) -> Chain:
-        """Return the chain for another thread, with the jobs that it has so far.
+        """Close the chain, and return it for another thread, with the jobs that it has so far.
 
-        The thread that follows this one may still create a job, which is then none of the other's.
+        A job that the thread which follows this one is creating is then none of the other's.
         """
+        self.close()
         chain = Chain(self.query, jobs=self._jobs, created=self.ledger.jobs())
         chain._restarted = self._restarted
         return chain
@@ -155,7 +162,7 @@ class Chain:
             try:
                 position, job_id = self._ensure_job(position)
                 job = JobRef(module, position.page, job_id)
-                result = self._jobs.wait(self.query, job)
+                result = self._jobs.wait(self.query, job, is_closed=self._is_closed.is_set)
                 following = self._following(position, result)
                 before_download(job)
                 page = self._jobs.download(job, result)
@@ -211,6 +218,8 @@ class Chain:
         """
         position = self.ledger.find(position)
         while not position.job_id:
+            if self._is_closed.is_set():
+                raise StoppedError
             try:
                 created = self._jobs.create(
                     self.query,

@@ -12,9 +12,11 @@ import logging
 import threading
 import time
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tap_zoho_bulk.bulk_read.chain import MAX_JOBS_PER_PAGE, ChainPage
+from tap_zoho_bulk.bulk_read.position import Position
 from tap_zoho_bulk.exceptions import CreditLimitReachedError, PageDamagedError, StoppedError
 from tap_zoho_bulk.reporting.events import event
 from tap_zoho_bulk.reporting.page_progress import log_wait_for_space
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.bulk_read.chain import Chain
     from tap_zoho_bulk.bulk_read.page import JobRef
     from tap_zoho_bulk.bulk_read.plan import ReadPlan
-    from tap_zoho_bulk.bulk_read.position import Position
     from tap_zoho_bulk.bulk_read.progress import Progress
     from tap_zoho_bulk.bulk_read.spool import Spool
 
@@ -151,8 +152,8 @@ class Feed:
         self._spool = spool
         self._started = started
         self._retries = 0
-        self.pages = 0
-        """Pages that were emitted completely in this run."""
+        self.completed: Progress | None = None
+        """The progress after the last page; None before that, and if there was no page."""
         self.worker = _ChainWorker(chain, progress.position, spool)
 
     def reserve(self) -> bool:
@@ -171,11 +172,16 @@ class Feed:
     def run(self) -> None:
         """Follow the chain on the calling thread."""
         self._started()
-        self.worker.run()
-        self._chain.release()
+        self._follow(self.worker)
+
+    def _follow(self, worker: _ChainWorker) -> None:
+        worker.run()
+        if worker is self.worker:
+            self._chain.release()
 
     def close(self) -> None:
         """Stop taking pages: the chain's thread becomes free. The progress stays valid."""
+        self._chain.close()
         self.worker.close()
 
     @property
@@ -227,9 +233,11 @@ class Feed:
             page: From `take`.
         """
         self._retries = 0
-        self.pages += 1
-        self._progress = self._progress.after_page(page.following, page.page.result.count)
-        if page.following is not None:
+        after = self._progress.after_page(page.following, page.page.result.count)
+        if page.following is None:
+            self.completed = after
+        else:
+            self._progress = after
             self._chain.ledger.drop_up_to(page.position)
 
     def retry(self, page: ChainPage, damage: PageDamagedError) -> None:
@@ -243,6 +251,9 @@ class Feed:
             PageDamagedError: When neither helped.
         """
         self._retries += 1
+        # What was read ahead, and is yet to be, may come from the damaged page's job.
+        self.worker.close()
+        self._chain = self._chain.for_retry()
         position, ledger = page.position, self._chain.ledger
         if self._retries >= MAX_JOBS_PER_PAGE:
             self._progress = self._progress.at(ledger.drop(position))
@@ -263,12 +274,12 @@ class Feed:
         else:
             logger.warning("%s Creating its job again.", damage, extra=about)
             position = ledger.drop(position)
-        # What was read ahead, and is yet to be, may come from the damaged page's job.
-        self.worker.close()
-        self._chain = self._chain.for_retry()
+        if any(job.started != position.started for job in ledger.jobs()):
+            # The chain has restarted meanwhile, so its jobs are of other pages.
+            position = Position(rejected=position.rejected)
         self.worker = _ChainWorker(self._chain, position, self._spool)
         # Not on the pool's threads: all of them may be waiting for other jobs.
-        start_thread(self.worker.run, self._chain.query.module)
+        start_thread(partial(self._follow, self.worker), self._chain.query.module)
 
 
 def start_thread(run: Callable[[], None], name: str) -> None:

@@ -78,14 +78,17 @@ class BulkReadJobs:
         self._settings = settings
         self._clock = clock
 
-    def reserve(self) -> None:
+    def reserve(self, *, is_created: bool) -> None:
         """Reserve the API credits of the stream's first job.
+
+        Args:
+            is_created: Whether an earlier run created it.
 
         Raises:
             CreditLimitReachedError: When it would exceed the limit.
             StoppedError: When the run is shutting down.
         """
-        self._client.credits.reserve_job(self.spending)
+        self._client.credits.reserve_job(self.spending, is_created=is_created)
 
     def release(self) -> None:
         """Release what the stream has reserved."""
@@ -134,16 +137,19 @@ class BulkReadJobs:
         )
         return CreatedJob(str(job_id), created_time)
 
-    def wait(self, query: BulkReadQuery, job: JobRef) -> JobResult:
+    def wait(
+        self, query: BulkReadQuery, job: JobRef, *, is_closed: Callable[[], bool] = lambda: False
+    ) -> JobResult:
         """Poll a job until it is completed.
 
         Args:
             query: The query whose page the job exports.
             job: The job.
+            is_closed: Returns whether the result is no longer of use.
 
         Raises:
             JobFailedError: When the job fails, is unknown to Zoho, or takes too long.
-            StoppedError: When the run is shutting down.
+            StoppedError: When the run is shutting down, or the result is no longer of use.
             TapZohoBulkError: As `ZohoClient.get` does.
         """
         request = ApiRequest(
@@ -154,6 +160,8 @@ class BulkReadJobs:
         )
         log = _WaitLog(job, self.spending, self._clock)
         for _ in poll_intervals(self._settings, self._client.stop, clock=self._clock):
+            if is_closed():
+                raise StoppedError
             details = self._details(request, job)
             state = str(details.get("state") or "in no state")
             status = JobStatus.parse(state)

@@ -144,7 +144,7 @@ class Progress:
             The progress; None if a chain cannot resume from it.
         """
         position = Position.from_state(state)
-        if position is None or state.get("format", 1) not in {1, FORMAT}:
+        if position is None or state.get("format", 1) not in (1, FORMAT):
             return None
         query, latest, version, count = (
             state.get(key) for key in ("query", "latest", "version", "count")

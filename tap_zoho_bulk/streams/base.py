@@ -69,10 +69,6 @@ class ZohoStream(StreamOverrides):
         """What the stream cost so far."""
         return self.summary.spending
 
-    def list_credits(self) -> int:
-        """Return the API credits that the stream needs at least, apart from jobs."""
-        return 0
-
     @property
     def is_removed(self) -> bool:
         """Whether stream maps remove all its records."""
@@ -91,9 +87,9 @@ class ZohoStream(StreamOverrides):
             self.stopped()
             raise  # These are not the stream's own.
         except CreditLimitReachedError as error:
-            if self.summary.outcome != CREDIT_LIMIT:
+            if self.summary.outcome == "ok":
                 logger.warning("%s: %s The next run continues here.", self.name, error)
-            self.summary.outcome = CREDIT_LIMIT
+                self.summary.outcome = CREDIT_LIMIT
         except Exception as error:  # noqa: BLE001 - raised when the other streams are done
             self.run.stream_failed(self.name, error)
         finally:

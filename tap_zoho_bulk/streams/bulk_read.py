@@ -354,9 +354,9 @@ class BulkReadStream(VersionedStream):
 
     def _finish(self, feed: Feed) -> None:
         """Move the bookmark: every page of the chain was emitted completely."""
-        progress, state = feed.progress, self.stream_state
+        progress, state = feed.completed, self.stream_state
         state.pop(WAITING_SINCE, None)
-        if not feed.pages:
+        if progress is None:
             self.logger.info("Nothing has changed, so no job was created.")
             self.summary.outcome = "unchanged"
             return

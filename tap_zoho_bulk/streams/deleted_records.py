@@ -84,10 +84,6 @@ class DeletedRecordsStream(ZohoStream):
         return [{"module": name} for name in self.run.modules()]
 
     @override
-    def list_credits(self) -> int:
-        return _PAGE_CREDITS * len(self.run.modules())
-
-    @override
     def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
         if context is None:
             return  # No module is selected.

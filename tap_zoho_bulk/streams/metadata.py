@@ -77,10 +77,6 @@ class MetadataStream(FullTableStream):
 
     # Requests
 
-    @override
-    def list_credits(self) -> int:
-        return 1 + len(self.run.modules()) if self._list.by_module else 1
-
     def _of_all_modules(self) -> Iterator[Row]:
         """Yield the rows of all modules, requesting those of several in parallel."""
         run = self.run

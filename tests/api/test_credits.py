@@ -10,8 +10,17 @@ from tap_zoho_bulk.api.credits import CreditBudget
 from tap_zoho_bulk.exceptions import CreditLimitReachedError, StoppedError
 from tap_zoho_bulk.reporting.spending import Spending
 
-LEADS, DEALS, LISTS = Spending("Leads"), Spending("Deals"), Spending("deleted_records")
 JOB = 60  # its creation, and what follows
+
+
+@pytest.fixture
+def leads() -> Spending:
+    return Spending("Leads")
+
+
+@pytest.fixture
+def deals() -> Spending:
+    return Spending("Deals")
 
 
 @pytest.fixture
@@ -19,85 +28,92 @@ def stop() -> threading.Event:
     return threading.Event()
 
 
-def test_a_job_is_reserved_with_what_follows(stop: threading.Event) -> None:
+def test_a_job_is_reserved_with_what_follows(
+    stop: threading.Event, leads: Spending, deals: Spending
+) -> None:
     budget = CreditBudget(JOB + 5, stop)
 
-    budget.reserve_job(LEADS)
+    budget.reserve_job(leads)
     with pytest.raises(CreditLimitReachedError, match="needs 60 for what it has begun"):
-        budget.charge(DEALS, 6)
-    budget.charge(DEALS, 5)
-    budget.charge_job(LEADS)
-    budget.charge(LEADS, 10)
+        budget.charge(deals, 6)
+    budget.charge(deals, 5)
+    budget.charge_job(leads)
+    budget.charge(leads, 10)
 
     assert budget.spending.credits == JOB + 5
     with pytest.raises(CreditLimitReachedError, match=r"has spent 65 API credits, so"):
-        budget.charge(LEADS, 1)
+        budget.charge(leads, 1)
 
 
-def test_what_a_job_did_not_need_is_free(stop: threading.Event) -> None:
+def test_what_a_job_did_not_need_is_free(
+    stop: threading.Event, leads: Spending, deals: Spending
+) -> None:
     budget = CreditBudget(JOB, stop)
-    budget.charge_job(LEADS)
-    budget.charge(LEADS, 2)
+    budget.charge_job(leads)
+    budget.charge(leads, 2)
 
-    budget.job_ended(LEADS)
+    budget.job_ended(leads)
     with pytest.raises(CreditLimitReachedError):
-        budget.charge(DEALS, 1)
-    budget.release(LEADS)
-    budget.charge(DEALS, 8)
+        budget.charge(deals, 1)
+    budget.release(leads)
+    budget.charge(deals, 8)
 
     assert budget.spending.credits == JOB
 
 
-def test_a_job_that_was_not_created_costs_nothing(stop: threading.Event) -> None:
+def test_a_job_that_was_not_created_costs_nothing(stop: threading.Event, leads: Spending) -> None:
     budget = CreditBudget(JOB, stop)
-    budget.charge_job(LEADS)
-    budget.refund_job(LEADS)
-    budget.charge_job(LEADS)
+    budget.charge_job(leads)
+    budget.refund_job(leads)
+    budget.charge_job(leads)
 
     assert (budget.spending.credits, budget.spending.jobs) == (50, 1)
 
 
-def test_lists_reserve_what_there_is(stop: threading.Event) -> None:
+def test_a_job_of_an_earlier_run_reserves_its_checks_and_its_download(
+    stop: threading.Event, leads: Spending, deals: Spending
+) -> None:
     budget = CreditBudget(JOB + 10, stop)
-    budget.reserve(LISTS, 4)
+    budget.reserve_job(leads, is_created=True)
 
-    budget.charge_job(LEADS)
+    budget.charge_job(deals)
     with pytest.raises(CreditLimitReachedError):
-        budget.charge(DEALS, 7)
-    budget.charge(LISTS, 4)
-    budget.reserve(DEALS, 100)
-    budget.charge(DEALS, 6)
+        budget.charge(deals, 11)
+    budget.charge(leads, 10)
 
-    with pytest.raises(CreditLimitReachedError):
-        budget.charge(LISTS, 1)
+    assert leads.jobs == 0
 
 
-def test_a_first_job_waits_for_what_others_may_leave(stop: threading.Event) -> None:
+def test_a_first_job_waits_for_what_others_may_leave(
+    stop: threading.Event, leads: Spending, deals: Spending
+) -> None:
     budget = CreditBudget(2 * JOB, stop)
-    budget.reserve_job(LEADS)
-    budget.reserve(LISTS, 1)
+    budget.reserve_job(leads)
+    budget.charge(None, 1)
     is_reserved = threading.Event()
 
     def reserve() -> None:
-        budget.reserve_job(DEALS)
+        budget.reserve_job(deals)
         is_reserved.set()
 
     thread = threading.Thread(target=reserve)
     thread.start()
     assert not is_reserved.is_set()
-    budget.release(LISTS)
+    budget.release(leads)
     thread.join(30)
 
     assert is_reserved.is_set()
 
 
-def test_a_wait_for_credits_ends_with_the_run(stop: threading.Event) -> None:
+def test_a_wait_for_credits_ends_with_the_run(
+    stop: threading.Event, leads: Spending, deals: Spending
+) -> None:
     budget = CreditBudget(JOB, stop)
-    budget.reserve_job(LEADS)
+    budget.reserve_job(leads)
     stop.set()
 
     with pytest.raises(StoppedError):
-        budget.reserve_job(DEALS)
+        budget.reserve_job(deals)
 
 
 def test_all_threads_together_keep_to_the_limit(stop: threading.Event) -> None:
@@ -127,13 +143,14 @@ def test_all_threads_together_keep_to_the_limit(stop: threading.Event) -> None:
     assert 500 - JOB < budget.spending.credits <= 500
 
 
-def test_without_a_limit_all_is_allowed(stop: threading.Event) -> None:
+def test_without_a_limit_all_is_allowed(
+    stop: threading.Event, leads: Spending, deals: Spending
+) -> None:
     budget = CreditBudget(None, stop)
-    budget.reserve(LISTS, 1000)
 
     for _ in range(100):
-        budget.reserve_job(LEADS)
-        budget.charge_job(DEALS)
+        budget.reserve_job(leads)
+        budget.charge_job(deals)
         budget.charge(None, 1)
 
     assert budget.spending.credits == 5100

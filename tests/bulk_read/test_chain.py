@@ -54,6 +54,9 @@ class Jobs:
         self._days = cycle(days)
         self._is_refused = is_refused
 
+    def release(self) -> None:
+        """Release nothing: these jobs cost none."""
+
     def create(self, _: BulkReadQuery, page: int, body: dict[str, Any]) -> CreatedJob:
         """Create a job, unless it is refused."""
         token = body["query"].get("page_token")
@@ -62,7 +65,7 @@ class Jobs:
         self.created.append(page)
         return CreatedJob(f"new-{len(self.created)}", next(self._days))
 
-    def wait(self, _: BulkReadQuery, job: JobRef) -> JobResult:
+    def wait(self, _: BulkReadQuery, job: JobRef, **__: Any) -> JobResult:
         """Return a completed job's result at once."""
         more = job.page < PAGES
         token = f"{job.job_id}-next" if more and self._tokens else None

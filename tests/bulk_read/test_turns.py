@@ -53,6 +53,9 @@ class Pages:
     def reserve(self, start: Position) -> None:
         """Reserve nothing: no run has a limit here."""
 
+    def close(self) -> None:
+        """End nothing: its pages are there."""
+
     def release(self) -> None:
         """Release nothing."""
 

@@ -473,7 +473,7 @@ def test_page_tokens_that_go_round_end_the_chain(
         def create(self, *_: Any) -> CreatedJob:
             return CreatedJob("1", "2025-01-01T00:00:00+00:00")
 
-        def wait(self, *_: Any) -> JobResult:
+        def wait(self, *_: Any, **__: Any) -> JobResult:
             return JobResult(0, "/x", more_records=True, next_page_token=next(named))
 
         def download(self, job: JobRef, result: JobResult) -> Page:
