@@ -38,6 +38,7 @@ class Observer:
         self._known: dict[str, int] = {}
         self._emitted: dict[str, set[str]] = {}
         self._announced: set[str] = set()
+        self._credits_before = server.credits
         self._faulty = {job.module for job in server.jobs if job.faults}
 
     def found(self, ended: Ended) -> list[str]:
@@ -53,7 +54,15 @@ class Observer:
             if name not in ended.restarted
             for job in jobs
         )
-        return [*self._problems, *dict.fromkeys(lost)]
+        return [*self._problems, *self._excess(), *dict.fromkeys(lost)]
+
+    def _excess(self) -> list[str]:
+        """Return what a run without faults spent beyond its limit."""
+        limit = self._plan.settings.get("api_credit_limit")
+        spent = self._server.credits - self._credits_before
+        if limit is None or spent <= limit or not self._plan.is_without_faults:
+            return []
+        return [f"spent {spent} API credits, and may spend {limit}"]
 
     def request_seen(self, request: LoggedRequest) -> None:
         """Note which jobs the tap knows: those whose state it asks for."""
@@ -122,11 +131,13 @@ def check_tables(world: World, plans: Plans, warehouse: Warehouse, *, computed: 
         if module is None or not module.bulk_error:
             table = _Table(world, plans, warehouse, stream)
             problems += [f"{stream}: {text}" for text in table.differences(computed=computed)]
-    bookmarks = (warehouse.state or {}).get("bookmarks", {})
-    problems += [
-        f"{name} is not complete" for name, value in bookmarks.items() if "bulk_read" in value
-    ]
     return problems
+
+
+def check_progress(state: Json) -> list[str]:
+    """Return a sentence for each stream that is not read to its end."""
+    bookmarks = state.get("bookmarks", {})
+    return [f"{name} is not complete" for name, value in bookmarks.items() if "bulk_read" in value]
 
 
 class _Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -35,6 +35,9 @@ _WAYS: tuple[Way, ...] = (
 _TOKENS = frozenset({"v7", "v8"})
 _MAX_NEW = 30  # records of a module that a run of the story adds
 _STUCK_SECONDS = 2
+# Zoho's times have whole seconds, so many edits of a second are of interest.
+_PACES = ((0,), (0, 0, 0, 1, 2), (0, 1, 7))
+_MAX_FRUGAL_PAGES = 12
 _PAUSES = (
     *(timedelta(0), timedelta(seconds=1), timedelta(seconds=40), timedelta(minutes=12)),
     *(timedelta(hours=3), timedelta(hours=23, minutes=50), timedelta(hours=25), timedelta(days=3)),
@@ -62,9 +65,11 @@ class RunPlan:
         catalog: The catalog.
         selected: The properties of each selected stream; None for all.
         edit_rate: Probability of edits at a request.
+        pace: Seconds between two edits: one of these.
         fault_rate: Probability of a fault at a request.
         job_faults: Faults of jobs.
         end: How the run is ended early, if it is.
+        long_wait: The request at which a day passes, if it does.
     """
 
     pause: timedelta
@@ -75,9 +80,11 @@ class RunPlan:
     catalog: Json
     selected: dict[str, list[str] | None]
     edit_rate: float
+    pace: tuple[int, ...] = (0,)
     fault_rate: float = 0.0
     job_faults: tuple[Fault, ...] = ()
     end: End | None = None
+    long_wait: int | None = None
 
     @property
     def is_undisturbed(self) -> bool:
@@ -86,8 +93,8 @@ class RunPlan:
 
     @property
     def is_without_faults(self) -> bool:
-        """Return whether Zoho works."""
-        return not self.fault_rate and not self.job_faults
+        """Return whether Zoho works, in time."""
+        return not (self.fault_rate or self.job_faults or self.long_wait)
 
     @property
     def has_page_numbers(self) -> bool:
@@ -108,6 +115,8 @@ class RunPlan:
         parts += ["jobs forgotten"] * self.jobs_forgotten + ["STATE lost"] * self.state_lost
         if self.end:
             parts.append(f"{self.end.way} {self.end.at}")
+        if self.long_wait:
+            parts.append(f"a day at request {self.long_wait}")
         return "; ".join(parts)
 
 
@@ -142,7 +151,8 @@ class Plans:
         self.has_versions = rng.random() < 0.75
         self.separator = ";" if rng.random() < 0.3 else None
         self.refresh_days = rng.choice((1, 3)) if rng.random() < 0.3 else None
-        self._full = {name for name in self.world.modules if rng.random() < 0.2}
+        self._dated = sorted(filter(self.world.is_dated, self.world.modules))
+        self._full = {name for name in self._dated if rng.random() < 0.2}
         self._skip = rng.random() < 0.5
         self._version = rng.choice(("v8", "v8", "v8", "v7", "v7", "v6", "v5", "v4", "v3", "v2"))
         self.base = {
@@ -174,6 +184,26 @@ class Plans:
         """Return whether a run of the story may request pages by number."""
         return self._version not in _TOKENS or self.runs > 2
 
+    def frugal(self) -> tuple[int, int] | None:
+        """Return a limit of API credits, and the number of runs within which all must be read.
+
+        None for most stories.
+        """
+        rng = random.Random(f"{self.seed}:frugal")
+        streams = self.world.streams
+        pages = [
+            1
+            + len(self.world.modules["Events" if stream == ICS else stream].records)
+            // self.page_size
+            for stream in streams
+        ]
+        if rng.random() >= 0.2 or sum(pages) > _MAX_FRUGAL_PAGES:
+            return None
+        # Lists and looks come before the jobs, of which each run has one at least. Each stream
+        # waits until all that waited longer have been read, twice if it had begun before the edits.
+        limit = rng.choice((80, 150)) + 5 * len(streams)
+        return limit, 2 * sum(pages) + 2
+
     def busy(self, number: int, discovered: Json) -> RunPlan:
         """Return the plan of a run in which anything can happen."""
         rng = random.Random(f"{self.seed}:{number}:plan")
@@ -201,25 +231,41 @@ class Plans:
             settings |= {"flattening_enabled": True, "flattening_max_depth": 1}
         job_faults = self._job_faults(rng) if rng.random() < 0.3 else ()
         selected = self._selected(rng)
-        return RunPlan(
+        # A run may read some streams in the other way.
+        changed = {name for name in self._dated if rng.random() < 0.03}
+        plan = RunPlan(
             pause=rng.choice(_PAUSES),
             edits_before=rng.choice((0, 0, 1, 3, 8)),
             jobs_forgotten=rng.random() < 0.03,
             state_lost=rng.random() < 0.04,
             settings=settings,
-            catalog=self._catalog(discovered, selected),
+            catalog=self._catalog(discovered, selected, self._full ^ changed),
             selected=selected,
             edit_rate=rng.choice((0, 0.1, 0.3, 0.6)),
+            pace=rng.choice(_PACES),
             fault_rate=rng.choice((0, 0, 0, 0.05, 0.2)),
             job_faults=job_faults,
             end=self._end(rng),
+            long_wait=rng.randint(2, 25) if rng.random() < 0.06 else None,
         )
+        if number == self.runs - 1 and rng.random() < 0.5:
+            # What a run misses is found sooner if the quiet ones follow it.
+            plan = replace(plan, fault_rate=0, job_faults=(), end=None, long_wait=None)
+        return plan
 
-    def quiet(self, discovered: Json, *, pause: timedelta) -> RunPlan:
-        """Return the plan of a run without edits, faults and limits."""
+    def quiet(self, discovered: Json, *, pause: timedelta, limit: int | None = None) -> RunPlan:
+        """Return the plan of a run without edits and faults.
+
+        Args:
+            discovered: The discovered catalog.
+            pause: The time since the run before.
+            limit: API credits of the run.
+        """
         settings = {**self.base, "api_version": self._version, "max_concurrent_jobs": 10}
         if self._skip:
             settings["skip_unchanged"] = True
+        if limit is not None:
+            settings["api_credit_limit"] = limit
         selected: dict[str, list[str] | None] = dict.fromkeys(self.world.streams)
         if self.has_deleted:
             selected["deleted_records"] = None
@@ -229,7 +275,7 @@ class Plans:
             jobs_forgotten=False,
             state_lost=False,
             settings=settings,
-            catalog=self._catalog(discovered, selected),
+            catalog=self._catalog(discovered, selected, self._full),
             selected=selected,
             edit_rate=0,
         )
@@ -260,11 +306,14 @@ class Plans:
             selected[rng.choice(("users", "roles", "fields"))] = None
         return selected
 
-    def _catalog(self, discovered: Json, selected: dict[str, list[str] | None]) -> Json:
+    def _catalog(
+        self, discovered: Json, selected: dict[str, list[str] | None], full: set[str]
+    ) -> Json:
+        """Return the catalog of a run, with these streams as full tables."""
         catalog = select(discovered, selected)
         for each in catalog["streams"]:
             name = each["tap_stream_id"]
-            if name in self.world.modules and self.is_full(name):
+            if name in full:
                 each["replication_method"] = "FULL_TABLE"
         return catalog
 

@@ -10,6 +10,7 @@ import random
 import re
 import threading
 from collections import Counter
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from local_zoho_crm import Fault, html_error, invalid_token, too_many_requests
@@ -134,6 +135,8 @@ class Run:
                 self._pipe.lost = self.is_target_lost = True
                 raise BrokenPipeError
             case "SIGTERM at a message":
+                # Twice, as Ctrl-C on `meltano run` does
+                self._machine.send_signal()
                 self._machine.send_signal()
 
     # Requests
@@ -142,6 +145,8 @@ class Run:
         with self._lock:
             self._requests += 1
             self._observer.request_seen(request)
+            if self._requests == self._plan.long_wait:
+                self._plans.world.organisation.advance(timedelta(hours=25))
             module, what = self._described(request)
             self._seen[module, what] += 1
             rng = random.Random(f"{self._label}:{module}:{what}:{self._seen[module, what]}")
@@ -163,7 +168,7 @@ class Run:
             if module not in world.modules or rng.random() < 0.2:
                 chosen = rng.choice(sorted(world.modules))
             may_shift = self._plans.may_shift(chosen, self._state, self._plan)
-            world.edit(rng, chosen, may_shift=may_shift)
+            world.edit(rng, chosen, pace=self._plan.pace, may_shift=may_shift)
 
     def _fail(self, rng: random.Random, request: LoggedRequest, what: str) -> None:
         if rng.random() >= self._plan.fault_rate:

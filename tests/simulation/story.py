@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local_zoho_crm import ZohoServer
-from tests.simulation.checks import check_tables
+from tests.simulation.checks import check_progress, check_tables
 from tests.simulation.machine import Machine
 from tests.simulation.plans import Plans
 from tests.simulation.run import Run
@@ -17,7 +17,7 @@ from tests.simulation.warehouse import Warehouse
 from tests.simulation.world import SECOND, World
 
 if TYPE_CHECKING:
-    from tests.simulation.plans import RunPlan
+    from tests.simulation.plans import Json, RunPlan
 
 _QUIET_RUNS = 2
 _SKEWS = (
@@ -86,6 +86,9 @@ class Story:
         catalog = self._machine.discover(server.tap_config(**plans.base))
         for number in range(plans.runs):
             self._run(plans, plans.busy(number, catalog), server)
+        frugal = plans.frugal()
+        if frugal is not None:
+            self._read_frugally(plans, server, catalog, *frugal)
         pause = random.Random(f"{self._seed}:pause").choice((0, 1, 9000)) * SECOND
         # A run that resumes an old chain may lack what changed since; the next one has it.
         for _ in range(_QUIET_RUNS):
@@ -97,6 +100,18 @@ class Story:
             pause = timedelta(days=plans.refresh_days + 1) + max(-self._skew, timedelta(0))
             self._run(plans, plans.quiet(catalog, pause=pause), server)
             self._check(plans, computed=True)
+
+    def _read_frugally(
+        self, plans: Plans, server: ZohoServer, catalog: Json, limit: int, max_runs: int
+    ) -> None:
+        """Read everything in runs of few API credits, without edits."""
+        differences: list[str] = []
+        for _ in range(max_runs):
+            self._run(plans, plans.quiet(catalog, pause=SECOND, limit=limit), server)
+            differences = check_tables(self._world, plans, self._warehouse, computed=False)
+            if not differences:
+                return
+        self._raise([f"after {max_runs} runs of {limit} credits:", *differences])
 
     def _run(self, plans: Plans, plan: RunPlan, server: ZohoServer) -> None:
         """Run the tap after some time, and load what it delivers."""
@@ -130,7 +145,8 @@ class Story:
         organisation.advance(before)
         for _ in range(plan.edits_before):
             module = rng.choice(sorted(world.modules))
-            world.edit(rng, module, may_shift=plans.may_shift(module, self._warehouse.state))
+            may_shift = plans.may_shift(module, self._warehouse.state)
+            world.edit(rng, module, pace=(0, 1, 7), may_shift=may_shift)
         # Two processes do not start in the same second.
         organisation.advance(plan.pause - before + SECOND)
         if plan.jobs_forgotten:
@@ -139,6 +155,7 @@ class Story:
 
     def _check(self, plans: Plans, *, computed: bool) -> None:
         self._raise(check_tables(self._world, plans, self._warehouse, computed=computed))
+        self._raise(check_progress(self._warehouse.state or {}))
 
     def _raise(self, problems: list[str]) -> None:
         if problems:

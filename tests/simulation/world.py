@@ -11,7 +11,7 @@ from local_zoho_crm import CustomView, Field, Module, Organisation
 from local_zoho_crm.criteria import compile_criteria
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from local_zoho_crm.schema import Record
 
@@ -53,6 +53,9 @@ _FIELDS = (
     Field("Address", "text", rejected=True),
     Field("Picture", "profileimage"),
 )
+
+
+_EDITS = ("insert", "update", "delete", "restore", "compute")
 
 
 class World:
@@ -193,18 +196,19 @@ class World:
 
     # Edits
 
-    def edit(self, rng: random.Random, name: str, *, may_shift: bool) -> None:
+    def edit(self, rng: random.Random, name: str, *, pace: Sequence[int], may_shift: bool) -> None:
         """Edit a record of a module, if it has one that suits.
 
         Args:
             rng: Chooses what is edited.
             name: Of the module.
+            pace: One of these numbers of seconds has passed since the last edit.
             may_shift: Whether the edit may take a record out of a result.
         """
         with self.organisation.lock:
             streams = [name, ICS] if name == "Events" else [name]
             before = {stream: self.keys(stream) for stream in streams}
-            self.organisation.advance(rng.choice((0, 0, 0, 1, 1, 2, 7)) * SECOND)
+            self.organisation.advance(rng.choice(pace) * SECOND)
             done = self._edit(rng, self.modules[name], may_shift=may_shift)
             if done:
                 now = f"{self.organisation.now():%d %H:%M:%S}"
@@ -219,7 +223,7 @@ class World:
 
     def _edit(self, rng: random.Random, module: Module, *, may_shift: bool) -> str | None:
         organisation, name = self.organisation, module.api_name
-        kind = rng.choice(("insert", "update", "update", "update", "delete", "restore", "compute"))
+        kind = rng.choice((*_EDITS, "update", "update", "restore"))
         if kind == "insert":
             return f"created {organisation.insert(name, count=rng.choice((1, 1, 3)))}"
         if kind == "restore" and module.trash:
