@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tap_zoho_bulk.bulk_read.ledger import JobLedger
 from tap_zoho_bulk.bulk_read.page import JobRef
 from tap_zoho_bulk.bulk_read.position import Position
+from tap_zoho_bulk.bulk_read.refusals import REFUSAL_LIFE
 from tap_zoho_bulk.exceptions import (
     CreditLimitReachedError,
     JobFailedError,
@@ -94,6 +95,8 @@ class Chain:
         self.ledger = JobLedger(created)
         self._pages_of_tokens: dict[str, int] = {}
         self._restarted = False
+        self._refusals: list[str] = []
+        self._left_out_logged: tuple[str, ...] = ()
         self._is_closed = threading.Event()
 
     def close(self) -> None:
@@ -124,6 +127,7 @@ class Chain:
         self.close()
         chain = Chain(self.query, jobs=self._jobs, created=self.ledger.jobs())
         chain._restarted = self._restarted
+        chain._left_out_logged = self._left_out_logged
         return chain
 
     def follow(
@@ -143,7 +147,7 @@ class Chain:
             UnreadableStreamError: When page numbers have become stale for the second time.
             TapZohoBulkError: As `ZohoClient` does.
         """
-        if start == Position() and self._is_unchanged is not None and self._is_unchanged():
+        if start.started is None and self._is_unchanged is not None and self._is_unchanged():
             return
         position: Position | None = start
         while position is not None:
@@ -161,6 +165,7 @@ class Chain:
         while True:
             try:
                 position, job_id = self._ensure_job(position)
+                self._log_left_out(position.rejected)
                 job = JobRef(module, position.page, job_id)
                 result = self._jobs.wait(self.query, job, is_closed=self._is_closed.is_set)
                 following = self._following(position, result)
@@ -251,7 +256,8 @@ class Chain:
                 str(error.problem.details.get("api_name")), position.rejected
             )
             if rejected != position.rejected:
-                return self._leave_out(position, rejected, error.code)
+                self._refusals.append(error.code)
+                return replace(position, rejected=rejected)
         if error.code == _TOO_MANY_JOINS:
             return self._after_joins(position, error)
         if position.page > 1 and not ahead and not isinstance(error, MissingScopeError):
@@ -264,7 +270,8 @@ class Chain:
         spare = query.dispensable.intersection(query.related)
         if spare:
             rejected = (*position.rejected, *(name for name in query.related if name in spare))
-            return self._leave_out(position, rejected, error.code)
+            self._refusals.append(error.code)
+            return replace(position, rejected=rejected)
         lookups = dict.fromkeys(name.partition(".")[0] for name in query.related)
         limit = error.problem.details.get("max_limit")
         raise error.with_advice(
@@ -275,19 +282,25 @@ class Chain:
             "or remove them from `related_fields` in `module_options`."
         ) from error
 
-    def _leave_out(self, position: Position, rejected: tuple[str, ...], code: str) -> Position:
-        """Continue without some fields, with a warning."""
-        names = [name for name in rejected if name not in position.rejected]
-        logger.warning(
-            "%s: Zoho does not export the field%s %s (%s). Continuing without. Deselect what you "
-            "do not need to silence this warning.",
+    def _log_left_out(self, names: tuple[str, ...]) -> None:
+        """Log all fields that are left out, in one line, unless a line has named them before."""
+        if names == self._left_out_logged:
+            return
+        codes = list(dict.fromkeys(self._refusals))
+        logger.log(
+            logging.WARNING if codes else logging.INFO,
+            "%s: Zoho does not export the field%s %s (%s). Continuing without, and requesting them "
+            "again after %d days, or when the selection changes. Deselect what you do not need to "
+            "silence this line.",
             self.query.module,
             "" if len(names) == 1 else "s",
             _listed(names),
-            code,
-            extra=event("fields_left_out", self.spending.stream, names=names, code=code),
+            ", ".join(codes) or "refused in an earlier run",
+            REFUSAL_LIFE.days,
+            extra=event("fields_left_out", self.spending.stream, names=[*names], codes=codes),
         )
-        return replace(position, rejected=rejected)
+        self._left_out_logged = names
+        self._refusals.clear()
 
     def _restart(self, position: Position, why: str) -> None:
         """Restart the chain, unless it did before.

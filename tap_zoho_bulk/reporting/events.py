@@ -40,7 +40,7 @@ Kind = Literal[
     "chain_resumed",  # page
     "chain_not_resumed",  # reason
     "chain_restarted",  # page
-    "fields_left_out",  # names, code
+    "fields_left_out",  # names, codes
     "limit_waited_for",  # limit, seconds if known; page, job_id of a download
     "request_repeated",  # attempt, seconds
     "stream_ended",  # outcome, note, gap, invalid_values, records, jobs, bytes, credits, seconds

@@ -20,6 +20,7 @@ from typing_extensions import override
 from tap_zoho_bulk.bulk_read.chain import Chain
 from tap_zoho_bulk.bulk_read.feeds import PROGRESS, Feed
 from tap_zoho_bulk.bulk_read.job import BulkReadJobs
+from tap_zoho_bulk.bulk_read.position import Position
 from tap_zoho_bulk.bulk_read.progress import Progress
 from tap_zoho_bulk.catalog.custom_views import find_custom_view
 from tap_zoho_bulk.crm.timestamps import utc_or_none
@@ -110,6 +111,15 @@ class BulkReadStream(VersionedStream):
         del query
         return None
 
+    def refused_fields(self, query: BulkReadQuery) -> tuple[str, ...]:
+        """Return the fields that a new chain leaves out, since Zoho refused them before.
+
+        Args:
+            query: What is to be read.
+        """
+        del query
+        return ()
+
     def completed(self, query: BulkReadQuery, progress: Progress) -> None:
         """Note that a query was read to its end, and all of it was emitted.
 
@@ -194,7 +204,7 @@ class BulkReadStream(VersionedStream):
                 reason,
                 extra=event("chain_not_resumed", self.name, reason=reason),
             )
-        return Progress(query.fingerprint)
+        return Progress(query.fingerprint, Position(rejected=self.refused_fields(query)))
 
     # Turns
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
@@ -13,6 +15,11 @@ from typing_extensions import override
 from tap_zoho_bulk.bulk_read.feeds import PROGRESS
 from tap_zoho_bulk.bulk_read.plan import ReadPlan
 from tap_zoho_bulk.bulk_read.query import MAX_FIELDS, BulkReadQuery, is_named_only
+from tap_zoho_bulk.bulk_read.refusals import (
+    REFUSALS,
+    refusals_from_state,
+    refusals_to_state,
+)
 from tap_zoho_bulk.catalog.probes import count_records, is_unchanged
 from tap_zoho_bulk.crm.criteria import MAX_CRITERIA, CriteriaProblem, count_criteria, type_problems
 from tap_zoho_bulk.crm.field_types import zoho_type
@@ -30,6 +37,7 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib import MetadataMapping
 
     from tap_zoho_bulk.bulk_read.page import Page
+    from tap_zoho_bulk.bulk_read.position import Position
     from tap_zoho_bulk.bulk_read.progress import Progress
     from tap_zoho_bulk.catalog.discovery import DiscoveredModule
     from tap_zoho_bulk.decode.chunk import Chunk
@@ -248,6 +256,39 @@ class ModuleStream(BulkReadStream):
             return list(fields)
         return [field for field in fields if "." in field or types.get(field) in _COMPUTED]
 
+    # What Zoho refused
+
+    @override
+    def refused_fields(self, query: BulkReadQuery) -> tuple[str, ...]:
+        return tuple(self._refused(query))
+
+    def _refused(self, query: BulkReadQuery) -> dict[str, str]:
+        """Return the fields that Zoho refused lately, and when."""
+        kept = self.stream_state.get(REFUSALS)
+        refused = refusals_from_state(kept, self._fields_requested(query))
+        # Of a STATE that was edited, the replication key is requested all the same.
+        refused.pop(query.replication_key or "", None)
+        return {name: refused[name] for name in query.fields if name in refused}
+
+    def _remember_refused(self, query: BulkReadQuery, last: Position) -> None:
+        before = self._refused(query)
+        self.stream_state.pop(REFUSALS, None)
+        if last.rejected:
+            self.stream_state[REFUSALS] = refusals_to_state(
+                {name: before.get(name, last.started) for name in last.rejected},
+                self._fields_requested(query),
+            )
+
+    def _fields_requested(self, query: BulkReadQuery) -> str:
+        """Return a fingerprint of the fields that a query requests, and of their schema."""
+        schema = {
+            name: schema
+            for name, schema in self.effective_schema["properties"].items()
+            if self.mask["properties", name]
+        }
+        request = [replace(query, since=None).fingerprint, schema]
+        return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:16]
+
     # Before and after
 
     @override
@@ -275,6 +316,7 @@ class ModuleStream(BulkReadStream):
     @override
     def completed(self, query: BulkReadQuery, progress: Progress) -> None:
         settings, started = self.run.settings, progress.position.started
+        self._remember_refused(query, progress.position)
         if query.replication_key is not None:
             state = self.stream_state
             if settings.skip_unchanged:
