@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_zoho_bulk.bulk_read.chain import MAX_JOBS_PER_PAGE, ChainPage
 from tap_zoho_bulk.bulk_read.position import Position
-from tap_zoho_bulk.exceptions import CreditLimitReachedError, PageDamagedError, StoppedError
+from tap_zoho_bulk.exceptions import PageDamagedError, StoppedError
 from tap_zoho_bulk.reporting.events import event
 from tap_zoho_bulk.reporting.page_progress import log_wait_for_space
 
@@ -164,7 +164,7 @@ class Feed:
         """
         try:
             self._chain.reserve(self._progress.position)
-        except (CreditLimitReachedError, StoppedError) as error:
+        except BaseException as error:  # noqa: BLE001 - the main thread raises it
             self.worker.end(error)
             return False
         return True

@@ -57,6 +57,15 @@ class _Chain:
         self.spending = jobs.spending
         self.ledger = JobLedger()
 
+    def reserve(self, _: Position) -> None:
+        """Reserve nothing: its jobs exist."""
+
+    def release(self) -> None:
+        """Release nothing."""
+
+    def close(self) -> None:
+        """End nothing: its pages exist."""
+
     def follow(self, _: Position, **__: Any) -> Iterator[ChainPage]:
         last = len(self.pages)
         for number, page in enumerate(self.pages, 1):
