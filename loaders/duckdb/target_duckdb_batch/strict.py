@@ -50,6 +50,9 @@ class StrictConnection:
         connection = target_duckdb.duckdb_connect(self._config)
         # DuckDB would write it to stdout, between the states.
         connection.execute("SET enable_progress_bar = false")
+        if "checkpoint_threshold" not in self._config.get("settings", {}):
+            # At DuckDB's own 16 MB, it would write the end of the table again for every file.
+            connection.execute("SET checkpoint_threshold = '256MB'")
         return connection
 
     def execute(self, query: str | None, *parameters: Any) -> Any:
