@@ -96,6 +96,12 @@ def postgres_loader(directory: Path, uri: str, schema: str = SCHEMA) -> Loader:
     return Loader("target-postgres", directory, PostgresWarehouse(uri, schema), settings)
 
 
+def batch_config(folder: Path) -> Json:
+    """Return the `batch_config` of `meltano.yml`, with its files in a folder."""
+    config: Json = plugin_of("extractors", "tap-zoho-bulk-batch")["config"]["batch_config"]
+    return {**config, "storage": {"root": folder.as_uri()}}
+
+
 def plugin_of(kind: str, name: str) -> Json:
     """Return a plugin of `meltano.yml`."""
     plugins = yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"][kind]

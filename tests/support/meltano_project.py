@@ -68,6 +68,19 @@ class MeltanoProject:
             check=False,
         )
 
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a Meltano command in a session of its own, as a terminal does."""
+        return subprocess.Popen(
+            [Path(sysconfig.get_path("scripts")) / "meltano", *arguments],
+            cwd=self.directory,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
     def run(self, *plugins: str) -> str:
         """Run a pipeline, and return its log.
 

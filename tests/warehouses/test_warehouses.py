@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from local_zoho_crm import Organisation
 from tests.support.due import Bookmarks, loads, moved
-from tests.support.loaders import duckdb_loader, plugin_of, postgres_loader
+from tests.support.loaders import batch_config, duckdb_loader, postgres_loader
 from tests.support.singer import FAST
 from tests.support.warehouse import compare, differences
 
@@ -24,12 +24,6 @@ if TYPE_CHECKING:
 
 SIZES = {"Leads": 250, "Contacts": 120, "Custom_Projects": 1, "Quotes": 1, "Campaigns": 2}
 SEPARATOR = ";"
-
-
-def batch_config(folder: Path) -> Json:
-    """Return the `batch_config` of `meltano.yml`, with its files in a folder."""
-    config: Json = plugin_of("extractors", "tap-zoho-bulk-batch")["config"]["batch_config"]
-    return {**config, "storage": {"root": folder.as_uri()}}
 
 
 @dataclass
