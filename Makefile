@@ -38,8 +38,9 @@ test-prerelease: .venv-prerelease/installed ## Run it with the newest pre-releas
 simulate: .venv/installed ## Play stories of the simulation, those of SEEDS
 	$(BIN)/python -m tests.simulation $(SEEDS)
 
-bench: .venv/installed ## Measure how fast it is, which takes 20 minutes
+bench: .meltano/installed ## Measure how fast it is, which takes an hour
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.warehouses
 
 lint: .venv/installed ## Check style, formatting, words, and who imports whom
 	$(BIN)/ruff check
