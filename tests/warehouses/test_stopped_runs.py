@@ -12,12 +12,13 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from local_zoho_crm import Organisation
-from tests.support.loaders import batch_config
+from tests.support.loaders import batch_config, duckdb_loader
 from tests.support.singer import FAST, MAX_RUN_SECONDS
 from tests.support.warehouse import compare, differences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from local_zoho_crm import LoggedRequest
     from tests.conftest import Serve
@@ -121,8 +122,9 @@ def test_a_killed_tap_or_loader_costs_no_record(
 
 
 def test_ctrl_c_at_a_terminal_keeps_what_was_loaded(
-    tap: TapCommand, serve: Serve, loader: Loader
+    tap: TapCommand, serve: Serve, tmp_path: Path
 ) -> None:
+    loader = duckdb_loader(tmp_path / "loader")
     pipeline = Pipeline(tap, serve, loader)
     states, log = loader.directory / "states", loader.directory / "log"
     line = f"{shlex.join(pipeline.tap_command())} | {shlex.join(loader.command())} > {states}"
