@@ -321,6 +321,10 @@ class RunningTap:
         """Send SIGKILL, as if the machine were lost."""
         self._process.kill()
 
+    def wait_for_end(self) -> None:
+        """Wait until the tap has ended, without reading more of its stdout."""
+        self._process.wait(MAX_RUN_SECONDS)
+
     def end(self) -> tuple[int, str, str]:
         """Wait until the tap has ended, and return its exit code, stdout and stderr."""
         try:
