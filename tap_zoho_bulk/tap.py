@@ -229,27 +229,32 @@ class TapZohoBulk(TapOverrides):
 
     @override
     def sync_streams(self, streams: Sequence[Stream]) -> None:
-        """Emit pages of whatever stream is ready; sync other streams while none is.
+        """Emit pages of whatever stream is ready; sync lists while none is.
 
-        With a limit of API credits, the others come first: what they list costs little, and is not
-        known before.
+        With a limit of API credits, lists come first: they cost little, and how much is not known
+        before. The results of bulk write jobs come last: those are waited for, and pages would be.
         """
         read = {stream.name: stream for stream in self._read()}
-        others = deque(stream for stream in streams if stream.name not in read)
+        results = [stream for stream in streams if isinstance(stream, BulkWriteResultsStream)]
+        lists = deque(
+            stream for stream in streams if stream.name not in read and stream not in results
+        )
         chains = self.run.chains
         try:
-            while others and self.run.settings.api_credit_limit is not None:
-                others.popleft().sync()
+            while lists and self.run.settings.api_credit_limit is not None:
+                lists.popleft().sync()
             chains.start()
-            while read or others:
-                name = chains.next_turn(read, wait=not others)
+            while read or lists:
+                name = chains.next_turn(read, wait=not lists)
                 if name is not None:
                     if read[name].take_turn():
                         del read[name]
-                elif others:
-                    others.popleft().sync()
+                elif lists:
+                    lists.popleft().sync()
                 else:
                     self._write_progress()
+            for stream in results:
+                stream.sync()
         finally:
             for stream in read.values():
                 stream.interrupted()

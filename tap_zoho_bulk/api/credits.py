@@ -10,15 +10,12 @@ Source: https://www.zoho.com/crm/developer/docs/api/v8/api-limits.html
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from tap_zoho_bulk.exceptions import CreditLimitReachedError, StoppedError
 from tap_zoho_bulk.reporting.spending import Spending
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 JOB_CREDITS = 50
 """API credits for creating a bulk read job; most other requests cost 1."""
@@ -138,14 +135,14 @@ class CreditBudget:
             self._reserved[stream.stream] = min(self._reserved[stream.stream], most)
             self._changed.notify_all()
 
-    def _left(self) -> int:
+    def _left(self) -> float:
         """Return what is neither spent nor reserved."""
         if self._limit is None:
-            return JOB_CREDITS + _FOLLOWING_CREDITS
+            return math.inf
         return self._limit - self.spending.credits - self._reserved.total()
 
     def _check(self, credits: int, what: str) -> None:  # noqa: A002
-        if self._limit is not None and credits > self._left():
+        if credits > self._left():
             reserved = self._reserved.total()
             raise CreditLimitReachedError(
                 f"The run has spent {self.spending.credits} API credits"
@@ -155,10 +152,6 @@ class CreditBudget:
             )
 
     def _add(self, stream: Spending | None, **cost: int) -> None:
-        for counted in self._counted(stream):
-            counted.add(**cost)
-
-    def _counted(self, stream: Spending | None) -> Iterator[Spending]:
-        yield self.spending
-        if stream is not None:
-            yield stream
+        for counted in (self.spending, stream):
+            if counted is not None:
+                counted.add(**cost)

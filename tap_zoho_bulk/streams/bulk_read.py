@@ -40,7 +40,6 @@ from tap_zoho_bulk.streams.full_table import VersionedStream
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from singer_sdk import Tap
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context
 
@@ -48,7 +47,6 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.bulk_read.page import Page
     from tap_zoho_bulk.bulk_read.plan import ReadPlan
     from tap_zoho_bulk.bulk_read.query import BulkReadQuery
-    from tap_zoho_bulk.run import Run
     from tap_zoho_bulk.settings import ModuleOptions
 
 logger = logging.getLogger("tap-zoho-bulk.bulk_read")
@@ -60,18 +58,9 @@ _UNSUPPORTED_CODES = frozenset({"JOB_NOT_SUPPORTED", "MODULE_NOT_SUPPORTED"})
 
 
 class BulkReadStream(VersionedStream):
-    """A stream whose records come in the pages of a chain of bulk read jobs.
+    """A stream whose records come in the pages of a chain of bulk read jobs."""
 
-    Args:
-        tap: The SDK's tap.
-        run: What the streams of this run share.
-        name: Name of the stream.
-        schema: JSON Schema of its records, which the stream makes just so.
-    """
-
-    def __init__(self, tap: Tap, run: Run, *, name: str, schema: dict[str, Any]) -> None:
-        super().__init__(tap, run, name=name, schema=schema)
-        self._turn: tuple[Feed, ChainPage] | None = None
+    _turn: tuple[Feed, ChainPage] | None = None
 
     @abstractmethod
     def plan(self) -> ReadPlan:

@@ -137,6 +137,18 @@ def test_a_wrong_id_is_named(tap: TapCommand, serve: Serve, organisation: Organi
     assert not server.requests
 
 
+def test_no_page_waits_for_a_running_job(
+    tap: TapCommand, serve: Serve, organisation: Organisation
+) -> None:
+    job_ids = [made(organisation)]
+    server = serve(organisation, scopes=SCOPES)
+    run = tap.sync(server, modules=["Tasks"], bulk_write_job_ids=job_ids)
+
+    streams = [message["stream"] for message in run.messages if message["type"] == "RECORD"]
+    assert "Tasks" in streams
+    assert streams[streams.index(NAME) :] == [NAME] * len(expected(organisation, *job_ids))
+
+
 def test_a_running_job_is_waited_for(
     tap: TapCommand, serve: Serve, organisation: Organisation
 ) -> None:
