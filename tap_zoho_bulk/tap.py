@@ -253,8 +253,8 @@ class TapZohoBulk(TapOverrides):
                     lists.popleft().sync()
                 else:
                     self._write_progress()
-            for stream in results:
-                stream.sync()
+            for last in results:
+                last.sync()
         finally:
             for stream in read.values():
                 stream.interrupted()
