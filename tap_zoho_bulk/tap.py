@@ -63,7 +63,6 @@ _OTHER_STREAMS: dict[str, Callable[[Tap, Run], Stream]] = {
     BulkWriteResultsStream.name: BulkWriteResultsStream,
 }
 """Streams that are not modules, by name."""
-_GRACEFUL_SIGNALS = 2
 _SECOND_SIGNAL_SECONDS = 5.0
 _OF_MODULE = {EventsIcsStream.name: EventsIcsStream.module}
 """Streams that exist only if the account has this module."""
@@ -93,7 +92,6 @@ class TapZohoBulk(TapOverrides):
         self._run: Run | None = None
         self._stopped_by: int | None = None
         self._stopped_at = 0.0
-        self._signals = 0
         super().__init__(*args, **kwargs)
 
     @property
@@ -297,11 +295,14 @@ class TapZohoBulk(TapOverrides):
         """Ask all threads to stop. The main thread does so after its current record."""
         if self._run is None:
             return False
-        self._signals += 1
         if self._stopped_by is not None:
-            # Ctrl-C on `meltano run` sends SIGINT, and SIGTERM right after it.
-            since = time.monotonic() - self._stopped_at
-            return self._signals == _GRACEFUL_SIGNALS and since < _SECOND_SIGNAL_SECONDS
+            if time.monotonic() - self._stopped_at > _SECOND_SIGNAL_SECONDS:
+                return False
+            # Ctrl-C on `meltano run` sends SIGINT, and SIGTERM right after it. Only the system can
+            # end the tap by a third one at any time, even while it writes to a full pipe.
+            for each in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(each, signal.SIG_DFL)
+            return True
         self._stopped_by = signum
         self._stopped_at = time.monotonic()
         # On another thread: the main one may hold the event's lock at this moment.

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -321,9 +322,16 @@ class RunningTap:
         """Send SIGKILL, as if the machine were lost."""
         self._process.kill()
 
-    def wait_for_end(self) -> None:
-        """Wait until the tap has ended, without reading more of its stdout."""
-        self._process.wait(MAX_RUN_SECONDS)
+    def interrupt_until_it_ends(self) -> None:
+        """Press Ctrl-C up to three times until the tap has ended, without reading its stdout.
+
+        Python does not handle a signal that comes right before a write to a full pipe.
+        """
+        for _ in range(3):
+            self.interrupt()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(1)
+                return
 
     def end(self) -> tuple[int, str, str]:
         """Wait until the tap has ended, and return its exit code, stdout and stderr."""

@@ -197,8 +197,7 @@ def test_ctrl_c_in_meltano_is_one_stop_but_a_third_signal_ends_the_tap(
     running.wait_for_event("run_stopping")
     running.terminate()
     if third:
-        running.interrupt()
-        running.wait_for_end()
+        running.interrupt_until_it_ends()
         assert running.end()[0] in {-signal.SIGINT, -signal.SIGTERM}
         return
     running.taken.set()
