@@ -6,9 +6,9 @@ others complete, and the run ends with an error that names it.
 
 from __future__ import annotations
 
+import _thread
 import signal
 import sys
-import threading
 import time
 from collections import deque
 from contextlib import contextmanager, nullcontext, suppress
@@ -49,6 +49,7 @@ from tap_zoho_bulk.streams.metadata_lists import LISTS
 from tap_zoho_bulk.streams.module import ModuleStream
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
@@ -295,24 +296,27 @@ class TapZohoBulk(TapOverrides):
         """Ask all threads to stop. The main thread does so after its current record."""
         if self._run is None:
             return False
-        if self._stopped_by is not None:
-            if time.monotonic() - self._stopped_at > _SECOND_SIGNAL_SECONDS:
-                return False
-            # Ctrl-C on `meltano run` sends SIGINT, and SIGTERM right after it. Only the system can
-            # end the tap by a third one at any time, even while it writes to a full pipe.
-            for each in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(each, signal.SIG_DFL)
+        if self._stopped_by is None:
+            self._stopped_by = signum
+            self._stopped_at = time.monotonic()
+            # The main thread may hold any lock at this moment, also one of `threading`.
+            _thread.start_new_thread(self._stop, (self._run.stop, signum))
             return True
-        self._stopped_by = signum
-        self._stopped_at = time.monotonic()
-        # On another thread: the main one may hold the event's lock at this moment.
-        threading.Thread(target=self._run.stop.set, daemon=True).start()
+        if time.monotonic() - self._stopped_at > _SECOND_SIGNAL_SECONDS:
+            return False
+        # Ctrl-C on `meltano run` sends SIGINT, and SIGTERM right after it. Only the system can
+        # end the tap by a third one at any time, even while it writes to a full pipe.
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_DFL)
+        return True
+
+    def _stop(self, stop: threading.Event, signum: int) -> None:
         self.logger.warning(
             "%s: stopping after the current records.",
             signal.Signals(signum).name,
             extra=event("run_stopping", signal=signum),
         )
-        return True
+        stop.set()
 
     @contextmanager
     def _naming_the_signal(self) -> Iterator[None]:

@@ -196,7 +196,7 @@ class View(logging.Handler):
                 self.end()
 
     def end(self) -> None:
-        """Make the view go away. A signal handler may call this as well."""
+        """Make the view go away."""
         self._ends.put(None)
 
     def ends_within(self, seconds: float) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import logging
 import re
 import signal
 import threading
@@ -25,6 +26,7 @@ from tap_zoho_bulk.bulk_read.query import BulkReadQuery
 from tap_zoho_bulk.exceptions import JobFailedError
 from tap_zoho_bulk.reporting.spending import Spending
 from tap_zoho_bulk.settings import Settings
+from tap_zoho_bulk.tap import TapZohoBulk
 from tests.support.organisations import catalog, small_organisation
 from tests.support.singer import FAST, as_full_table, select
 
@@ -207,6 +209,24 @@ def test_ctrl_c_in_meltano_is_one_stop_but_a_third_signal_ends_the_tap(
     assert stopped.exit_code == 128 + signal.SIGINT
     assert stopped.event("run_ended")["outcome"] == "stopped"
     assert records_by_id(stopped, rest) == organisation.truth("Deals")
+
+
+def test_a_signal_waits_for_no_lock(server: ZohoServer) -> None:
+    """The main thread may hold one that another thread waits for, while that holds the log's."""
+    tap = TapZohoBulk(config=server.tap_config(**FAST))
+    log = logging.StreamHandler(io.StringIO())
+    tap.logger.addHandler(log)
+    try:
+        log.acquire()
+        signalled = threading.Thread(target=lambda: tap.run and tap.stop(signal.SIGINT))
+        signalled.start()
+        signalled.join(10)
+        assert not signalled.is_alive()
+    finally:
+        log.release()
+        signalled.join()
+        assert tap.run.stop.wait(10)
+        tap.logger.removeHandler(log)
 
 
 def test_a_job_made_while_a_page_goes_out_is_not_paid_twice(tap: TapCommand, serve: Serve) -> None:
