@@ -10,6 +10,7 @@ import pytest
 from local_zoho_crm import ZohoServer
 from tests.support.login import free_port, start_login
 from tests.support.singer import TapCommand
+from tests.support.tap_process import Zygote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,9 +37,16 @@ def serve() -> Iterator[Serve]:
         yield start
 
 
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote]:
+    started = Zygote()
+    yield started
+    started.close()
+
+
 @pytest.fixture
-def tap(tmp_path: Path) -> Iterator[TapCommand]:
-    command = TapCommand(tmp_path)
+def tap(zygote: Zygote, tmp_path: Path) -> Iterator[TapCommand]:
+    command = TapCommand(zygote, tmp_path)
     yield command
     command.close()
 

@@ -10,18 +10,16 @@ import pytest
 from tests.resilience.forks import TapForks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.support.tap_process import Zygote
 
 SCALE = int(os.environ.get("TAP_TEST_SCALE", "1"))
 """Factor for the number of cases: 1 for each change, `TAP_TEST_SCALE=10` for a night."""
 
 
 @pytest.fixture(scope="module")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TapForks]:
+def forks(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> TapForks:
     """Return what starts many runs of the command line, several at once."""
-    started = TapForks(tmp_path_factory.mktemp("forks"))
-    yield started
-    started.close()
+    return TapForks(zygote, tmp_path_factory.mktemp("forks"))
 
 
 @pytest.fixture(scope="session")

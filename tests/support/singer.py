@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from local_zoho_crm import ZohoServer
     from tap_zoho_bulk.reporting.events import Kind
+    from tests.support.tap_process import TapProcess, Zygote
 
 Json = dict[str, Any]
 
@@ -226,26 +226,13 @@ class RunningTap:
     """The tap's command line in a subprocess.
 
     Args:
-        arguments: Of the command.
-        environment: Variables beside the machine's own.
+        process: The subprocess.
         log: Where its structured log goes; None for nowhere.
     """
 
-    def __init__(
-        self, arguments: Sequence[str], environment: Mapping[str, str], log: Path | None = None
-    ) -> None:
+    def __init__(self, process: TapProcess, log: Path | None = None) -> None:
+        self._process = process
         self._log = log
-        inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith("TAP_ZOHO_")
-        }
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tap_zoho_bulk", *arguments],
-            cwd=ROOT,
-            env={**inherited, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
         self._changed = threading.Condition()
         self._printed: dict[str, list[str]] = {"stdout": [], "stderr": []}
         self._open = set(self._printed)
@@ -361,7 +348,8 @@ class RunningTap:
 class TapCommand:
     """Runs the tap's command line, with files in a folder, and checks each run for secrets."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, zygote: Zygote, directory: Path) -> None:
+        self._zygote = zygote
         self._directory = directory
         self._files = 0
         self._started: list[RunningTap] = []
@@ -399,7 +387,7 @@ class TapCommand:
             log_config = self._directory / f"{self._files}.yaml"
             log_config.write_text(_LOG_CONFIG % log, encoding="utf-8")
             chosen["SINGER_SDK_LOG_CONFIG"] = str(log_config)
-        running = RunningTap([*arguments, *flags], chosen, log)
+        running = RunningTap(self._zygote.start([*arguments, *flags], chosen), log)
         self._started.append(running)
         return running
 

@@ -1,7 +1,7 @@
 """Starts the tap's command line in many processes, and imports it only once.
 
 A process that has imported the tap is forked for each run, so that a test can afford thousands of
-runs, each with its own memory, files, signals and end. `forks.py` is the other side.
+runs, each with its own memory, files, signals and end. `tap_process.py` is the other side.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import select
 import signal
 import socket
 import sys
+import time
 
-from tests.resilience.leaving_target import leaving_before
+from tests.support.leaving_target import leaving_before
 
 _FILES = 2
 _MESSAGE_BYTES = 1 << 20
@@ -69,7 +70,9 @@ def _become_the_tap(order: dict[str, object], files: list[int], surplus: list[in
     assert isinstance(arguments, list)
     assert isinstance(environment, dict)
     sys.argv = ["tap-zoho-bulk", *arguments]
+    os.environ.clear()
     os.environ.update(environment)
+    time.tzset()
     if order["leaves_before"]:
         sys.stdout = leaving_before(str(order["leaves_before"]))
 
@@ -78,7 +81,7 @@ if __name__ == "__main__":
     from tap_zoho_bulk.__main__ import main as run_the_tap
     from tap_zoho_bulk.api import client
 
-    # Like the settings of `QUICK`: tests wait less than Zoho requires.
+    # Like the settings of `FAST`: tests wait less than Zoho requires.
     client.RENEWAL_PAUSES_SECONDS = (0.0, 0.01, 0.01)
     main()
     run_the_tap()  # Only children reach this; they end as the tap's own process would.
