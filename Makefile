@@ -6,7 +6,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Split between the machine's cores; a file's tests stay together, and so share their fixtures.
-PYTEST_ARGS ?= -n auto --dist loadfile
+PYTEST_ARGS ?= -n auto --dist loadfile --no-loadscope-reorder
 # The stories that `make simulate` plays, such as 17, 0-999 or 3,5,10-20
 SEEDS ?= 0-199
 

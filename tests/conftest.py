@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from tests.support.login import RunningLogin
 
 
+_LONG = {"meltano", "resilience", "warehouses"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files, so that none of them runs alone at the end."""
+    items.sort(key=lambda item: item.path.parent.name not in _LONG)
+
+
 class Serve(Protocol):
     """Serves an organisation until the end of the test."""
 
