@@ -9,8 +9,8 @@ import pytest
 
 from local_zoho_crm import ZohoServer
 from tests.support.login import free_port, start_login
+from tests.support.program import Program
 from tests.support.singer import TapCommand
-from tests.support.tap_process import Zygote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,15 +46,15 @@ def serve() -> Iterator[Serve]:
 
 
 @pytest.fixture(scope="session")
-def zygote() -> Iterator[Zygote]:
-    started = Zygote()
+def program() -> Iterator[Program]:
+    started = Program("tap-zoho-bulk", "tap_zoho_bulk.__main__:main")
     yield started
     started.close()
 
 
 @pytest.fixture
-def tap(zygote: Zygote, tmp_path: Path) -> Iterator[TapCommand]:
-    command = TapCommand(zygote, tmp_path)
+def tap(program: Program, tmp_path: Path) -> Iterator[TapCommand]:
+    command = TapCommand(program, tmp_path)
     yield command
     command.close()
 

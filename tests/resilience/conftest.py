@@ -10,16 +10,16 @@ import pytest
 from tests.resilience.forks import TapForks
 
 if TYPE_CHECKING:
-    from tests.support.tap_process import Zygote
+    from tests.support.program import Program
 
 SCALE = int(os.environ.get("TAP_TEST_SCALE", "1"))
 """Factor for the number of cases: 1 for each change, `TAP_TEST_SCALE=10` for a night."""
 
 
 @pytest.fixture(scope="module")
-def forks(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> TapForks:
+def forks(program: Program, tmp_path_factory: pytest.TempPathFactory) -> TapForks:
     """Return what starts many runs of the command line, several at once."""
-    return TapForks(zygote, tmp_path_factory.mktemp("forks"))
+    return TapForks(program, tmp_path_factory.mktemp("forks"))
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,13 @@ import threading
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
+from tests.support.program import inherited
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from tests.support.tap_process import TapProcess, Zygote
+    from tests.support.program import Program, Running
 
 MAX_RUN_SECONDS = 120
 """A run that takes longer fails its test."""
@@ -29,7 +31,7 @@ class Ended:
 class ForkedTap:
     """One run of the tap, in its own process."""
 
-    def __init__(self, process: TapProcess) -> None:
+    def __init__(self, process: Running) -> None:
         self._process = process
         self.pid = process.pid
         self.send_signal = process.send_signal
@@ -74,8 +76,8 @@ class ForkedTap:
 class TapForks:
     """Starts runs of the tap."""
 
-    def __init__(self, zygote: Zygote, directory: Path) -> None:
-        self._zygote = zygote
+    def __init__(self, program: Program, directory: Path) -> None:
+        self._program = program
         self._directory = directory
         self._numbers = itertools.count()
 
@@ -100,5 +102,9 @@ class TapForks:
                 file.write_text(json.dumps(content), encoding="utf-8")
                 arguments += [f"--{option}", str(file)]
         return ForkedTap(
-            self._zygote.start(arguments, environment or {}, leaves_before=leaves_before)
+            self._program.start(
+                arguments,
+                {**inherited("TAP_ZOHO_"), **(environment or {})},
+                leaves_before=leaves_before,
+            )
         )

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-_SERVER_THREADS = ("AnyIO", "zoho-", "asyncio")
+_OTHER_THREADS = ("AnyIO", "zoho-", "asyncio", "Dummy-")
+"""Those of servers, and those that Python did not start by `threading`: they cannot be joined."""
 _THREADS_END_SECONDS = 30
 _RUN_SECONDS = 60
 _LOGGER = "tap-zoho-bulk"
@@ -155,7 +156,7 @@ class Machine:
                 self._tap = None
                 watchdog.cancel()
         for thread in set(threading.enumerate()) - before:
-            if not thread.name.startswith(_SERVER_THREADS):
+            if not thread.name.startswith(_OTHER_THREADS):
                 thread.join(_THREADS_END_SECONDS)
                 assert not thread.is_alive(), f"the thread {thread.name} outlives the run"
         return ended

@@ -7,14 +7,16 @@ project has a database, runs and logs of its own, and inherits no settings from 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sysconfig
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
+from tests.support.program import Program, inherited
 from tests.support.singer import ROOT
 
 if TYPE_CHECKING:
@@ -37,9 +39,7 @@ class MeltanoProject:
     def __init__(self, directory: Path, settings: Mapping[str, Mapping[str, Any]]) -> None:
         _require_plugins()
         self.directory = directory
-        self._environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)
-        }
+        self._environment = inherited(*_FOREIGN)
         self._environment["MELTANO_AUTO_INSTALL"] = "false"
         for plugin, values in settings.items():
             for name, value in values.items():
@@ -58,15 +58,20 @@ class MeltanoProject:
 
     def meltano(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a Meltano command, and return its output and exit code."""
-        return subprocess.run(
-            [Path(sysconfig.get_path("scripts")) / "meltano", *arguments],
-            cwd=self.directory,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        with TemporaryFile("w+") as stdout, TemporaryFile("w+") as stderr:
+            exit_code = (
+                _meltano()
+                .start(
+                    arguments,
+                    self._environment,
+                    directory=self.directory,
+                    outputs=(stdout.fileno(), stderr.fileno()),
+                )
+                .wait()
+            )
+            stdout.seek(0)
+            stderr.seek(0)
+            return subprocess.CompletedProcess(arguments, exit_code, stdout.read(), stderr.read())
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a Meltano command in a session of its own, as a terminal does."""
@@ -114,6 +119,12 @@ def loader_executable(plugin: str, executable: str) -> Path:
     """Return the path of a loader's executable, to run it without Meltano."""
     _require_plugins()
     return _INSTALLED / "loaders" / plugin / "venv" / "bin" / executable
+
+
+@cache
+def _meltano() -> Program:
+    """Return what starts Meltano, until this process ends."""
+    return Program("meltano", "meltano.cli:main")
 
 
 def _require_plugins() -> None:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from jsonschema import Draft202012Validator, FormatChecker
 
+from tests.support.program import inherited
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from local_zoho_crm import ZohoServer
     from tap_zoho_bulk.reporting.events import Kind
-    from tests.support.tap_process import TapProcess, Zygote
+    from tests.support.program import Program, Running
 
 Json = dict[str, Any]
 
@@ -230,7 +232,7 @@ class RunningTap:
         log: Where its structured log goes; None for nowhere.
     """
 
-    def __init__(self, process: TapProcess, log: Path | None = None) -> None:
+    def __init__(self, process: Running, log: Path | None = None) -> None:
         self._process = process
         self._log = log
         self._changed = threading.Condition()
@@ -348,8 +350,8 @@ class RunningTap:
 class TapCommand:
     """Runs the tap's command line, with files in a folder, and checks each run for secrets."""
 
-    def __init__(self, zygote: Zygote, directory: Path) -> None:
-        self._zygote = zygote
+    def __init__(self, program: Program, directory: Path) -> None:
+        self._program = program
         self._directory = directory
         self._files = 0
         self._started: list[RunningTap] = []
@@ -387,7 +389,8 @@ class TapCommand:
             log_config = self._directory / f"{self._files}.yaml"
             log_config.write_text(_LOG_CONFIG % log, encoding="utf-8")
             chosen["SINGER_SDK_LOG_CONFIG"] = str(log_config)
-        running = RunningTap(self._zygote.start([*arguments, *flags], chosen), log)
+        environment = {**inherited("TAP_ZOHO_"), **chosen}
+        running = RunningTap(self._program.start([*arguments, *flags], environment), log)
         self._started.append(running)
         return running
 

@@ -1,7 +1,7 @@
-"""Starts the tap's command line in many processes, and imports it only once.
+"""Starts a program in many processes, and imports it only once.
 
-A process that has imported the tap is forked for each run, so that a test can afford thousands of
-runs, each with its own memory, files, signals and end. `tap_process.py` is the other side.
+A process that has imported the program is forked for each run, so that a test can afford thousands
+of runs, each with its own memory, files, signals and end. `program.py` is the other side.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ import signal
 import socket
 import sys
 import time
+from pkgutil import resolve_name
+from typing import Any
 
+from tap_zoho_bulk.api import client
 from tests.support.leaving_target import leaving_before
 
 _FILES = 2
@@ -21,7 +24,7 @@ _MESSAGE_BYTES = 1 << 20
 
 
 def main() -> None:
-    """Serve the socket whose descriptor is the one argument; return in each forked child."""
+    """Serve the socket whose descriptor is the first argument; return in each forked child."""
     control = socket.socket(fileno=int(sys.argv[1]))
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
@@ -39,7 +42,7 @@ def main() -> None:
             order = json.loads(message)
             pid = os.fork()
             if pid == 0:
-                _become_the_tap(order, files, [control.fileno(), wake_read, wake_write])
+                _become_the_program(order, files, [control.fileno(), wake_read, wake_write])
                 return
             for file in files:
                 os.close(file)
@@ -58,7 +61,7 @@ def _reap(control: socket.socket) -> None:
         control.send(json.dumps({"pid": pid, "exit_code": code}).encode())
 
 
-def _become_the_tap(order: dict[str, object], files: list[int], surplus: list[int]) -> None:
+def _become_the_program(order: dict[str, Any], files: list[int], surplus: list[int]) -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for file in surplus:
@@ -66,22 +69,19 @@ def _become_the_tap(order: dict[str, object], files: list[int], surplus: list[in
     for file, standard in zip(files, (1, 2), strict=True):
         os.dup2(file, standard)
         os.close(file)
-    arguments, environment = order["arguments"], order["environment"]
-    assert isinstance(arguments, list)
-    assert isinstance(environment, dict)
-    sys.argv = ["tap-zoho-bulk", *arguments]
+    sys.argv = order["command"]
+    os.chdir(order["directory"])
     os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update(order["environment"])
     time.tzset()
     if order["leaves_before"]:
-        sys.stdout = leaving_before(str(order["leaves_before"]))
+        sys.stdout = leaving_before(order["leaves_before"])
 
 
 if __name__ == "__main__":
-    from tap_zoho_bulk.__main__ import main as run_the_tap
-    from tap_zoho_bulk.api import client
-
-    # Like the settings of `FAST`: tests wait less than Zoho requires.
-    client.RENEWAL_PAUSES_SECONDS = (0.0, 0.01, 0.01)
+    program = resolve_name(sys.argv[2])
+    if sys.argv[2].startswith("tap_zoho_bulk"):
+        # Like the settings of `FAST`: tests wait less than Zoho requires.
+        client.RENEWAL_PAUSES_SECONDS = (0.0, 0.01, 0.01)
     main()
-    run_the_tap()  # Only children reach this; they end as the tap's own process would.
+    sys.exit(program())  # Only children reach this; they end as the program's own process would.

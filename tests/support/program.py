@@ -1,4 +1,4 @@
-"""Processes that run the tap's command line: the tests' side of `zygote.py`."""
+"""Programs, started fast: the side of `zygote.py` that orders."""
 
 from __future__ import annotations
 
@@ -10,19 +10,27 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_ROOT = Path(__file__).parents[2]
 _START_SECONDS = 60
 
 
-class TapProcess:
-    """A process that runs the tap, with what `subprocess.Popen` offers."""
+def inherited(*foreign: str) -> dict[str, str]:
+    """Return this process's variables but those that begin so."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
 
-    def __init__(self, arguments: Sequence[str], outputs: Sequence[IO[bytes] | None]) -> None:
-        self.stdout, self.stderr = outputs
+
+class Running:
+    """A process that runs a program, with what `subprocess.Popen` offers."""
+
+    def __init__(self, arguments: Sequence[str], pipes: Sequence[IO[bytes]]) -> None:
+        self.stdout: IO[bytes] | None
+        self.stderr: IO[bytes] | None
+        self.stdout, self.stderr = pipes or (None, None)
         self._arguments = arguments
         self._pid: int | None = None
         self._exit_code: int | None = None
@@ -45,7 +53,7 @@ class TapProcess:
         """Wait until the process has started."""
         with self._changed:
             self._changed.wait_for(lambda: self._pid or self._exit_code, _START_SECONDS)
-            assert self._pid is not None, "the tap cannot be started"
+            assert self._pid is not None, "the program cannot be started"
 
     def poll(self) -> int | None:
         """Return the exit code; None while the process runs."""
@@ -75,22 +83,28 @@ class TapProcess:
         self.send_signal(signal.SIGKILL)
 
 
-class Zygote:
-    """Starts processes that run the tap. Their imports are paid for once."""
+class Program:
+    """Starts processes that run a program. Its imports are paid for once.
 
-    def __init__(self) -> None:
+    Args:
+        name: Of the command.
+        main: Its function, such as `package.module:main`.
+    """
+
+    def __init__(self, name: str, main: str) -> None:
+        self._name = name
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.zygote", str(theirs.fileno())],
+                [sys.executable, "-m", "tests.support.zygote", str(theirs.fileno()), main],
                 pass_fds=[theirs.fileno()],
-                cwd=Path(__file__).parents[2],
+                cwd=_ROOT,
                 stdin=subprocess.DEVNULL,
             )
         self._lock = threading.Lock()
         self._orders = 0
-        self._ordered: dict[int, TapProcess] = {}
-        self._running: dict[int, TapProcess] = {}
+        self._ordered: dict[int, Running] = {}
+        self._running: dict[int, Running] = {}
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
@@ -99,47 +113,36 @@ class Zygote:
         arguments: Sequence[str],
         environment: Mapping[str, str],
         *,
-        stdout: int | None = None,
-        stderr: int | None = None,
+        directory: Path = _ROOT,
+        outputs: tuple[int, int] | None = None,
         leaves_before: str | None = None,
-    ) -> TapProcess:
+    ) -> Running:
         """Start a process.
 
         If the output is to contain `leaves_before`, nothing reads it, and its reader leaves then.
 
         Args:
             arguments: Of the command line.
-            environment: Variables beside this process's own, without those of the tap.
-            stdout: Where its stdout goes; None for a pipe.
-            stderr: Where its stderr goes; None for a pipe.
+            environment: All variables.
+            directory: Where it runs.
+            outputs: Where its stdout and stderr go; None for pipes.
             leaves_before: A text.
         """
-        variables: dict[str, Any] = {
-            name: value for name, value in os.environ.items() if not name.startswith("TAP_ZOHO_")
-        }
-        outputs: list[IO[bytes] | None] = []
-        theirs, ends = [], []
-        for given in (stdout, stderr):
-            if given is None:
-                ours, end = os.pipe()
-                outputs.append(os.fdopen(ours, "rb"))
-                ends.append(end)
-            else:
-                outputs.append(None)
-                end = given
-            theirs.append(end)
-        process = TapProcess(arguments, outputs)
+        pipes = [os.pipe(), os.pipe()] if outputs is None else []
+        process = Running(arguments, [os.fdopen(ours, "rb") for ours, _ in pipes])
+        theirs = outputs or [end for _, end in pipes]
         with self._lock:
             self._orders += 1
             self._ordered[self._orders] = process
             order = {
                 "order": self._orders,
-                "arguments": [*arguments],
-                "environment": variables | dict(environment),
+                "command": [self._name, *arguments],
+                "environment": dict(environment),
+                "directory": str(directory),
                 "leaves_before": leaves_before,
             }
             socket.send_fds(self._control, [json.dumps(order).encode()], theirs)
-        for end in ends:
+        for _, end in pipes:
             os.close(end)
         process.wait_until_started()
         return process
