@@ -16,10 +16,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
+from singer_sdk.singerlib import Schema
 from typing_extensions import override
 
 from tap_zoho_bulk.api.request import ApiRequest
-from tap_zoho_bulk.catalog.discovery import DiscoveredModule, discover_modules, list_modules
+from tap_zoho_bulk.catalog.discovery import (
+    DiscoveredModule,
+    discover_modules,
+    list_modules,
+    with_deleted_at,
+)
 from tap_zoho_bulk.crm.api_names import is_api_name
 from tap_zoho_bulk.crm.field_types import zoho_type
 from tap_zoho_bulk.emit.record_lines import ChunkWriter, to_target
@@ -138,9 +144,10 @@ class TapZohoBulk(TapOverrides):
                 f"The catalog has a stream {entry.tap_stream_id!r}, but modules have names of "
                 "letters, digits and underscores. Correct its `tap_stream_id`, or remove it."
             )
-        module = DiscoveredModule(
-            entry.tap_stream_id, entry.schema.to_dict(), entry.replication_key
-        )
+        # The catalog may have been discovered with another `emit_deletes`.
+        schema = with_deleted_at(entry.schema.to_dict(), self.run.settings)
+        entry.schema = Schema.from_dict(schema)
+        module = DiscoveredModule(entry.tap_stream_id, schema, entry.replication_key)
         return ModuleStream(self, self.run, module)
 
     def _discovered(self) -> list[Stream]:

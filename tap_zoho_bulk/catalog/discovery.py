@@ -29,6 +29,15 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.settings import Settings
 
 REPLICATION_KEY = "Modified_Time"
+DELETED_AT = "_sdc_deleted_at"
+"""Property of when a record was deleted, by Singer's convention; null while it is not."""
+
+_DELETED_AT_SCHEMA: dict[str, Any] = {
+    "type": ["string", "null"],
+    "format": "date-time",
+    "title": "Deleted At",
+    "description": "When the record was deleted from Zoho; null while it is not.",
+}
 
 _MODULES_SCOPE = "ZohoCRM.settings.modules.READ"
 _FIELDS_SCOPE = "ZohoCRM.settings.fields.READ"
@@ -159,6 +168,19 @@ def discover_modules(client: ZohoClient, settings: Settings) -> list[DiscoveredM
     ]
 
 
+def with_deleted_at(schema: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """Return a module's schema with `_sdc_deleted_at` if deletes are to be emitted, else without.
+
+    Args:
+        schema: JSON Schema of the module's records.
+        settings: The run's settings.
+    """
+    properties = {name: each for name, each in schema["properties"].items() if name != DELETED_AT}
+    if settings.emit_deletes:
+        properties[DELETED_AT] = _DELETED_AT_SCHEMA
+    return {**schema, "properties": properties}
+
+
 def _fields(client: ZohoClient, settings: Settings, module: str) -> Fields | None:
     """Return a module's fields, by API name; None if Zoho lists none."""
     try:
@@ -220,9 +242,10 @@ def _describe(
     for problem in type_problems(criteria, properties) if criteria else ():
         logger.warning("%s: Zoho will refuse the criteria: %s.", name, problem.at(name))
     modified = properties.get(REPLICATION_KEY, {})
+    schema = {"type": "object", "properties": {**properties, **unlisted, **related}}
     return DiscoveredModule(
         api_name=name,
-        schema={"type": "object", "properties": {**properties, **unlisted, **related}},
+        schema=with_deleted_at(schema, settings),
         unsupported=frozenset(unsupported),
         offered=frozenset(unlisted.keys() | related.keys() - set(map(property_name, requested))),
         replication_key=REPLICATION_KEY if modified.get("format") == "date-time" else None,

@@ -260,6 +260,16 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         ),
     ),
     th.Property(
+        "emit_deletes",
+        th.BooleanType,
+        default=False,
+        title="Emit deletes",
+        description=(
+            "Emit deleted records in the streams of their modules: the key, and "
+            "`_sdc_deleted_at`. Costs 2 API credits per module and run."
+        ),
+    ),
+    th.Property(
         "skip_unchanged",
         th.BooleanType,
         default=False,

@@ -60,6 +60,7 @@ class Settings:
     max_retries: int
     downloads_per_minute: int
     api_credit_limit: int | None
+    emit_deletes: bool
     skip_unchanged: bool
     verify_counts: bool
     refresh_formulas_days: int | None

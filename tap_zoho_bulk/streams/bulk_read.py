@@ -60,7 +60,8 @@ _UNSUPPORTED_CODES = frozenset({"JOB_NOT_SUPPORTED", "MODULE_NOT_SUPPORTED"})
 class BulkReadStream(VersionedStream):
     """A stream whose records come in the pages of a chain of bulk read jobs."""
 
-    _turn: tuple[Feed, ChainPage] | None = None
+    _source: Callable[[type[Chunk]], Iterator[Chunk]] | None = None
+    """Yields the records that are to be emitted now."""
 
     @abstractmethod
     def plan(self) -> ReadPlan:
@@ -228,7 +229,7 @@ class BulkReadStream(VersionedStream):
                 feed = self.run.chains.feed(self.name)
                 page = feed.take()
                 if page is None:
-                    self._finish(feed)
+                    self.finish(feed)
                 else:
                     self._emit(feed, page)
                     continues = True
@@ -254,27 +255,43 @@ class BulkReadStream(VersionedStream):
         self.record_version = feed.progress.version
         # Save the job id now, so that a crash while emitting does not pay for the job twice.
         self.write_state()
-        self._turn = feed, page
         try:
-            self.emit()
+            self.emit_from(partial(self._page_chunks, feed, page))
         except PageDamagedError as damage:
             feed.retry(page, damage)
         else:
             feed.page_emitted(page)
         finally:
-            self._turn = None
             page.page.close()
         self.write_state()
 
-    def _chunks(self, chunk_type: type[Chunk] = Chunk) -> Iterator[Chunk]:
-        """Yield the records of the page whose turn it is, and note them in the progress.
+    def emit_from(self, source: Callable[[type[Chunk]], Iterator[Chunk]]) -> None:
+        """Emit records.
+
+        Args:
+            source: Yields them; called with the chunk class that the output format prefers.
 
         Raises:
-            StoppedError: When the run is shutting down.
+            StoppedError: When the run is shutting down; some may have been emitted.
         """
-        if self._turn is None:
+        self._source = source
+        try:
+            self.emit()
+        finally:
+            self._source = None
+
+    def _chunks(self, chunk_type: type[Chunk] = Chunk) -> Iterator[Chunk]:
+        """Yield the records that are to be emitted now."""
+        if self._source is None:
             return
-        feed, page = self._turn
+        for chunk in self._source(chunk_type):
+            if self.run.stop.is_set():
+                raise StoppedError
+            self.summary.records += len(chunk)
+            yield chunk
+
+    def _page_chunks(self, feed: Feed, page: ChainPage, chunk_type: type[Chunk]) -> Iterator[Chunk]:
+        """Yield the records of a page, and note them in the progress."""
         job = page.page.job
         progress = DecodeProgress(
             self.name,
@@ -285,13 +302,9 @@ class BulkReadStream(VersionedStream):
         )
         columns = feed.plan.columns_at(page.position)
         key = self.replication_key if self.replication_method == REPLICATION_INCREMENTAL else None
-        summary = self.summary
         for chunk in progress.of(self.decode(page.page, columns, chunk_type)):
-            if self.run.stop.is_set():
-                raise StoppedError
             if key is not None:
                 feed.records_emitted(chunk.maximum(key))
-            summary.records += len(chunk)
             yield chunk
         progress.ended()
 
@@ -351,8 +364,12 @@ class BulkReadStream(VersionedStream):
 
     # State
 
-    def _finish(self, feed: Feed) -> None:
-        """Move the bookmark: every page of the chain was emitted completely."""
+    def finish(self, feed: Feed) -> None:
+        """Move the bookmark: every page of the chain was emitted completely.
+
+        Args:
+            feed: Which has ended.
+        """
         progress, state = feed.completed, self.stream_state
         state.pop(WAITING_SINCE, None)
         if progress is None:

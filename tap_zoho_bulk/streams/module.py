@@ -20,6 +20,7 @@ from tap_zoho_bulk.bulk_read.refusals import (
     refusals_from_state,
     refusals_to_state,
 )
+from tap_zoho_bulk.catalog.discovery import DELETED_AT
 from tap_zoho_bulk.catalog.probes import count_records, is_unchanged
 from tap_zoho_bulk.crm.criteria import MAX_CRITERIA, CriteriaProblem, count_criteria, type_problems
 from tap_zoho_bulk.crm.field_types import zoho_type
@@ -28,7 +29,7 @@ from tap_zoho_bulk.crm.timestamps import parse_instant, utc_or_none
 from tap_zoho_bulk.decode.csv_page import CsvDecoder
 from tap_zoho_bulk.exceptions import CreditLimitReachedError, UnreadableStreamError
 from tap_zoho_bulk.settings import ModuleOptions
-from tap_zoho_bulk.streams.bulk_read import BulkReadStream
+from tap_zoho_bulk.streams.deletes import DeletesStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -50,12 +51,13 @@ bookmark that it set."""
 READ_ALL = "read_whole"
 """Key in state of when the last read of all records began."""
 
+_NOT_REQUESTED = {"id", DELETED_AT}  # Properties that are not requested.
 _COMPUTED = frozenset({"formula", "rollup_summary"})
 # Zoho reports changes in whole seconds, so one in the second of the last probe may be new.
 _SAME_SECOND = timedelta(seconds=1)
 
 
-class ModuleStream(BulkReadStream):
+class ModuleStream(DeletesStream):
     """Records of one module, by bulk read.
 
     Args:
@@ -120,8 +122,9 @@ class ModuleStream(BulkReadStream):
         options = settings.module_options.get(self.name, ModuleOptions())
         related = {property_name(path): path for path in options.related_fields}
         columns = {}
-        for name, schema in self.effective_schema["properties"].items():
-            if name != "id" and self.mask["properties", name]:
+        for name in self.selected_properties():
+            schema = self.effective_schema["properties"][name]
+            if name not in _NOT_REQUESTED:
                 # A catalog without Zoho's types does not show which fields are related either.
                 path = related.get(name) if zoho_type(schema) is None else None
                 columns[name] = path_of(schema) or path or name
@@ -144,11 +147,8 @@ class ModuleStream(BulkReadStream):
             for breadcrumb, metadata in self.metadata.items()
             if metadata.inclusion == Metadata.InclusionType.UNSUPPORTED
         }
-        if all(
-            self.mask["properties", name]
-            for name in self.effective_schema["properties"]
-            if name not in unsupported
-        ):
+        others = self.effective_schema["properties"].keys() - unsupported - _NOT_REQUESTED
+        if others.issubset(self.selected_properties()):
             return frozenset(filter(is_named_only, columns)) - {*options.related_fields}
         return frozenset()
 
@@ -163,8 +163,8 @@ class ModuleStream(BulkReadStream):
                 )
         left_out = [
             name
-            for name in properties
-            if name != "id" and self.mask["properties", name] and name not in columns
+            for name in self.selected_properties()
+            if name not in columns and name not in _NOT_REQUESTED
         ]
         if left_out:
             self.logger.warning(
@@ -281,11 +281,8 @@ class ModuleStream(BulkReadStream):
 
     def _fields_requested(self, query: BulkReadQuery) -> str:
         """Return a fingerprint of the fields that a query requests, and of their schema."""
-        schema = {
-            name: schema
-            for name, schema in self.effective_schema["properties"].items()
-            if self.mask["properties", name]
-        }
+        properties = self.effective_schema["properties"]
+        schema = {name: properties[name] for name in self.selected_properties()}
         request = [replace(query, since=None).fingerprint, schema]
         return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -370,7 +367,11 @@ class ModuleStream(BulkReadStream):
             invalid=self.invalid_values,
             chunk_type=chunk_type,
         )
-        return decoder.chunks(page)
+        marks_deletes = self.marks_deletes
+        for chunk in decoder.chunks(page):
+            if marks_deletes:
+                chunk.columns[DELETED_AT] = [None] * len(chunk)
+            yield chunk
 
 
 def _reads_all(query: BulkReadQuery, settings: Settings) -> bool:

@@ -150,7 +150,7 @@ def test_more_than_two_thousand_rows(forks: TapForks) -> None:
 def living(warehouse: Warehouse) -> set[str]:
     """Return the leads that the documentation's own SQL leaves."""
     (sql,) = re.findall(
-        r"```sql\n(.*?)```", (ROOT / "docs" / "incremental.md").read_text("utf-8"), re.DOTALL
+        r"```sql\n(.*?)```", (ROOT / "docs" / "deletes.md").read_text("utf-8"), re.DOTALL
     )
     database = sqlite3.connect(":memory:")
     try:
