@@ -6,11 +6,11 @@ import gc
 import io
 import json
 import logging
+import signal
 import sys
 from typing import IO, TYPE_CHECKING, cast
 
 import click
-from singer_sdk.exceptions import ConfigValidationError
 
 from tap_zoho_bulk.emit.record_lines import to_target
 from tap_zoho_bulk.exceptions import StoppedError, TapZohoBulkError, TargetGoneError
@@ -32,8 +32,8 @@ def main() -> None:
     """Run the tap.
 
     Raises:
-        SystemExit: With 0 if the run succeeded, 1 if something failed, and 128 plus the signal's
-            number if a signal stopped the tap.
+        SystemExit: With 0 if the run succeeded, `ExitCode` if something failed, and 128 plus the
+            signal's number if a signal stopped the tap.
     """
     logging.setLogRecordFactory(PrintableRecord)
     # Records are created by the thousand and hold no cycles. With the default threshold, the search
@@ -51,21 +51,16 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except click.Abort:  # Ctrl-C, before the tap waits for signals.
-        sys.exit(1)
-    except ConfigValidationError as invalid:  # The SDK reports it, but not in `--test`.
-        for problem in invalid.errors:
-            logger.error("Config validation error: %s", problem)  # noqa: TRY400
-        sys.exit(1)
-    except TargetGoneError as gone:
-        logger.error(str(gone))  # noqa: TRY400 - it is not the tap's fault
-        sys.exit(1)
+        sys.exit(128 + signal.SIGINT)
     except StoppedError as stopped:
-        logger.warning(str(stopped))
-        sys.exit(1 if stopped.signum is None else 128 + stopped.signum)
+        # A target that is gone is an error, but not the tap's.
+        level = logging.ERROR if isinstance(stopped, TargetGoneError) else logging.WARNING
+        logger.log(level, str(stopped))
+        sys.exit(stopped.exit_code)
     except TapZohoBulkError as error:
         logger.error(str(error))  # noqa: TRY400 - the traceback follows at debug level
         logger.debug("Traceback of the error:", exc_info=True)
-        sys.exit(1)
+        sys.exit(error.exit_code)
 
 
 def _command() -> click.Command:

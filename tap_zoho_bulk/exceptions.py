@@ -1,9 +1,12 @@
 """The errors of the tap: one class for each way in which a caller can recover.
 
     TapZohoBulkError                  any error that the tap raises deliberately
+    ├── SettingsError                 fix the settings
     ├── SignInError                   fix the credentials
+    │   └── TokenLimitError           run again later
     ├── ZohoUnavailableError          run again later
-    │   └── UnexpectedResponseError   likewise, or skip what was requested
+    │   ├── UnexpectedResponseError   likewise, or skip what was requested
+    │   └── UnreachableError          fix the URL, the certificate or the proxy
     ├── ZohoRefusedError              change the request
     │   └── MissingScopeError         grant the scope, or skip what needs it
     ├── UnreadableStreamError         fix the catalog, the state or the settings
@@ -25,23 +28,59 @@ Invariant: a message says what failed, why, and what to do next. It never contai
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class ExitCode(IntEnum):
+    """How the process ends, for programs. Click adds 2, for a wrong command line."""
+
+    FAILED = 1
+    """Anything else, such as a bug."""
+    STREAMS_FAILED = 3
+    TRY_AGAIN_LATER = 75
+    """EX_TEMPFAIL of `sysexits.h`."""
+    FIX_FIRST = 78
+    """EX_CONFIG of `sysexits.h`: a person must fix something."""
 
 
 class TapZohoBulkError(Exception):
     """Any error that the tap raises deliberately."""
+
+    exit_code = ExitCode.FIX_FIRST
+
+
+class SettingsError(TapZohoBulkError):
+    """Settings are missing or wrong."""
 
 
 class SignInError(TapZohoBulkError):
     """Zoho refuses to issue an access token. The credentials must be fixed first."""
 
 
+class TokenLimitError(SignInError):
+    """Too many access tokens were requested, so Zoho issues none for some minutes."""
+
+    exit_code = ExitCode.TRY_AGAIN_LATER
+
+
 class ZohoUnavailableError(TapZohoBulkError):
     """A request failed with transient errors until `max_retries` was reached."""
+
+    exit_code = ExitCode.TRY_AGAIN_LATER
 
 
 class UnexpectedResponseError(ZohoUnavailableError):
     """Every retry returned a valid response without the requested data."""
+
+
+class UnreachableError(ZohoUnavailableError):
+    """No request can be sent to a host, however often it is tried."""
+
+    exit_code = ExitCode.FIX_FIRST
 
 
 @dataclass(frozen=True)
@@ -118,9 +157,13 @@ class BatchConfigError(TapZohoBulkError):
 class JobFailedError(TapZohoBulkError):
     """A bulk read job failed, timed out, or lost its result. A new job may succeed."""
 
+    exit_code = ExitCode.TRY_AGAIN_LATER
+
 
 class PageDamagedError(TapZohoBulkError):
     """A page is incomplete or corrupt. Another download may be valid."""
+
+    exit_code = ExitCode.TRY_AGAIN_LATER
 
 
 class SpoolError(TapZohoBulkError):
@@ -134,9 +177,13 @@ class InvalidValueError(TapZohoBulkError):
 class RepeatedPageError(TapZohoBulkError):
     """A list repeats a page, so paging would never end."""
 
+    exit_code = ExitCode.TRY_AGAIN_LATER
+
 
 class CreditLimitReachedError(TapZohoBulkError):
     """The next job would exceed `api_credit_limit`. A later run continues."""
+
+    exit_code = ExitCode.TRY_AGAIN_LATER
 
 
 class StoppedError(BaseException):
@@ -149,6 +196,11 @@ class StoppedError(BaseException):
         super().__init__(message)
         self.signum: int | None = None
 
+    @property
+    def exit_code(self) -> int:
+        """As a shell reports a signal, if one stopped the run."""
+        return ExitCode.FAILED if self.signum is None else 128 + self.signum
+
 
 class TargetGoneError(StoppedError):
     """The target has closed the pipe, so no more output can be written. Its log says why."""
@@ -157,4 +209,19 @@ class TargetGoneError(StoppedError):
 
 
 class StreamsFailedError(TapZohoBulkError):
-    """Some streams failed; the others were synced. Raised at the end of a run."""
+    """Some streams failed; the others were synced. Raised at the end of a run.
+
+    Args:
+        failures: The streams that failed, and why.
+        selected: How many streams were selected.
+    """
+
+    def __init__(self, failures: Mapping[str, Exception], selected: int) -> None:
+        super().__init__(
+            f"{len(failures)} of {selected} streams failed; each has a line above that says why: "
+            f"{', '.join(failures)}."
+        )
+        codes = {getattr(error, "exit_code", ExitCode.FAILED) for error in failures.values()}
+        # If no stream was synced, and all failed alike, then the run failed like each of them.
+        alike = len(failures) == selected and len(codes) == 1
+        self.exit_code = codes.pop() if alike else ExitCode.STREAMS_FAILED

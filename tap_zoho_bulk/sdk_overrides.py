@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Stream, Tap
 from singer_sdk.configuration._dict_config import parse_environment_config
-from singer_sdk.exceptions import ConfigValidationError, MappingError
+from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.singerlib import Catalog
 from typing_extensions import override
 
-from tap_zoho_bulk.exceptions import StoppedError, UnreadableStreamError
+from tap_zoho_bulk.exceptions import SettingsError, StoppedError, UnreadableStreamError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -274,9 +274,9 @@ class TapOverrides(Tap):
         super()._validate_config(raise_errors=False)
         errors = self.config_errors()
         if errors and raise_errors:
-            raise ConfigValidationError(
-                "Config validation failed", errors=errors, schema=self.config_jsonschema
-            )
+            for error in errors:
+                self.logger.error("Wrong setting: %s.", error)
+            raise SettingsError("Nothing was requested. Correct the settings above.")
         return errors
 
     @override

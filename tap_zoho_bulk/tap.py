@@ -183,10 +183,7 @@ class TapZohoBulk(TapOverrides):
         summary = self.run.summary
         if summary.failures:
             selected = sum(stream.selected for stream in self.streams.values())
-            raise StreamsFailedError(
-                f"{len(summary.failures)} of {selected} streams failed; each has a line above "
-                f"that says why: {', '.join(summary.failures)}."
-            )
+            raise StreamsFailedError(summary.failures, selected)
 
     def _syncing(self) -> Iterator[None]:
         run = self.run

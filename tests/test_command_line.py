@@ -9,12 +9,15 @@ import subprocess
 import sysconfig
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from local_zoho_crm import Organisation
+from tap_zoho_bulk.exceptions import ExitCode
 from tap_zoho_bulk.settings import CONFIG_JSONSCHEMA
+from tests.support.organisations import catalog as small_catalog
+from tests.support.organisations import small_organisation
 from tests.support.singer import FAST
 
 if TYPE_CHECKING:
@@ -97,7 +100,7 @@ def test_the_connection_test_starts_no_job_and_asks_for_little(
 def test_a_connection_test_that_fails_says_so(tap: TapCommand, server: ZohoServer) -> None:
     run = tap.run(server, "--test", refresh_token="1000.other")
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     assert "invalid_code" in run.stderr
 
 
@@ -132,7 +135,10 @@ def test_a_catalog_that_was_discovered_is_taken_as_it_is(
     assert set(discovered["schema"]["properties"]) - selected >= {"Owner__last_name"}
 
 
-def test_a_server_that_is_not_there_is_told_in_one_line(tap: TapCommand) -> None:
+@pytest.mark.parametrize("given", [None, small_catalog(small_organisation({"Orders": 0}))])
+def test_a_server_that_is_not_there_is_told_in_one_line(
+    tap: TapCommand, given: dict[str, Any] | None
+) -> None:
     config = {
         "client_id": "1000.ID",
         "client_secret": "s3cret",
@@ -142,9 +148,9 @@ def test_a_server_that_is_not_there_is_told_in_one_line(tap: TapCommand) -> None
         "max_retries": 0,
     }
 
-    run = tap.start(config).finish()
+    run = tap.start(config, catalog=given).finish()
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.TRY_AGAIN_LATER
     assert run.line("sign in")
     assert "Traceback" not in run.stderr
     assert "s3cret" not in run.stderr

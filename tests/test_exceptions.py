@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tap_zoho_bulk import exceptions
-from tap_zoho_bulk.exceptions import StoppedError, TapZohoBulkError
+from tap_zoho_bulk.exceptions import (
+    ExitCode,
+    InvalidValueError,
+    JobFailedError,
+    PageDamagedError,
+    StoppedError,
+    StreamsFailedError,
+    TapZohoBulkError,
+)
 from tap_zoho_bulk.reporting.run_log import NoEventsError
 
 
@@ -38,3 +48,21 @@ def test_the_docstring_draws_every_error_below_its_parent() -> None:
     assert drawn() == {
         each.__name__: None if each in roots else each.__bases__[0].__name__ for each in defined
     }
+
+
+@pytest.mark.parametrize(
+    ("failures", "selected", "code"),
+    [
+        ([JobFailedError(), PageDamagedError()], 2, ExitCode.TRY_AGAIN_LATER),
+        ([JobFailedError(), PageDamagedError()], 3, ExitCode.STREAMS_FAILED),
+        ([JobFailedError(), InvalidValueError()], 2, ExitCode.STREAMS_FAILED),
+        ([InvalidValueError()], 1, ExitCode.FIX_FIRST),
+        ([ZeroDivisionError()], 1, ExitCode.FAILED),
+    ],
+)
+def test_a_run_in_which_all_streams_failed_alike_ends_like_each_of_them(
+    failures: list[Exception], selected: int, code: ExitCode
+) -> None:
+    named = {f"Stream_{number}": error for number, error in enumerate(failures)}
+
+    assert StreamsFailedError(named, selected).exit_code == code

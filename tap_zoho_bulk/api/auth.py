@@ -23,7 +23,7 @@ from tap_zoho_bulk.api.error_responses import raise_if_transient
 from tap_zoho_bulk.api.rate_limit import RateLimit
 from tap_zoho_bulk.api.transport import TransientError, json_object
 from tap_zoho_bulk.crm.data_centers import API_SUBDOMAINS, DATA_CENTERS
-from tap_zoho_bulk.exceptions import SignInError
+from tap_zoho_bulk.exceptions import SignInError, TokenLimitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -35,6 +35,7 @@ _RENEWAL_MARGIN_SECONDS = 300.0
 _MAX_TOKEN_REQUESTS, _SPAN_SECONDS = 10, 600.0
 """Zoho's limit: 10 token requests in 10 minutes for a refresh token."""
 _MAX_RESPONSE_BYTES = 1 << 16
+_TOO_MANY = "Access Denied"
 
 CLIENT_ADVICE = {
     "invalid_client": (
@@ -45,7 +46,7 @@ CLIENT_ADVICE = {
         "The client secret does not belong to this client. Copy `client_secret` again from "
         "Zoho's API console."
     ),
-    "Access Denied": (
+    _TOO_MANY: (
         "Too many access tokens were requested. Wait ten minutes, and check whether something "
         "else keeps using the same refresh token."
     ),
@@ -201,7 +202,7 @@ def request_tokens(
         SignInError: When Zoho issues no access token.
         StoppedError: When the run is shutting down.
         TransientError: When another attempt may succeed.
-        ZohoUnavailableError: When the request can never succeed.
+        UnreachableError: When the request can never succeed.
     """
     with transport.send(requests.Request("POST", f"{url}/oauth/v2/token", data=form)) as received:
         status, headers = received.status_code, received.headers
@@ -224,9 +225,8 @@ def request_tokens(
     if error is None:
         raise TransientError(f"the accounts host sent no token ({shown})")
     what_to_do = advice.get(code, "Check the client and `data_center`, and sign in again.")
-    raise SignInError(
-        f"Zoho issued no access token: {code} (HTTP {status} from {url}). {what_to_do}"
-    )
+    refused = TokenLimitError if code == _TOO_MANY else SignInError
+    raise refused(f"Zoho issued no access token: {code} (HTTP {status} from {url}). {what_to_do}")
 
 
 def hide(text: str, secrets: Iterable[str]) -> str:

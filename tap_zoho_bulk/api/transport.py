@@ -21,7 +21,12 @@ import requests
 import urllib3
 
 from tap_zoho_bulk.api.deadline import DeadlineAdapter
-from tap_zoho_bulk.exceptions import StoppedError, UnexpectedResponseError, ZohoUnavailableError
+from tap_zoho_bulk.exceptions import (
+    StoppedError,
+    UnexpectedResponseError,
+    UnreachableError,
+    ZohoUnavailableError,
+)
 from tap_zoho_bulk.reporting.events import event
 
 if TYPE_CHECKING:
@@ -143,7 +148,7 @@ class Transport:
         Raises:
             StoppedError: When the run is shutting down.
             TransientError: When the connection fails, or the response does not come in time.
-            ZohoUnavailableError: When the request can never succeed.
+            UnreachableError: When the request can never succeed.
         """
         if self.stop.is_set():
             raise StoppedError
@@ -170,14 +175,14 @@ class Transport:
                 urllib3.exceptions.HTTPError,
             ) as error:
                 if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                    raise ZohoUnavailableError(
+                    raise UnreachableError(
                         f"The certificate of {origin} is not trusted, so nothing was sent. "
                         "Check the host; behind a proxy that re-encrypts, set REQUESTS_CA_BUNDLE "
                         "to the path of its certificate."
                     ) from error
                 raise TransientError(_reason(error)) from error
             except requests.RequestException as error:
-                raise ZohoUnavailableError(
+                raise UnreachableError(
                     f"Cannot send requests to {origin} ({type(error).__name__}). Check "
                     "the settings `accounts_url` and `api_url`, and the proxy in the environment."
                 ) from error

@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator
 from tap_zoho_bulk.api.auth import accounts_url
 from tap_zoho_bulk.crm.data_centers import API_SUBDOMAINS, DATA_CENTERS
 from tap_zoho_bulk.crm.scopes import SCOPE_TEXT
-from tap_zoho_bulk.exceptions import SignInError, TapZohoBulkError
+from tap_zoho_bulk.exceptions import SettingsError, SignInError, TapZohoBulkError
 from tap_zoho_bulk.login.callback import Callback, redirect_uri
 from tap_zoho_bulk.login.config_file import ConfigFile, EnvFormat, JsonFormat
 from tap_zoho_bulk.login.consent import Consent, Grant, UnrelatedResponseError, parse_code
@@ -111,7 +111,8 @@ def command(**options: Any) -> None:
     try:
         _sign_in(options)
     except TapZohoBulkError as error:
-        raise click.ClickException(printable(str(error))) from error
+        click.echo(f"Error: {printable(str(error))}", err=True)
+        sys.exit(error.exit_code)
 
 
 def _sign_in(options: dict[str, Any]) -> None:
@@ -157,7 +158,7 @@ def _settings(options: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str
     known_client = before.get("client_id")
     if known_client is not None and given.get("client_id", known_client) != known_client:
         if not options["force"]:
-            raise click.ClickException(
+            raise SettingsError(
                 f"{options['output']} belongs to another client. Choose another file, or use "
                 "--force to change its client."
             )
@@ -190,14 +191,14 @@ def _check(config: Mapping[str, Any]) -> None:
     properties = CONFIG_JSONSCHEMA["properties"]
     for name, value in config.items():
         if not Draft202012Validator(properties[name]).is_valid(value):
-            raise click.ClickException(f"`{name}` is not valid.")
+            raise SettingsError(f"`{name}` is not valid.")
     for problem in config_problems(config):
-        raise click.ClickException(f"Config validation error: {problem}")
+        raise SettingsError(f"Wrong setting: {problem}.")
 
 
 def _prompt(what: str, instead: str, **attributes: Any) -> str:
     if not sys.stdin.isatty():
-        raise click.ClickException(
+        raise SettingsError(
             f"There is no terminal to prompt for the {what.lower()}: set {instead}."
         )
     text: str = click.prompt(what, err=True, **attributes)

@@ -15,8 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-import click
 from dotenv.parser import parse_stream
+
+from tap_zoho_bulk.exceptions import SettingsError
 
 ENV_PREFIX = "TAP_ZOHO_BULK_"
 _LEADING = re.compile(r"\s*(?:export\s+)?")
@@ -102,7 +103,7 @@ class ConfigFile:
         """Return the settings; none if there is no file.
 
         Raises:
-            ClickException: When the file cannot be read, or is not a config.
+            SettingsError: When the file cannot be read, or is not a config.
         """
         text = self._text()
         return {} if text is None else self._format.parse(text)
@@ -111,13 +112,11 @@ class ConfigFile:
         """Check that `merge` can write, before the user signs in.
 
         Raises:
-            ClickException: When it cannot.
+            SettingsError: When it cannot.
         """
         folder = self._file.parent
         if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-            raise click.ClickException(
-                f"Cannot write {self.path}: {folder} is not a writable folder."
-            )
+            raise SettingsError(f"Cannot write {self.path}: {folder} is not a writable folder.")
 
     def merge(self, settings: dict[str, Any]) -> None:
         """Write settings to the file, and keep its others.
@@ -126,7 +125,7 @@ class ConfigFile:
             settings: Names to values.
 
         Raises:
-            ClickException: When it cannot be written. The file is as it was.
+            SettingsError: When it cannot be written. The file is as it was.
         """
         text = self._format.merge(self._text(), settings)
         try:
@@ -135,7 +134,7 @@ class ConfigFile:
                 dir=self._file.parent, prefix=f".{self._file.name}."
             )
         except OSError as error:
-            raise click.ClickException(f"Cannot write {self.path}: {_why(error)}.") from error
+            raise SettingsError(f"Cannot write {self.path}: {_why(error)}.") from error
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)
@@ -143,7 +142,7 @@ class ConfigFile:
                 os.fsync(file.fileno())
             Path(draft).replace(self._file)
         except OSError as error:
-            raise click.ClickException(f"Cannot write {self.path}: {_why(error)}.") from error
+            raise SettingsError(f"Cannot write {self.path}: {_why(error)}.") from error
         finally:
             with suppress(FileNotFoundError):
                 Path(draft).unlink()
@@ -156,9 +155,9 @@ class ConfigFile:
         except FileNotFoundError:
             return None
         except (OSError, UnicodeError) as error:
-            raise click.ClickException(f"Cannot read {self.path}: {_why(error)}.") from error
+            raise SettingsError(f"Cannot read {self.path}: {_why(error)}.") from error
         except ValueError as error:
-            raise click.ClickException(
+            raise SettingsError(
                 f"{self.path} {error}, so nothing can be added to it. Correct it, or name another "
                 "file."
             ) from error

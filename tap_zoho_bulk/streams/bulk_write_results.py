@@ -28,6 +28,7 @@ from tap_zoho_bulk.exceptions import (
     JobFailedError,
     MissingScopeError,
     PageDamagedError,
+    UnreadableStreamError,
     ZohoRefusedError,
     ZohoUnavailableError,
 )
@@ -99,7 +100,7 @@ class BulkWriteResultsStream(FullTableStream):
 
     @override
     def rows(self) -> Iterator[dict[str, Any]]:
-        unread = []
+        unread: dict[str, Exception] = {}
         for job_id in self.run.settings.bulk_write_job_ids:
             try:
                 yield from self._of_job(job_id)
@@ -112,9 +113,10 @@ class BulkWriteResultsStream(FullTableStream):
                 ZohoUnavailableError,
             ) as error:
                 self.logger.error("%s", error)  # noqa: TRY400 - the message is for people
-                unread.append(job_id)
+                unread[job_id] = error
         if unread:
-            raise JobFailedError(
+            refused = any(isinstance(error, ZohoRefusedError) for error in unread.values())
+            raise (UnreadableStreamError if refused else JobFailedError)(
                 f"{NAME}: cannot read the results of {', '.join(unread)}. A line above says why, "
                 "for each. Remove jobs that Zoho no longer has from `bulk_write_job_ids`."
             )

@@ -16,6 +16,7 @@ import pytest
 import requests
 
 from tap_zoho_bulk.api.transport import TransientError, Transport
+from tap_zoho_bulk.exceptions import ExitCode
 from tests.support.http_server import serving
 
 if TYPE_CHECKING:
@@ -167,6 +168,6 @@ def test_signing_in_is_tried_again_and_the_error_names_what_happened(tap: TapCom
         limits = {"request_timeout_seconds": TIMEOUT_SECONDS, "max_retries": 1}
         run = tap.start({**secrets, **limits, "accounts_url": url}, "--test").finish()
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.TRY_AGAIN_LATER
     assert run.line("sign in", "2 attempts", "no response in time", "`request_timeout_seconds`")
     assert "Traceback" not in run.stderr

@@ -15,7 +15,7 @@ from tap_zoho_bulk.api.auth import ZohoAuthenticator
 from tap_zoho_bulk.api.client import ZohoClient
 from tap_zoho_bulk.api.request import ApiRequest
 from tap_zoho_bulk.api.transport import Transport
-from tap_zoho_bulk.exceptions import MissingScopeError, SignInError, StoppedError
+from tap_zoho_bulk.exceptions import ExitCode, MissingScopeError, SignInError, StoppedError
 from tap_zoho_bulk.settings import Settings
 from tests.support.clock import FakeClock
 from tests.support.singer import FAST
@@ -313,7 +313,7 @@ def test_wrong_credentials_are_told_in_words_that_help(
 ) -> None:
     run = tap.run(server, **wrong)
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     assert run.line(code, advice)
     assert "Traceback" not in run.stderr
     assert "wr0ng" not in run.stderr.lower()
@@ -328,7 +328,7 @@ def test_too_many_sign_ins_are_told_apart(
 
     run = tap.run(server)
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.TRY_AGAIN_LATER
     assert run.line("Access Denied")
     assert sign_ins(server) == 1
 
@@ -357,7 +357,9 @@ def test_a_missing_scope_is_named(
 
     run = tap.run(server, *flags)
 
-    assert run.exit_code == 1
+    only_one_stream = missing == "ZohoCRM.modules.ALL"
+    code = ExitCode.STREAMS_FAILED if only_one_stream else ExitCode.FIX_FIRST
+    assert run.exit_code == code
     assert "OAUTH_SCOPE_MISMATCH" in run.stderr
     assert [line for line in run.stderr.splitlines() if "| ERROR " in line and missing in line]
     assert "Traceback" not in run.stderr
@@ -403,7 +405,7 @@ def test_a_redirect_is_not_followed(tap: TapCommand, serve: Serve, server: ZohoS
 
     run = tap.run(server)
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.STREAMS_FAILED
     assert run.line("Deals", "HTTP_30")
     assert not elsewhere.requests
     assert not run.of_type("RECORD")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_zoho_crm import CustomView, Fault, Organisation
+from tap_zoho_bulk.exceptions import ExitCode
 from tests.support.singer import select
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def by_view(name: str) -> dict[str, Any]:
 
 def failure(run: TapRun, server: ZohoServer) -> str:
     """Return why Leads failed, and check that it failed alone and before a job."""
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.STREAMS_FAILED
     assert run.streams == {"Contacts", "Accounts"}
     assert "Leads" not in {job.query["module"]["api_name"] for job in server.jobs}
     assert run.event("stream_ended", "Leads")["outcome"] == "FAILED"
@@ -129,7 +130,7 @@ def test_a_module_without_views_says_so(tap: TapCommand, serve: Serve) -> None:
 
     run = tap.run(serve(organisation), module_options=by_view("Mine"))
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.STREAMS_FAILED
     assert run.line("Leads", "`Mine`")
 
 

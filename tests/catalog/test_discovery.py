@@ -10,6 +10,7 @@ from singer_sdk.singerlib import Catalog
 
 from local_zoho_crm import Fault, Field, Module, Organisation
 from tap_zoho_bulk.crm.field_types import zoho_type
+from tap_zoho_bulk.exceptions import ExitCode
 from tests.support.singer import FAST, entry, metadata
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def test_a_missing_scope_is_no_modules_own_trouble(
 
     run = tap.run(server, "--discover")
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     assert "ZohoCRM.settings.fields.READ" in run.stderr
     assert not run.stdout
 

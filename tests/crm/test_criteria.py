@@ -16,6 +16,7 @@ from local_zoho_crm.errors import ZohoError
 from local_zoho_crm.metadata import fields_json
 from tap_zoho_bulk.crm.criteria import structure_problem, type_problems
 from tap_zoho_bulk.crm.field_types import json_schema, type_note
+from tap_zoho_bulk.exceptions import ExitCode
 from tests.support.singer import entry
 
 if TYPE_CHECKING:
@@ -335,7 +336,7 @@ def test_criteria_that_do_not_fit_fail_their_stream_before_a_job(
     )
     run = tap.run(server, catalog=catalog, module_options=options)
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.STREAMS_FAILED
     assert run.by_id("Accounts") == organisation.truth("Accounts")
     assert [job.query["module"]["api_name"] for job in server.jobs] == ["Accounts"]
     where = f"in config['module_options']['Leads']['criteria']['group'][1]{place}"
@@ -396,7 +397,7 @@ def test_the_bookmarks_own_criterion_counts(tap: TapCommand, serve: Serve) -> No
     second = tap.run(server, module_options=options, state=first.state)
 
     assert first.by_id("Leads").keys() == organisation.truth("Leads").keys()
-    assert second.exit_code == 1
+    assert second.exit_code == ExitCode.STREAMS_FAILED
     assert "with the bookmark's own, they exceed Zoho's limit of 25" in second.stderr
     assert entry(tap.discover(server), "Leads")
     assert len(server.jobs) == 1

@@ -15,7 +15,7 @@ from singer_sdk.helpers._batch import BatchConfig
 
 from local_zoho_crm import Fault, Organisation
 from tap_zoho_bulk.emit.batch_files import BatchFiles
-from tap_zoho_bulk.exceptions import BatchConfigError
+from tap_zoho_bulk.exceptions import BatchConfigError, ExitCode
 from tests.support.batches import ENCODINGS, check_version, config, files_of, local
 from tests.support.singer import entry, select
 
@@ -180,7 +180,7 @@ def test_a_number_too_long_for_parquet_fails_its_stream(
 
     run = tap.run(serve(organisation), batch_config=config(tmp_path, "parquet"))
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.STREAMS_FAILED
     assert "Amount" in run.stderr
     assert "jsonl" in run.stderr
     assert not run.of_type("BATCH", "Deals")
@@ -198,7 +198,7 @@ def test_batches_and_stream_maps_do_not_go_together(
         modules=["Leads"],
     )
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.STREAMS_FAILED
     assert "batch_config" in run.stderr
     assert not server.jobs
 
@@ -222,7 +222,7 @@ def test_a_wrong_setting_is_named_before_any_job(
 
     run = tap.run(server, batch_config={**config(tmp_path), **wrong})
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     assert "batch_config" in run.stderr
     assert next(iter(wrong)) in run.stderr
     assert not server.jobs

@@ -8,6 +8,7 @@ import pytest
 
 from local_zoho_crm import BulkWriteJob, Fault, Organisation
 from local_zoho_crm.oauth import DEFAULT_SCOPES
+from tap_zoho_bulk.exceptions import ExitCode
 from tests.support.batches import ENCODINGS, check_version, config, files_of
 from tests.support.singer import select
 
@@ -140,7 +141,7 @@ def test_a_run_that_ends_before_a_file_is_whole_has_not_moved_past_its_records(
     server.faults.clear()
     rest = tap.sync(server, catalog=catalog, batch_config=config(tmp_path), state=run.state)
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     assert not run.of_type("BATCH", "deleted_records")
     assert bookmarked(run.state) == []
     ids = {row["id"] for file in files_of(rest, "deleted_records") for row in file}
@@ -163,7 +164,7 @@ def test_a_file_that_cannot_be_written_fails_its_stream_only(
         emit_activate_version_messages=True,
     )
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.STREAMS_FAILED
     assert not run.of_type("BATCH", "users")
     assert not run.of_type("ACTIVATE_VERSION", "users")
     for stream in ("roles", "Leads", "deleted_records"):

@@ -19,6 +19,7 @@ import requests
 
 from local_zoho_crm import Fault
 from local_zoho_crm.browser import SECONDS, decide
+from tap_zoho_bulk.exceptions import ExitCode
 from tests.support.login import ALL_SCOPES, assert_connects, ended, redirect_uri, token_requests
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def test_a_denial_ends_it_in_words(login: Login, server: ZohoServer, tmp_path: P
     page = decide(running.consent_url(), "reject")
     run = ended(server, running)
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     assert "Consent was denied" in run.shown
     assert "Consent was denied" in page.text
     assert not token_requests(server)
@@ -183,7 +184,7 @@ def test_another_error_is_told_without_its_markup(
     )
     run = ended(server, running)
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     assert "Zoho issued no code: <b>odd</b>\\x1b[2J." in run.shown
     assert "&lt;b&gt;odd" in page.text
     assert "<b>" not in page.text
@@ -206,7 +207,7 @@ def test_no_answer_in_time_says_what_may_be_wrong(
 ) -> None:
     run = ended(server, login(server, "--timeout", "1"))
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     assert "No response arrived within 1 s" in run.shown
     assert redirect_uri(port) in run.shown.rpartition("No response")[2]
 
@@ -217,7 +218,7 @@ def test_a_port_in_use_is_told(login: Login, server: ZohoServer, port: int) -> N
         other.listen()
         run = ended(server, login(server))
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     assert f"Cannot listen on 127.0.0.1:{port}" in run.shown
     assert "--port" in run.shown
 
@@ -242,7 +243,7 @@ def test_consent_without_offline_access_is_told(login: Login, server: ZohoServer
     decide(running.consent_url().replace("access_type=offline", "access_type=online"))
     run = ended(server, running)
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     assert "no refresh token" in run.shown
     assert not run.stdout
 
@@ -276,7 +277,7 @@ def test_a_denial_can_be_pasted(login: Login, server: ZohoServer) -> None:
     running.type(decide(url, "reject", follow=False).headers["Location"] + "\n")
     run = ended(server, running)
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     assert "Consent was denied" in run.shown
 
 
@@ -340,7 +341,7 @@ def test_without_a_terminal_nothing_is_asked_for(
 ) -> None:
     run = ended(server, login(server, environment={unset: ""}))
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     assert named in run.shown
     assert not server.requests
 
@@ -364,7 +365,7 @@ def test_a_code_on_stdin_gives_a_config(
 def test_what_is_no_code_is_not_sent(login: Login, server: ZohoServer, stdin: str) -> None:
     run = ended(server, login(server, "--code", "-", stdin=stdin))
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     assert "That is not a code" in run.shown
     assert not server.requests
 
@@ -386,7 +387,7 @@ def test_a_code_that_does_not_do_is_told(
     )
     run = ended(server, running)
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     assert "invalid_code" in run.shown
     assert "two to ten minutes" in run.shown
     assert code not in run.shown
@@ -400,7 +401,7 @@ def test_a_redirected_code_is_not_taken_for_a_self_clients(
 
     run = ended(server, login(server, "--code", "-", stdin=code))
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     assert "invalid_redirect_uri" in run.shown
     assert "self client" in run.shown
 
@@ -412,7 +413,7 @@ def test_a_wrong_client_is_told(login: Login, server: ZohoServer, wrong: str) ->
     running = login(server, "--code", "-", stdin=code, environment={wrong: "1000.wr0ng"})
     run = ended(server, running)
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     assert "invalid_client" in run.shown
     assert "wr0ng" not in run.shown
 
@@ -424,7 +425,7 @@ def test_an_answer_that_repeats_secrets_is_not_repeated(login: Login, server: Zo
 
     run = ended(server, login(server, "--code", "-", stdin=code))
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     assert "odd (hidden) (hidden) (hidden)" in run.shown
 
 
@@ -448,6 +449,6 @@ def test_a_url_that_the_tap_would_not_take_is_refused_and_not_shown(
 ) -> None:
     run = login(server, environment={"TAP_ZOHO_BULK_API_URL": "https://me:pass@x.example"}).end()
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     assert "config['api_url']" in run.shown
     assert "pass" not in run.shown.replace("password", "")

@@ -21,6 +21,7 @@ from dotenv import dotenv_values
 from local_zoho_crm import Organisation
 from local_zoho_crm.browser import SECONDS, decide
 from tap_zoho_bulk.crm.scopes import SCOPES, not_granted
+from tap_zoho_bulk.exceptions import ExitCode
 from tap_zoho_bulk.login.config_file import ConfigFile, EnvFormat, JsonFormat
 from tap_zoho_bulk.login.exchange import missing_scopes
 from tests.support.login import ALL_SCOPES, assert_connects, ended, redirect_uri
@@ -56,7 +57,7 @@ def test_missing_scopes_are_named_and_what_they_are_for(
     assert set(re.findall(r"The scope (\S+) is missing", run.shown)) == missing
     assert "needs it for bulk read jobs." in run.shown
     assert bool(run.stdout) == accept
-    assert run.exit_code == (0 if accept else 1)
+    assert run.exit_code == (0 if accept else ExitCode.FIX_FIRST)
     if not accept:
         assert "lacks ZohoCRM.bulk.READ. " in run.shown
     assert not server.jobs
@@ -174,7 +175,7 @@ def test_the_secret_goes_to_zohos_known_hosts_only(
 
     assert page.status_code == 200
     assert set(between.asked) == {f"CONNECT {host}:443"}
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.TRY_AGAIN_LATER
     assert "exchange the code" in run.shown
     assert "c0de" not in run.shown
     assert ("continuing with" in run.shown) == bool(answer)
@@ -351,7 +352,7 @@ def test_another_clients_config_changes_only_by_force(
         assert after["client_secret"] == server.desk.client_secret
         assert after["modules"] == ["Leads"]
     else:
-        assert run.exit_code == 1
+        assert run.exit_code == ExitCode.FIX_FIRST
         assert "another client" in run.shown
         assert after == before
         assert not server.requests
@@ -366,7 +367,7 @@ def test_another_clients_secret_is_not_used(
 
     run = run_with_code(login, server, "--output", str(output), "--force", environment=unset)
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     assert "There is no terminal to prompt for the client secret" in run.shown
 
 
@@ -389,7 +390,7 @@ def test_a_file_that_is_no_config_stays_as_it_is(
 
     run = run_with_code(login, server, "--output", str(output))
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     assert told in run.shown
     assert output.read_bytes() == raw
     assert not server.requests
@@ -400,7 +401,7 @@ def test_a_folder_that_is_not_there_is_told_before_anything_is_asked(
 ) -> None:
     run = run_with_code(login, server, "--output", str(tmp_path / "none" / "config.json"))
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     assert "is not a writable folder" in run.shown
     assert not server.requests
 

@@ -8,6 +8,7 @@ import threading
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
+from tap_zoho_bulk.exceptions import ExitCode
 from tests.support.program import inherited
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 MAX_RUN_SECONDS = 120
 """A run that takes longer fails its test."""
+NAMED_ERRORS = {*ExitCode} - {ExitCode.FAILED}
+"""Exit codes of runs that end in errors of the tap's own, and not in a bug."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from local_zoho_crm import ZohoServer
+from tap_zoho_bulk.exceptions import ExitCode
 from tests.support.organisations import QUICK, catalog, small_organisation
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def errors(ended: Ended) -> list[str]:
 
 def check_failure(ended: Ended, *facts: str) -> None:
     """Check that each stream has a line with the setting and these facts, and nothing else."""
-    assert ended.exit_code == 1
+    assert ended.exit_code == ExitCode.FIX_FIRST
     *each, summary = errors(ended)
     assert "streams failed" in summary
     assert each

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_zoho_crm import Fault, ZohoServer
+from tap_zoho_bulk.exceptions import ExitCode
 from tests.support.organisations import QUICK, catalog, small_organisation
 from tests.support.singer import ROOT
 from tests.support.target import UpsertingTarget
@@ -270,7 +271,7 @@ def failed_log(forks: TapForks, server: ZohoServer) -> str:
     ended = forks.start(
         server.tap_config(**QUICK), catalog=catalog(server.organisation, deleted=True)
     ).read_lines(lambda _: True)
-    assert ended.exit_code == 1
+    assert ended.exit_code == ExitCode.STREAMS_FAILED
     assert "deleted_records failed" in ended.stderr
     return ended.stderr
 

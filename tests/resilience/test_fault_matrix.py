@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from local_zoho_crm import Fault, ZohoServer
+from tests.resilience.forks import NAMED_ERRORS
 from tests.resilience.trap import Trap
 from tests.support.organisations import QUICK, small_organisation
 from tests.support.target import UpsertingTarget
@@ -315,6 +316,7 @@ class Play:
 
     def _check_error(self, ended: Ended) -> None:
         """Check that the error names what it should, and comes without a traceback."""
+        assert ended.exit_code in NAMED_ERRORS
         errors = "\n".join(line for line in ended.stderr.split("\n") if "| ERROR" in line)
         wanted = [*self.case.trouble.names]
         if self.case.endpoint.name != "token":

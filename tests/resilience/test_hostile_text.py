@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_zoho_crm import CustomView, Fault, ZohoServer
+from tap_zoho_bulk.exceptions import ExitCode
 from tests.support import structured_log
 from tests.support.hostile_text import check_lines, hostile
 from tests.support.login import ended
@@ -79,7 +80,7 @@ def test_nothing_that_zoho_says_reaches_a_log_as_it_is(
     environment = structured_log.environment(tmp_path)
     run = forks.start(config, environment=environment).read_lines(lambda _: True)
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.STREAMS_FAILED
     check_lines(run.stderr)
     log = (tmp_path / structured_log.NAME).read_bytes()
     texts = [text for line in log.splitlines() for text in strings(json.loads(line))]
@@ -121,7 +122,7 @@ def test_a_catalog_cannot_name_a_path_as_a_module(forks: TapForks, server: ZohoS
 
     run = forks.start(server.tap_config(**QUICK), catalog=given).read_lines(lambda _: True)
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     (why,) = [line for line in run.stderr.splitlines() if "| INFO " not in line]
     assert "'../../oauth/v2/token'" in why
     assert "`tap_stream_id`" in why
@@ -134,7 +135,7 @@ def test_the_login_shows_printable_text(login: Login, server: ZohoServer) -> Non
 
     run = ended(server, login(server, "--code", "-", stdin=code))
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     check_lines(run.shown)
     assert "error:\\x1b" in run.shown
 

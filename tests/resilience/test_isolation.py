@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_zoho_crm import Fault, ZohoServer
+from tap_zoho_bulk.exceptions import ExitCode
 from tests.support.organisations import QUICK, catalog, small_organisation
 from tests.support.singer import select
 from tests.support.target import UpsertingTarget
@@ -65,7 +66,7 @@ def test_the_others_are_whole(
             server.tap_config(**QUICK, max_concurrent_jobs=2), catalog=chosen
         ).read_lines(lambda line: bool(target.take(line)))
 
-    assert ended.exit_code == 1
+    assert ended.exit_code == ExitCode.STREAMS_FAILED
     errors = [line for line in ended.stderr.split("\n") if "| ERROR" in line]
     assert "1 of 5 streams failed" in errors[-1]
     assert failing in errors[-1]
@@ -95,7 +96,7 @@ def test_with_abort_the_run_ends_there_and_what_was_done_stays(forks: TapForks) 
             server.tap_config(**QUICK), catalog=chosen, state=target.state
         ).read_lines(lambda line: bool(target.take(line)))
 
-        assert ended.exit_code == 1
+        assert ended.exit_code == ExitCode.TRY_AGAIN_LATER
         assert "Middle" in ended.stderr
         assert jobs
         assert again.exit_code == 0
@@ -138,7 +139,7 @@ def test_a_stream_map_that_cannot_be_applied_is_named_before_any_job(
         ended = forks.start(config, catalog=catalog(organisation)).read_lines(lambda _: True)
 
         assert not server.jobs
-    assert ended.exit_code == 1
+    assert ended.exit_code == ExitCode.FIX_FIRST
     (why,) = [line for line in ended.stderr.splitlines() if "| INFO " not in line]
     assert "| ERROR " in why
     assert "`stream_maps`" in why

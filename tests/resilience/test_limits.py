@@ -13,7 +13,7 @@ import pytest
 
 from local_zoho_crm import Fault, RandomFaults, ZohoServer
 from tap_zoho_bulk.api.rate_limit import RateLimit
-from tap_zoho_bulk.exceptions import StoppedError
+from tap_zoho_bulk.exceptions import ExitCode, StoppedError
 from tests.support.clock import FakeClock
 from tests.support.organisations import QUICK, catalog, small_organisation
 from tests.support.structured_log import events_of
@@ -172,7 +172,7 @@ def test_signing_in_stays_within_ten_in_ten_minutes(forks: TapForks) -> None:
 
         ended = sync(forks, server, target)
 
-        assert ended.exit_code == 1
+        assert ended.exit_code == ExitCode.FIX_FIRST
         assert "does not accept them" in ended.stderr
         assert len(server.requests_matching("POST", "/oauth/")) == 4
 

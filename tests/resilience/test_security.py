@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_zoho_crm import Fault, ZohoServer
+from tap_zoho_bulk.exceptions import ExitCode
+from tests.resilience.forks import NAMED_ERRORS
 from tests.resilience.trap import Trap
 from tests.resilience.watch import Watch
 from tests.support.http_server import serving
@@ -102,7 +104,7 @@ def test_answers_that_repeat_secrets_are_not_repeated(
 
         assert_no_secret(server, said(ended, printed))
         if "deleted" not in path or status != 400:  # 400: Zoho keeps no such list
-            assert ended.exit_code == 1
+            assert ended.exit_code in NAMED_ERRORS
 
 
 def test_a_job_that_fails_with_secrets_does_not_tell_them(
@@ -116,7 +118,7 @@ def test_a_job_that_fails_with_secrets_does_not_tell_them(
             server.tap_config(**QUICK), catalog=catalog(organisation), environment=DEBUG
         ).read_lines(lambda _: True)
 
-        assert ended.exit_code == 1
+        assert ended.exit_code == ExitCode.TRY_AGAIN_LATER
         assert "FAILURE" in ended.stderr
         assert_no_secret(server, ended.stderr)
 
@@ -138,7 +140,7 @@ def test_no_redirect_is_followed(
         )
         ended = forks.start(server.tap_config(**QUICK)).read_lines(lambda _: True)
 
-        assert ended.exit_code == 1
+        assert ended.exit_code in NAMED_ERRORS
         assert f"HTTP_{status}" in ended.stderr
         assert not trap.received
 
@@ -225,12 +227,12 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
             environment={"REQUESTS_CA_BUNDLE": str(SELF_SIGNED)},
         ).read_lines(lambda _: True)
 
-        assert refused.exit_code == 1
+        assert refused.exit_code == ExitCode.FIX_FIRST
         assert f"The certificate of {url} is not trusted" in refused.stderr
         assert "REQUESTS_CA_BUNDLE" in refused.stderr
         assert "Attempt" not in refused.stderr  # A retry would fail again.
         assert took < 60
-        assert trusted.exit_code == 1  # the API host did not issue the token
+        assert trusted.exit_code == ExitCode.FIX_FIRST  # the API host did not issue the token
         assert len(asked) >= 1
         assert_no_secret(server, refused.stderr + trusted.stderr)
 
@@ -332,7 +334,7 @@ def test_hostile_zips_are_refused_within_bounds(
         with Watch(tap.pid) as watch:
             ended = tap.read_lines(take)
 
-    assert ended.exit_code == 1
+    assert ended.exit_code == ExitCode.TRY_AGAIN_LATER
     assert [
         line for line in ended.stderr.split("\n") if "| ERROR" in line and "Orders: page 1" in line
     ]
@@ -398,6 +400,6 @@ def test_a_spool_directory_that_is_not_there_is_told(
             catalog=catalog(organisation),
         ).read_lines(lambda _: True)
 
-    assert ended.exit_code == 1
+    assert ended.exit_code == ExitCode.FIX_FIRST
     assert "spool_directory" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -11,7 +11,7 @@ import pytest
 from local_zoho_crm import BulkWriteJob, Fault, Organisation
 from local_zoho_crm.oauth import DEFAULT_SCOPES
 from tap_zoho_bulk.api.client import download_host
-from tap_zoho_bulk.exceptions import PageDamagedError
+from tap_zoho_bulk.exceptions import ExitCode, PageDamagedError
 from tap_zoho_bulk.settings import Settings
 from tap_zoho_bulk.streams.bulk_write_results import errors, result_rows
 from tests.support.pages import page_of, zipped
@@ -132,7 +132,7 @@ def test_a_wrong_id_is_named(tap: TapCommand, serve: Serve, organisation: Organi
     server = serve(organisation, scopes=SCOPES)
     run = tap.run(server, bulk_write_job_ids=["12/../34"])
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     assert "bulk_write_job_ids" in run.stderr
     assert not server.requests
 
@@ -187,7 +187,7 @@ def test_one_bad_id_does_not_stop_the_others(
     server = serve(organisation, scopes=SCOPES)
     run = sync(tap, server, "404", job_id, emit_activate_version_messages=True)
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.TRY_AGAIN_LATER
     assert "cannot read the results of 404." in run.stderr
     assert run.records(NAME) == expected(organisation, job_id)
     assert not run.of_type("ACTIVATE_VERSION")
@@ -207,7 +207,7 @@ def test_a_damaged_result_is_downloaded_again(
 
     server.faults.add(Fault(kind="corrupt", path=r"/write/\d+/result$", times=None))
     failed = sync(tap, server, job_id)
-    assert failed.exit_code == 1
+    assert failed.exit_code == ExitCode.FIX_FIRST
     assert f"cannot read the results of {job_id}." in failed.stderr
 
 
@@ -282,7 +282,7 @@ def test_a_missing_scope_names_itself(
     server = serve(organisation)
     run = sync(tap, server, made(organisation), made(organisation))
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     assert "whose scopes include ZohoCRM.bulk.CREATE." in run.stderr
     assert len(server.requests_matching("GET", r"/write/\d+$")) == 1  # The next would also fail.
 

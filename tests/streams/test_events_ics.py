@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from local_zoho_crm import CustomView, Fault, Organisation
+from tap_zoho_bulk.exceptions import ExitCode
 from tests.support.singer import FAST, entry, metadata, parse, select
 
 if TYPE_CHECKING:
@@ -335,7 +336,7 @@ def test_a_page_that_stays_damaged_fails_the_stream_alone(
 
     run = tap.run(server, catalog=catalog)
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.STREAMS_FAILED
     assert "Events_ics failed; its bookmark has not moved." in run.stderr
     assert "1 of 2 streams failed" in run.stderr
     assert not run.records(STREAM)

@@ -14,6 +14,7 @@ from local_zoho_crm.metadata import custom_view_json, fields_json, module_json
 from local_zoho_crm.oauth import DEFAULT_SCOPES
 from local_zoho_crm.people import user_json
 from local_zoho_crm.schema import NOT_EXPORTED
+from tap_zoho_bulk.exceptions import ExitCode
 from tests.support.singer import entry, metadata, select
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def test_a_list_without_end_fails_its_stream(tap: TapCommand, serve: Serve) -> N
     server.faults.add(Fault(path=r"/users$", status=200, body=page, times=None))
     run = sync(tap, server, "users")
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.TRY_AGAIN_LATER
     assert "Could not list the users: page 2 is the same as the page before it" in run.stderr
 
 
@@ -193,7 +194,7 @@ def test_a_missing_scope_names_itself_and_leaves_the_others(
     server = serve(organisation, scopes=DEFAULT_SCOPES - {SCOPES[stream]})
     run = sync(tap, server, stream, "org", "Tasks")
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.STREAMS_FAILED
     assert f"{stream} failed" in run.stderr
     assert f"whose scopes include {SCOPES[stream]}." in run.stderr
     assert run.streams == {"Tasks", "org"}
@@ -247,7 +248,7 @@ def test_a_call_that_refuses_every_module_fails_its_stream(tap: TapCommand, serv
     server.faults.add(Fault(path="/custom_views$", status=403, body=body, times=None))
     run = sync(tap, server, "custom_views", "Tasks")
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.STREAMS_FAILED
     assert "custom_views failed" in run.stderr
     assert "NO_PERMISSION (HTTP 403)" in run.stderr
     assert run.streams == {"Tasks"}
@@ -336,7 +337,7 @@ def test_what_cannot_be_right_fails_or_is_null_as_the_settings_tell(
     passed = sync(tap, server, "fields", on_invalid_value="null")
 
     (name,) = odd
-    assert failed.exit_code == 1
+    assert failed.exit_code == ExitCode.FIX_FIRST
     assert re.search(
         rf"fields: Tasks, Odd: `{name}\w*` has a value that does not parse", failed.stderr
     )
@@ -363,7 +364,7 @@ def test_a_row_without_its_key_fails_its_stream(tap: TapCommand, serve: Serve) -
     organisation.roles[1]["id"] = None
     run = sync(tap, serve(organisation), "roles", on_invalid_value="null")
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     assert "roles: a row has no id" in run.stderr
 
 
@@ -410,7 +411,7 @@ def test_no_old_row_goes_when_a_list_did_not_come_whole(tap: TapCommand, serve: 
         max_concurrent_requests=1,
     )
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.STREAMS_FAILED
     assert run.records("fields")
     assert [each["stream"] for each in run.of_type("ACTIVATE_VERSION")] == ["org"]
 

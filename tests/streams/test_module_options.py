@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_zoho_crm import Organisation
+from tap_zoho_bulk.exceptions import ExitCode
 from tests.support.singer import entry
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def test_criteria_that_zoho_refuses_fail_their_stream_with_zohos_words(
 
     run = tap.run(server, module_options={"Leads": {"criteria": criteria}})
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.STREAMS_FAILED
     assert "FIELD_IN_CRITERIA_NOT_SUPPORTED" in run.stderr
     assert "'api_name': 'Mailing_Address'" in run.stderr
     assert run.streams >= {"Accounts", "Contacts"}

@@ -18,6 +18,7 @@ from tap_zoho_bulk.bulk_read.refusals import (
     refusals_from_state,
     refusals_to_state,
 )
+from tap_zoho_bulk.exceptions import ExitCode
 from tap_zoho_bulk.streams.module import ModuleStream
 from tap_zoho_bulk.tap import TapZohoBulk
 from tests.support.organisations import QUICK, catalog, small_organisation
@@ -167,7 +168,7 @@ def test_a_refused_replication_key_fails_the_stream_and_is_not_remembered(
 
     run = tap.run(server, catalog=catalog(organisation), **QUICK)
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     assert run.line("FIELD_NOT_SUPPORTED", "Modified_Time")
     assert "refused_fields" not in json.dumps(run.messages)
 
@@ -181,7 +182,7 @@ def test_a_chain_that_stopped_resumes_without_the_refused_fields(
     server.faults.clear()
 
     rest = tap.sync(server, catalog=streams, state=stopped.state, **QUICK)
-    assert stopped.exit_code == 1
+    assert stopped.exit_code == ExitCode.TRY_AGAIN_LATER
     assert stopped.bookmark("Orders")["bulk_read"]["page"] == 2
     assert rest.event("chain_resumed", "Orders")["page"] == 2
     assert {**stopped.by_id("Orders"), **rest.by_id("Orders")} == organisation.truth("Orders")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from local_zoho_crm import Fault, Field, Module, Organisation
 from tap_zoho_bulk.bulk_read.query import BulkReadQuery
+from tap_zoho_bulk.exceptions import ExitCode
 from tests.support.singer import entry, metadata, select
 
 if TYPE_CHECKING:
@@ -275,7 +276,7 @@ def test_too_many_joins_are_told_with_what_to_leave_out(tap: TapCommand, serve: 
 
     run = tap.run(server, catalog=catalog)
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.STREAMS_FAILED
     (line,) = [line for line in run.stderr.splitlines() if "Ties failed" in line]
     assert "JOIN_LIMIT_EXCEEDED" in line
     assert "need 11 joins" in line
@@ -322,7 +323,7 @@ def test_parents_fields_beyond_two_hundred_are_told_before_a_job(
 
     run = tap.run(server, catalog=catalog)
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.STREAMS_FAILED
     (line,) = [line for line in run.stderr.splitlines() if "Ties failed" in line]
     assert "201 fields are selected" in line
     assert "Deselect `Account_0__Account_Name`, `Account_1__Account_Name`, or other" in line

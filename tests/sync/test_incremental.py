@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local_zoho_crm import Field, Module, Organisation
+from tap_zoho_bulk.exceptions import ExitCode
 from tests.support.singer import as_full_table, entry
 
 if TYPE_CHECKING:
@@ -284,7 +285,7 @@ def test_a_replication_key_that_is_no_instant_is_refused_by_name(
 
     run = tap.run(server, catalog=catalog)
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.STREAMS_FAILED
     assert "`Deal_Name`" in run.stderr
     assert "Deals" in run.stderr
     assert not server.jobs or {job.module for job in server.jobs} == {"Tasks"}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local_zoho_crm import Fault, Organisation
+from tap_zoho_bulk.exceptions import ExitCode
 
 if TYPE_CHECKING:
     from local_zoho_crm import LoggedRequest
@@ -122,7 +123,7 @@ def test_a_spool_directory_that_is_not_there_is_told(
 
     run = tap.run(server, spool_directory="/no/such/folder")
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.FIX_FIRST
     assert "config['spool_directory']" in run.stderr
     assert server.requests == []
     assert "Traceback" not in run.stderr

@@ -23,7 +23,7 @@ from tap_zoho_bulk.bulk_read.job import BulkReadJobs, CreatedJob
 from tap_zoho_bulk.bulk_read.page import JobResult, Page
 from tap_zoho_bulk.bulk_read.position import Position
 from tap_zoho_bulk.bulk_read.query import BulkReadQuery
-from tap_zoho_bulk.exceptions import JobFailedError
+from tap_zoho_bulk.exceptions import ExitCode, JobFailedError
 from tap_zoho_bulk.reporting.spending import Spending
 from tap_zoho_bulk.settings import Settings
 from tap_zoho_bulk.tap import TapZohoBulk
@@ -471,7 +471,7 @@ def test_a_page_whose_jobs_fail_keeps_what_was_paid_before(
 ) -> None:
     server.faults.add(Fault(kind="job_failure", module="Deals", skip=4, times=3))
     failed = tap.run(server)
-    assert failed.exit_code == 1
+    assert failed.exit_code == ExitCode.STREAMS_FAILED
 
     dead = {job.id for job in server.jobs if job.page == 5}
     before = len(server.requests)

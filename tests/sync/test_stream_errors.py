@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_zoho_crm import CsvStyle, Fault, Organisation
+from tap_zoho_bulk.exceptions import ExitCode
 from tests.support.singer import FAST, as_full_table
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def errors(run: TapRun) -> list[str]:
 
 def assert_deals_failed_alone(run: TapRun, organisation: Organisation) -> str:
     """Return the line that says why Deals failed, and check that no other stream failed."""
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.STREAMS_FAILED
     assert run.by_id("Calls") == organisation.truth("Calls")
     assert run.by_id("Tasks") == organisation.truth("Tasks")
     assert run.bookmark("Deals") == BOOKMARK
@@ -113,7 +114,7 @@ def test_abort_ends_the_run_at_the_first_failure(
     calls_are_complete.set()
     run = tap.finish(running, server)
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.TRY_AGAIN_LATER
     assert run.by_id("Calls") == organisation.truth("Calls")
     assert not run.records("Tasks")
     # Deals starts again, since it would fail again; Tasks resumes with its job.
@@ -183,7 +184,7 @@ def test_an_invalid_value_fails_its_stream_and_is_not_shown(tap: TapCommand, ser
 
     run = tap.run(server, state=state)
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.STREAMS_FAILED
     assert run.bookmark("Products") == BOOKMARK
     assert run.by_id("Tasks") == organisation.truth("Tasks")
     why, _ = errors(run)
@@ -233,7 +234,7 @@ def test_a_server_that_stays_broken_fails_its_stream_and_keeps_its_place(
     server.faults.clear()
     rest = tap.sync(server, catalog=catalog, state=run.state)
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.STREAMS_FAILED
     assert broken.hits == 3  # once, and max_retries times more
     assert run.line("Deals", "503")
     assert run.bookmark("Deals")["replication_key_value"] == BOOKMARK["replication_key_value"]
@@ -265,7 +266,7 @@ def test_old_rows_stay_when_a_page_is_missing(tap: TapCommand, server: ZohoServe
 
     run = tap.run(server, catalog=catalog, emit_activate_version_messages=True)
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.STREAMS_FAILED
     assert len(run.records("Deals")) >= 20
     assert not run.of_type("ACTIVATE_VERSION")
 
@@ -288,7 +289,7 @@ def test_what_one_stream_cannot_do_is_its_own_trouble(
 
     run = tap.run(server, state=state)
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.STREAMS_FAILED
     assert run.line("Deals", "last week")
     assert "Traceback" not in run.stderr
     assert not run.records("Deals")
@@ -309,7 +310,7 @@ def test_arrays_that_nothing_says_how_to_split_fail_their_stream(
 
     run = tap.run(server, catalog=catalog)
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.STREAMS_FAILED
     assert "`multiselect_separator`" in run.stderr
     assert not any(run.records(name) for name in arrays)
 
@@ -353,5 +354,5 @@ def test_a_wait_that_is_too_long_is_told(tap: TapCommand, server: ZohoServer) ->
 
     run = tap.run(server)
 
-    assert run.exit_code == 1
+    assert run.exit_code == ExitCode.STREAMS_FAILED
     assert [line for line in errors(run) if "3600 s" in line]
