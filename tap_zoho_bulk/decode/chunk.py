@@ -58,11 +58,23 @@ class Chunk:
     # How a chunk is made
 
     @staticmethod
-    def pack(cells: Sequence[str]) -> Any:
+    def parsed(rows: bytes, width: int, places: Sequence[int]) -> list[Any] | None:
+        """Return columns of cells, to be packed; None leaves it to Python's CSV reader.
+
+        Args:
+            rows: Complete rows of a CSV with regular quotes.
+            width: How many cells a row has.
+            places: The columns to return; the first one must not have an empty cell.
+        """
+        del rows, width, places
+        return None
+
+    @staticmethod
+    def pack(cells: Any) -> Any:
         """Return a column's cells in the form in which they are buffered for a chunk.
 
         Args:
-            cells: Of some rows.
+            cells: Of some rows: texts, or what `parsed` returned.
         """
         return cells
 

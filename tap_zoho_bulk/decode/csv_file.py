@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MAX_ROW_BYTES = 32 << 20
 """Zoho's longest cells have about 100 KB; a ZIP with a longer row than this is a bomb."""
 
+_READ_BYTES = 1 << 16
 _PORTION_BYTES = 1 << 17
 _CSV_ACCEPTS_NUL = sys.version_info >= (3, 11)
 _NUL_STAND_IN = "\ud800"  # UTF-8 cannot encode it, so no file contains it.
@@ -58,6 +59,7 @@ class CsvBytes(io.RawIOBase):
         self._entry = entry
         self._name = name
         self._allowed = MAX_ROW_BYTES
+        self._unread = b""
         self._decode = codecs.getincrementaldecoder("utf-8")().decode
 
     def allow(self, size: int) -> None:
@@ -67,6 +69,26 @@ class CsvBytes(io.RawIOBase):
             size: Bytes.
         """
         self._allowed = self.count + size + MAX_ROW_BYTES
+
+    def take(self, size: int) -> bytes:
+        """Return so many bytes, or fewer at the end.
+
+        Args:
+            size: Bytes.
+        """
+        data = bytearray()
+        while len(data) < size and (more := self.read(size - len(data))):
+            data += more
+        return bytes(data)
+
+    def unread(self, data: bytes) -> None:
+        """Have bytes read again.
+
+        Args:
+            data: The last bytes that were read.
+        """
+        self._unread = data + self._unread
+        self.count -= len(data)
 
     def readable(self) -> bool:
         """Return True, as `io` requires."""
@@ -80,15 +102,21 @@ class CsvBytes(io.RawIOBase):
         """
         if self.count > self._allowed:
             raise PageDamagedError(f"{self._name}: a row is longer than {MAX_ROW_BYTES} bytes.")
-        data = self._entry.read(len(buffer))
+        size = min(len(buffer), _READ_BYTES)
+        data, self._unread = self._unread[:size], self._unread[size:]
+        if not data:
+            data = self._entry.read(size)
+            self._check_utf8(data)
         buffer[: len(data)] = data
         self.count += len(data)
+        return len(data)
+
+    def _check_utf8(self, data: bytes) -> None:
         if self.is_utf8:
             try:
                 self._decode(data, not data)
             except UnicodeDecodeError:
                 self.is_utf8 = False
-        return len(data)
 
 
 def csv_rows(lines: Iterable[str]) -> Iterator[list[str]]:
@@ -106,6 +134,35 @@ def csv_rows(lines: Iterable[str]) -> Iterator[list[str]]:
         [cell.replace(_NUL_STAND_IN, "\0") for cell in row]
         for row in csv.reader(masked, strict=True)
     )
+
+
+def read_header(raw: CsvBytes) -> list[str] | None:
+    """Read the first row exactly, so that the next byte in `raw` is the second row's.
+
+    Args:
+        raw: The bytes of a CSV, none of them read yet.
+
+    Returns:
+        The header; None if there is none.
+    """
+    data = b""
+    while True:
+        more = raw.take(max(_READ_BYTES, len(data)))
+        data += more
+        content = data.removeprefix(codecs.BOM_UTF8).decode(errors="surrogateescape")
+        text = io.StringIO(content, newline="")
+        try:
+            header = next(csv_rows(text), None)
+        except csv.Error:
+            # It may be only that the rest of the row is not read yet.
+            if not more or text.read(1):
+                raise
+            continue
+        # A row that ends where the data does may continue.
+        rest = text.read()
+        if rest or not more:
+            raw.unread(rest.encode(errors="surrogateescape"))
+            return header
 
 
 def take_rows(rows: Iterator[list[str]], raw: CsvBytes) -> list[list[str]]:

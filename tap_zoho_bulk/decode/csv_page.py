@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from tap_zoho_bulk.decode.cells import converter
 from tap_zoho_bulk.decode.chunk import Chunk
-from tap_zoho_bulk.decode.csv_file import csv_rows, open_csv, take_rows
+from tap_zoho_bulk.decode.csv_block import take_block
+from tap_zoho_bulk.decode.csv_file import csv_rows, open_csv, read_header, take_rows
 from tap_zoho_bulk.exceptions import InvalidValueError, PageDamagedError
 
 if TYPE_CHECKING:
@@ -92,28 +93,36 @@ class CsvDecoder:
         if portions:
             yield self._converted(page, portions)
 
-    def _cells(self, page: Page) -> Iterator[tuple[int, list[Sequence[str]]]]:
+    def _cells(self, page: Page) -> Iterator[tuple[int, Sequence[Any]]]:
         """Yield the cells of some rows at a time, and how many bytes of the page were read so far.
 
-        The cells are in columns: the ids, then the properties in their order.
+        The cells are in columns, to be packed: the ids, then the properties in their order.
         """
         count = empty = 0
         with open_csv(page.archive) as raw:
-            text = io.TextIOWrapper(
-                io.BufferedReader(raw, _READ_BYTES),
-                encoding="utf-8-sig",
-                errors="surrogateescape",
-                newline="",
-            )
-            rows = csv_rows(text)
             try:
-                header = next(rows, None)
+                header = read_header(raw)
                 if header is None:
                     raise PageDamagedError(f"{page}: the CSV has no header.")
                 places = self._places(page, header)
-                while taken := take_rows(rows, raw):
-                    columns = _transposed(page, taken, len(header), count)
-                    cells: list[Sequence[str]] = [columns[place] for place in places]
+                while count <= page.result.count and (block := take_block(raw)):
+                    parsed = self._chunk_type.parsed(block, len(header), places)
+                    if parsed is None:
+                        raw.unread(block)
+                        break  # These rows, and all that follow, go to Python's reader.
+                    count += len(parsed[0])
+                    if count <= page.result.count:
+                        yield raw.count, parsed
+                text = io.TextIOWrapper(
+                    io.BufferedReader(raw, _READ_BYTES),
+                    encoding="utf-8",
+                    errors="surrogateescape",
+                    newline="",
+                )
+                rows = csv_rows(text)
+                while count <= page.result.count and (taken := take_rows(rows, raw)):
+                    transposed = _transposed(page, taken, len(header), count)
+                    cells: list[Sequence[str]] = [transposed[place] for place in places]
                     count += len(cells[0])
                     empty += len(taken) - len(cells[0])
                     if count > page.result.count:

@@ -1,8 +1,8 @@
-"""Parquet files, written from Arrow arrays that are made of cells without a Python value for each.
+"""Parquet files, written from Arrow arrays that are made without a Python value for each cell.
 
-Invariant: an array holds exactly the values that `decode.cells` returns for the same cells. Arrow
-parses cells in the forms that Zoho writes; cells that it might parse differently go to
-`decode.cells`.
+Invariant: an array holds exactly the values that Python's CSV reader and `decode.cells` return for
+the same rows. Arrow parses rows and cells in the forms that Zoho writes; what it might parse
+differently goes to these two.
 
 This file needs the extra `parquet`, so it is imported only when it is used.
 """
@@ -20,6 +20,7 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from typing_extensions import override
 
@@ -46,11 +47,33 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 class ParquetChunk(Chunk):
     """Some records, column by column: Arrow arrays, or values if Arrow cannot parse the cells."""
 
-    csv_bytes = 1 << 22
+    csv_bytes = 1 << 20
 
     @staticmethod
     @override
-    def pack(cells: Sequence[str]) -> Any:
+    def parsed(rows: bytes, width: int, places: Sequence[int]) -> list[Any] | None:
+        names = list(map(str, range(width)))
+        used = [names[place] for place in places]
+        try:
+            table = pa_csv.read_csv(
+                pa.BufferReader(rows),
+                pa_csv.ReadOptions(use_threads=False, block_size=len(rows) + 1, column_names=names),
+                # An empty line is an error, as any row of another width.
+                pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+                pa_csv.ConvertOptions(
+                    include_columns=[*{*used}], column_types=dict.fromkeys(used, _TEXT)
+                ),
+            ).combine_chunks()
+        except pa.ArrowException:
+            return None  # A row of another width, or bytes that are not UTF-8.
+        columns = [table[name].chunk(0) for name in used]
+        return columns if pc.all(pc.not_equal(columns[0], "")).as_py() else None
+
+    @staticmethod
+    @override
+    def pack(cells: Any) -> Any:
+        if isinstance(cells, pa.Array):
+            return cells
         text = _SEPARATOR.join(cells)
         is_plain = cells and text.count(_SEPARATOR) == len(cells) - 1
         return text if is_plain else pa.array(cells, _TEXT)
@@ -60,9 +83,8 @@ class ParquetChunk(Chunk):
     def joined(portions: Sequence[Any]) -> Any:
         if all(isinstance(portion, str) for portion in portions):
             return _split(_SEPARATOR.join(portions))
-        return pa.concat_arrays(
-            [_split(each) if isinstance(each, str) else each for each in portions]
-        )
+        arrays = [_split(each) if isinstance(each, str) else each for each in portions]
+        return arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays)
 
     @staticmethod
     @override
