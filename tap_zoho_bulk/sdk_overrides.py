@@ -13,7 +13,7 @@ import os
 import signal
 from abc import abstractmethod
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from singer_sdk import Stream, Tap
 from singer_sdk.configuration._dict_config import parse_environment_config
@@ -227,6 +227,13 @@ class TapOverrides(Tap):
         """Return all that is wrong with the settings, without a secret."""
 
     # What the SDK would do
+
+    @override
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Keep also what is not a bookmark, which the SDK would drop."""
+        super().load_state(state)
+        more = {key: value for key, value in state.items() if key != "bookmarks"}
+        cast("dict[str, Any]", self.state).update(more)
 
     @override  # type: ignore[misc]  # final, but it syncs one stream after another
     def sync_all(self) -> None:

@@ -1,7 +1,8 @@
 """The tap: discovery, and one run of the selected streams.
 
-Invariant: with a catalog given, a sync makes no metadata call; one stream's failure leaves the
-others complete, and the run ends with an error that names it.
+Invariant: with a catalog given, a sync makes no metadata call, apart from a look once a day whether
+the catalog is out of date; one stream's failure leaves the others complete, and the run ends with
+an error that names it.
 """
 
 from __future__ import annotations
@@ -12,29 +13,24 @@ import sys
 import time
 from collections import deque
 from contextlib import contextmanager, nullcontext, suppress
-from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
-from singer_sdk.singerlib import Schema
 from typing_extensions import override
 
-from tap_zoho_bulk.api.request import ApiRequest
 from tap_zoho_bulk.catalog.discovery import (
-    DiscoveredModule,
     discover_modules,
     list_modules,
-    with_deleted_at,
+    log_skip,
 )
-from tap_zoho_bulk.crm.api_names import is_api_name
-from tap_zoho_bulk.crm.field_types import zoho_type
+from tap_zoho_bulk.catalog.drift import CATALOG_CHECK, check_catalog
+from tap_zoho_bulk.catalog.organisation import read_organisation
 from tap_zoho_bulk.emit.record_lines import ChunkWriter, to_target
 from tap_zoho_bulk.exceptions import (
     StoppedError,
     StreamsFailedError,
     TapZohoBulkError,
     TargetGoneError,
-    UnreadableStreamError,
 )
 from tap_zoho_bulk.reporting.events import event
 from tap_zoho_bulk.run import Run
@@ -48,10 +44,7 @@ from tap_zoho_bulk.settings import (
 )
 from tap_zoho_bulk.streams.bulk_read import BulkReadStream
 from tap_zoho_bulk.streams.bulk_write_results import BulkWriteResultsStream
-from tap_zoho_bulk.streams.calendar_events import EventsIcsStream
-from tap_zoho_bulk.streams.deleted_records import DeletedRecordsStream
-from tap_zoho_bulk.streams.metadata import MetadataStream
-from tap_zoho_bulk.streams.metadata_lists import LISTS
+from tap_zoho_bulk.streams.kinds import stream_of_catalog, streams_of_account
 from tap_zoho_bulk.streams.module import ModuleStream
 
 if TYPE_CHECKING:
@@ -59,20 +52,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from singer_sdk import Stream, Tap
+    from singer_sdk import Stream
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
-    from singer_sdk.singerlib import CatalogEntry
 
-_OTHER_STREAMS: dict[str, Callable[[Tap, Run], Stream]] = {
-    DeletedRecordsStream.name: DeletedRecordsStream,
-    EventsIcsStream.name: EventsIcsStream,
-    **{each.name: partial(MetadataStream, metadata_list=each) for each in LISTS},
-    BulkWriteResultsStream.name: BulkWriteResultsStream,
-}
-"""Streams that are not modules, by name."""
+    from tap_zoho_bulk.catalog.discovery import (
+        DiscoveredModule,
+    )
+
 _SECOND_SIGNAL_SECONDS = 5.0
-_OF_MODULE = {EventsIcsStream.name: EventsIcsStream.module}
-"""Streams that exist only if the account has this module."""
 
 
 class TapZohoBulk(TapOverrides):
@@ -97,6 +84,8 @@ class TapZohoBulk(TapOverrides):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._run: Run | None = None
+        self.skipped: dict[str, str] = {}
+        """Modules that discovery left out, and why."""
         self._stopped_by: int | None = None
         self._stopped_at = 0.0
         super().__init__(*args, **kwargs)
@@ -132,46 +121,35 @@ class TapZohoBulk(TapOverrides):
     def discover_streams(self) -> Sequence[Stream]:
         with self._naming_the_signal():
             if self.input_catalog is None:
-                return self._discovered()
-            return [self._of_catalog(entry) for entry in self.input_catalog.streams]
+                return streams_of_account(self, self.run, self.discover_modules())
+            entries = self.input_catalog.streams
+            return [stream_of_catalog(self, self.run, entry) for entry in entries]
 
-    def _of_catalog(self, entry: CatalogEntry) -> Stream:
-        """Return the stream of an entry of the given catalog."""
-        if entry.tap_stream_id in _OTHER_STREAMS and not _is_module(entry):
-            return _OTHER_STREAMS[entry.tap_stream_id](self, self.run)
-        if not is_api_name(entry.tap_stream_id):
-            raise UnreadableStreamError(
-                f"The catalog has a stream {entry.tap_stream_id!r}, but modules have names of "
-                "letters, digits and underscores. Correct its `tap_stream_id`, or remove it."
-            )
-        # The catalog may have been discovered with another `emit_deletes`.
-        schema = with_deleted_at(entry.schema.to_dict(), self.run.settings)
-        entry.schema = Schema.from_dict(schema)
-        module = DiscoveredModule(entry.tap_stream_id, schema, entry.replication_key)
-        return ModuleStream(self, self.run, module)
+    def discover_modules(
+        self, wanted: Callable[[str], bool] | None = None
+    ) -> list[DiscoveredModule]:
+        """Return the account's modules, and record in `skipped` which ones are left out.
 
-    def _discovered(self) -> list[Stream]:
-        """Return the streams that the account has."""
-        run = self.run
-        modules = [
-            ModuleStream(self, run, module) for module in discover_modules(run.client, run.settings)
-        ]
-        # Many targets treat names that differ in the case of letters as the same.
-        taken = {module.name.lower() for module in modules}
-        missing = {
-            name
-            for name, module in _OF_MODULE.items()
-            if module not in {stream.name for stream in modules}
+        Args:
+            wanted: Returns whether to describe a module; by default those that the settings select.
+
+        Raises:
+            TapZohoBulkError: As `catalog.discovery.discover_modules` does.
+        """
+
+        def skip(name: str, why: str) -> None:
+            self.skipped[name] = why
+            log_skip(name, why)
+
+        return discover_modules(self.run.client, self.run.settings, wanted=wanted, skip=skip)
+
+    def module_properties(self) -> dict[str, dict[str, Any]]:
+        """Return the properties of each module's stream, by name."""
+        return {
+            stream.name: stream.schema["properties"]
+            for stream in self.streams.values()
+            if isinstance(stream, ModuleStream)
         }
-        if not run.settings.bulk_write_job_ids:
-            missing.add(BulkWriteResultsStream.name)
-        others = []
-        for name, stream in _OTHER_STREAMS.items():
-            if name.lower() in taken:
-                self.logger.warning("Leaving out the stream %s: a module has its name.", name)
-            elif name not in missing:
-                others.append(stream(self, run))
-        return [*modules, *others]
 
     # Running
 
@@ -239,21 +217,22 @@ class TapZohoBulk(TapOverrides):
         """
         read = {stream.name: stream for stream in self._read()}
         results = [stream for stream in streams if isinstance(stream, BulkWriteResultsStream)]
-        lists = deque(
-            stream for stream in streams if stream.name not in read and stream not in results
+        lists: deque[Callable[[], None]] = deque(
+            stream.sync for stream in streams if stream.name not in read and stream not in results
         )
         chains = self.run.chains
         try:
             while lists and self.run.settings.api_credit_limit is not None:
-                lists.popleft().sync()
+                lists.popleft()()
             chains.start()
+            lists.append(self._check_catalog)
             while read or lists:
                 name = chains.next_turn(read, wait=not lists)
                 if name is not None:
                     if read[name].take_turn():
                         del read[name]
                 elif lists:
-                    lists.popleft().sync()
+                    lists.popleft()()
                 else:
                     self._write_progress()
             for last in results:
@@ -261,6 +240,19 @@ class TapZohoBulk(TapOverrides):
         finally:
             for stream in read.values():
                 stream.interrupted()
+
+    def _check_catalog(self) -> None:
+        """Log what the given catalog lacks by now, if a look is due."""
+        if self.input_catalog is None:
+            return
+        run, modules, state = self.run, self.module_properties(), cast("dict[str, Any]", self.state)
+        state[CATALOG_CHECK] = check_catalog(
+            run.client,
+            run.settings,
+            selected={name: modules[name] for name in modules if self.streams[name].selected},
+            known=modules,
+            kept=state.get(CATALOG_CHECK),
+        )
 
     @override
     def run_discovery(self) -> str:
@@ -279,14 +271,7 @@ class TapZohoBulk(TapOverrides):
         """
         with self._naming_the_signal():
             client, settings = self.run.client, self.run.settings
-            request = ApiRequest(
-                f"/crm/{settings.api_version}/org",
-                what="ask for the organisation",
-                scope="ZohoCRM.org.READ",
-                expects="org",
-            )
-            listed = (client.get(request) or {}).get("org")
-            org = listed[0] if isinstance(listed, list) and listed else {}
+            org = read_organisation(client, settings)
             modules = list_modules(client, settings)
             self.logger.info(
                 "Connected to %s (%s): %d modules can be read.",
@@ -343,12 +328,6 @@ class TapZohoBulk(TapOverrides):
             *schema_problems(self._config, self.config_jsonschema),
             *config_problems(self._config),
         ]
-
-
-def _is_module(entry: CatalogEntry) -> bool:
-    """Return whether this catalog entry is a module that shares its name with another stream."""
-    properties = entry.schema.to_dict().get("properties", {})
-    return any(zoho_type(schema) for schema in properties.values())
 
 
 def _live_view() -> AbstractContextManager[None]:

@@ -32,7 +32,8 @@ def server(serve: Serve) -> ZohoServer:
 
 
 @pytest.mark.parametrize(
-    "command", ["tap-zoho-bulk", "tap-zoho-bulk-login", "tap-zoho-bulk-report"]
+    "command",
+    ["tap-zoho-bulk", "tap-zoho-bulk-login", "tap-zoho-bulk-plan", "tap-zoho-bulk-report"],
 )
 def test_each_command_tells_its_name_and_version(command: str) -> None:
     script = Path(sysconfig.get_path("scripts")) / command

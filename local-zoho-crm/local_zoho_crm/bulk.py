@@ -79,6 +79,7 @@ class BulkApi:
             group = "custom" if module.generated_type == "custom" else module.api_name
             authorization = request.headers.get("Authorization")
             self._access.check(authorization, f"ZohoCRM.modules.{group}.READ")
+        self._access.afford(_JOB_CREDITS)
         job = self._board.create(
             bulk_request,
             user_id=grant.user_id,

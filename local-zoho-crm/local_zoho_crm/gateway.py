@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Gateway:
     """Wraps the API: logs requests, counts concurrent ones, and injects faults."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a setting of the server
         self,
         app: ASGIApp,
         faults: Faults,
@@ -36,6 +36,7 @@ class Gateway:
         clock: Callable[[], datetime],
         concurrent_requests: int | None,
         latency: float,
+        credits_left: Callable[[], int | None],
     ) -> None:
         self.connections = Connections()
         self.requests: list[LoggedRequest] = []
@@ -47,6 +48,7 @@ class Gateway:
         self._clock = clock
         self._limit = concurrent_requests
         self._latency = latency
+        self._credits_left = credits_left
         self._active = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,15 +67,19 @@ class Gateway:
         async def replay() -> Message:
             return {"type": "http.request", "body": request.body, "more_body": False}
 
+        # Zoho counts API calls, and signing in is not an API call.
+        counted = request.path.startswith("/crm/")
+
         async def log(message: Message) -> None:
             if message["type"] == "http.response.start":
                 request.status = message["status"]
                 date = formatdate(self._clock().timestamp(), usegmt=True).encode()
-                message["headers"] = [*message["headers"], (b"date", date), (b"server", b"ZGS")]
+                more = [(b"date", date), (b"server", b"ZGS")]
+                if counted and (left := self._credits_left()) is not None:
+                    more.append((b"x-api-credits-remaining", str(left).encode()))
+                message["headers"] = [*message["headers"], *more]
             await send(message)
 
-        # Zoho counts API calls, and signing in is not an API call.
-        counted = request.path.startswith("/crm/")
         self._active += counted
         self.peak_concurrency = max(self.peak_concurrency, self._active)
         try:

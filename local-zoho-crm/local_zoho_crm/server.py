@@ -62,6 +62,8 @@ class ZohoServer:
         parallel_jobs: Maximum of jobs that run at once; None for no limit.
         downloads_per_minute: Maximum of downloads (Zoho: 10); None for no limit.
         concurrent_requests: Maximum of concurrent API calls; None for no limit.
+        daily_credits: API credits that may be used; responses contain the rest once half of them
+            are used. None for no limit.
         tokens_per_ten_minutes: Maximum of token requests per refresh token; None for no limit.
         latency: Minimum duration of every request in seconds.
         csv: The style of CSV files.
@@ -83,6 +85,7 @@ class ZohoServer:
     parallel_jobs: int | None = None
     downloads_per_minute: int | None = None
     concurrent_requests: int | None = 10
+    daily_credits: int | None = None
     tokens_per_ten_minutes: int | None = 10
     latency: float = 0.0
     csv: CsvStyle = field(default_factory=CsvStyle)
@@ -103,7 +106,7 @@ class ZohoServer:
             scopes=self.scopes,
             tell_scopes=self.tell_scopes,
         )
-        self._access = Access(self.desk)
+        self._access = Access(self.desk, self.daily_credits)
         self._board = JobBoard(
             self.organisation,
             page_size=self.page_size,
@@ -117,6 +120,7 @@ class ZohoServer:
             clock=self.organisation.now,
             concurrent_requests=self.concurrent_requests,
             latency=self.latency,
+            credits_left=self._access.credits_left,
         )
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None

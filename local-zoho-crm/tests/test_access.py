@@ -42,3 +42,13 @@ def test_credits_are_counted(client: Client, organisation: Organisation) -> None
     client.get("/crm/v8/Leads/deleted")
     client.get("/crm/v8/Leads/actions/count")
     assert client.server.credits == 55
+
+
+def test_credits_of_a_day_run_out(organisation: Organisation) -> None:
+    with serving(organisation, daily_credits=53) as client:
+        answers = [client.get("/crm/v8/org") for _ in range(2)]
+        assert client.post(leads()).status_code == 201
+        answers += [client.get("/crm/v8/org") for _ in range(2)]
+    left = [answer.headers.get("X-API-CREDITS-REMAINING") for answer in answers]
+    assert left == [None, None, "0", "0"]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]

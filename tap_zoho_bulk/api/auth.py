@@ -93,6 +93,8 @@ class ZohoAuthenticator:
         self._limit = RateLimit(_MAX_TOKEN_REQUESTS, _SPAN_SECONDS, "access tokens", clock=clock)
         self._lock = threading.Lock()
         self._token: _AccessToken | None = None
+        self.granted_scopes: str | None = None
+        """The scopes of the latest access token, as Zoho listed them; None if it has not."""
 
     def access(self, *, rejected: str | None = None) -> tuple[str, str]:
         """Return a valid access token, renewed if that is due.
@@ -141,6 +143,8 @@ class ZohoAuthenticator:
                 secrets=[self._token.value] if self._token else [],
                 advice=_ADVICE,
             )
+        scopes = response.get("scope")
+        self.granted_scopes = scopes if isinstance(scopes, str) and scopes.strip() else None
         life = _seconds(response.get("expires_in"))
         # A token with a short life is renewed halfway, so that no new token is due already.
         renew_at = requested_at + max(life - _RENEWAL_MARGIN_SECONDS, life / 2)

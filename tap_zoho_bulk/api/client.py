@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from requests import Request
 
+from tap_zoho_bulk.api.account_headers import AccountHeaders
 from tap_zoho_bulk.api.auth import ZohoAuthenticator
 from tap_zoho_bulk.api.credits import CreditBudget
 from tap_zoho_bulk.api.error_responses import NO_ADVICE, TokenRejectedError, raise_for_problem
@@ -63,11 +64,17 @@ class ZohoClient:
         self._authenticator = ZohoAuthenticator(settings, self._transport)
         self._downloads = RateLimit(settings.downloads_per_minute, 60.0, "downloads")
         self.credits = CreditBudget(settings.api_credit_limit, self._transport.stop)
+        self.account_headers = AccountHeaders()
 
     @property
     def stop(self) -> threading.Event:
         """Set when the run shuts down: every wait and request then raises StoppedError."""
         return self._transport.stop
+
+    @property
+    def granted_scopes(self) -> str | None:
+        """The scopes of the access token, as Zoho listed them; None if it has not."""
+        return self._authenticator.granted_scopes
 
     def redact(self, text: str) -> str:
         """Remove the account's secrets from a text that Zoho sent.
@@ -138,7 +145,7 @@ class ZohoClient:
         def send(headers: Mapping[str, str], api_url: str) -> dict[str, Any]:
             self.credits.charge_job(spending)
             try:
-                with self._transport.send(
+                with self._send(
                     Request("POST", api_url + request.path, headers=headers, json=body)
                 ) as response:
                     created = self._json(response, request)
@@ -274,6 +281,12 @@ class ZohoClient:
         return body
 
     @contextmanager
+    def _send(self, request: Request) -> Iterator[requests.Response]:
+        with self._transport.send(request) as response:
+            self.account_headers.note(response.headers)
+            yield response
+
+    @contextmanager
     def _charged(
         self,
         request: Request,
@@ -284,7 +297,7 @@ class ZohoClient:
         self.credits.charge(spending, credits)
         has_come = False
         try:
-            with self._transport.send(request) as response:
+            with self._send(request) as response:
                 has_come = True
                 yield response
         finally:

@@ -20,8 +20,8 @@ from tap_zoho_bulk.reporting.spending import Spending
 JOB_CREDITS = 50
 """API credits for creating a bulk read job; most other requests cost 1."""
 
-# A job of a minute takes nine status checks.
-_FOLLOWING_CREDITS = 10
+FOLLOWING_CREDITS = 10
+"""API credits to reserve for a job's checks and download: a job of a minute takes nine checks."""
 _STOP_CHECK_SECONDS = 0.5
 
 
@@ -51,7 +51,7 @@ class CreditBudget:
             CreditLimitReachedError: When it would exceed the limit.
             StoppedError: When the run is shutting down.
         """
-        cost = _FOLLOWING_CREDITS if is_created else JOB_CREDITS + _FOLLOWING_CREDITS
+        cost = FOLLOWING_CREDITS if is_created else JOB_CREDITS + FOLLOWING_CREDITS
         with self._changed:
             while self._left() < cost and self._reserved.total():
                 self._changed.wait(_STOP_CHECK_SECONDS)
@@ -89,8 +89,8 @@ class CreditBudget:
         with self._changed:
             name = stream.stream
             if self._reserved[name] < JOB_CREDITS:  # This is not the first job.
-                self._check(JOB_CREDITS + _FOLLOWING_CREDITS, "a job")
-                self._reserved[name] += JOB_CREDITS + _FOLLOWING_CREDITS
+                self._check(JOB_CREDITS + FOLLOWING_CREDITS, "a job")
+                self._reserved[name] += JOB_CREDITS + FOLLOWING_CREDITS
             self._reserved[name] -= JOB_CREDITS
             self._add(stream, credits=JOB_CREDITS, jobs=1)
 
@@ -120,7 +120,7 @@ class CreditBudget:
         Args:
             stream: The stream's spending.
         """
-        self._reduce_to(stream, _FOLLOWING_CREDITS)
+        self._reduce_to(stream, FOLLOWING_CREDITS)
 
     def release(self, stream: Spending) -> None:
         """Free all that a stream has reserved: it has ended.

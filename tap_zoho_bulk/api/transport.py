@@ -277,15 +277,22 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
         return float(text)
-    instant = _http_date(text)
+    instant = http_date(text)
     if instant is None:
         return None
-    now = _http_date(headers.get("Date", "")) or datetime.now(timezone.utc)
+    now = http_date(headers.get("Date", "")) or datetime.now(timezone.utc)
     return max(0.0, (instant - now).total_seconds())
 
 
-def _http_date(text: str) -> datetime | None:
-    """Parse a date of a header; None if it is not one."""
+def http_date(text: str) -> datetime | None:
+    """Parse a date of a header.
+
+    Args:
+        text: The header's value.
+
+    Returns:
+        The instant; None if the text is not a date.
+    """
     try:
         instant = email.utils.parsedate_to_datetime(text)
     except (ValueError, OverflowError):

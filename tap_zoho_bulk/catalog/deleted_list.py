@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.settings import Settings
 
 _PER_PAGE = 200
-_PAGE_CREDITS = 2
+PAGE_CREDITS = 2
+"""API credits of a page."""
 # Pages are numbered on a list that changes, in an order that is not documented, and Zoho does not
 # report the time on its clock. So each run reads the last minutes before its bookmark again.
 _OVERLAP = timedelta(minutes=10)
@@ -74,7 +75,7 @@ class DeletedList:
             headers=headers,
             what=f"list the deleted records of {module}",
             scope=f"ZohoCRM.modules.ALL (or ZohoCRM.modules.{module}.READ)",
-            credits=_PAGE_CREDITS,
+            credits=PAGE_CREDITS,
             expects="data",
         )
         self.latest = since

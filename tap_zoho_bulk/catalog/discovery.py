@@ -20,9 +20,10 @@ from tap_zoho_bulk.crm.criteria import type_problems
 from tap_zoho_bulk.crm.field_types import NOT_EXPORTABLE, json_schema, type_note
 from tap_zoho_bulk.crm.related_fields import ParentNames, parent_module, path_note, property_name
 from tap_zoho_bulk.exceptions import MissingScopeError, UnexpectedResponseError, ZohoRefusedError
+from tap_zoho_bulk.reporting.events import event
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from tap_zoho_bulk.api.client import ZohoClient
     from tap_zoho_bulk.reporting.spending import Spending
@@ -93,7 +94,8 @@ def list_modules(
     Raises:
         TapZohoBulkError: As `ZohoClient.get` does.
     """
-    return _selected(_modules(client, settings, spending), settings)
+    modules = _modules(client, settings, spending)
+    return _selected(modules, settings, lambda name: is_wanted(name, settings), log_skip)
 
 
 def _modules(
@@ -116,20 +118,35 @@ def _modules(
     }
 
 
-def _selected(modules: dict[str, dict[str, Any]], settings: Settings) -> list[str]:
-    """Return the names of those modules that the settings select and bulk read may export."""
+def is_wanted(name: str, settings: Settings) -> bool:
+    """Return whether the settings `modules` and `exclude_modules` select a module.
+
+    Args:
+        name: API name of the module.
+        settings: The run's settings.
+    """
+    return _matches(name, settings.modules) and not _matches(name, settings.exclude_modules)
+
+
+def _selected(
+    modules: dict[str, dict[str, Any]],
+    settings: Settings,
+    wanted: Callable[[str], bool],
+    skip: Callable[[str, str], None],
+) -> list[str]:
+    """Return the names of those modules that are wanted and bulk read may export."""
     names = []
     for name, module in modules.items():
-        if not _matches(name, settings.modules) or _matches(name, settings.exclude_modules):
+        if not wanted(name):
             continue
         if not is_api_name(name):
-            _skip(name, "an API name has letters, digits and underscores only")
+            skip(name, "an API name has letters, digits and underscores only")
         elif module.get("api_supported") is False:
-            _skip(name, "Zoho's API does not support it")
+            skip(name, "Zoho's API does not support it")
         elif (
             name in _UNSUPPORTED_MODULES or str(module.get("generated_type")) in _UNSUPPORTED_KINDS
         ):
-            _skip(name, "Zoho's bulk read does not support it")
+            skip(name, "Zoho's bulk read does not support it")
         else:
             names.append(name)
     for name in settings.module_options.keys() - set(names):
@@ -140,25 +157,50 @@ def _selected(modules: dict[str, dict[str, Any]], settings: Settings) -> list[st
     return names
 
 
-def discover_modules(client: ZohoClient, settings: Settings) -> list[DiscoveredModule]:
+def log_skip(module: str, why: str) -> None:
+    """Log that a module is left out.
+
+    Args:
+        module: API name of the module.
+        why: The reason, in words.
+    """
+    logger.warning(
+        "Skipping the module %s: %s.",
+        module,
+        why,
+        extra=event("module_skipped", module=module, reason=why),
+    )
+
+
+def discover_modules(
+    client: ZohoClient,
+    settings: Settings,
+    *,
+    wanted: Callable[[str], bool] | None = None,
+    skip: Callable[[str, str], None] = log_skip,
+) -> list[DiscoveredModule]:
     """Describe the modules, requesting the fields of several in parallel.
 
     Args:
         client: Zoho's API.
         settings: The run's settings.
+        wanted: Returns whether to describe a module; by default those that the settings select.
+        skip: Called with the name of each module that is left out, and why; by any thread.
 
     Raises:
         TapZohoBulkError: As `ZohoClient.get` does, except for errors of a single module.
     """
     modules = _modules(client, settings)
-    names = _selected(modules, settings)
+    names = _selected(modules, settings, wanted or (lambda name: is_wanted(name, settings)), skip)
     with ThreadPoolExecutor(
         settings.max_concurrent_requests, thread_name_prefix="discovery"
     ) as pool:
-        listed = pool.map(lambda name: _fields(client, settings, name), names)
+        listed = pool.map(lambda name: _fields(client, settings, name, skip), names)
         fields = dict(zip(names, listed, strict=True))
         parents = _parents(fields, settings) - fields.keys()
-        fields_of_parents = pool.map(lambda name: _fields(client, settings, name), parents)
+        fields_of_parents = pool.map(
+            lambda name: _fields(client, settings, name, log_skip), parents
+        )
         known = {**fields, **dict(zip(parents, fields_of_parents, strict=True))}
     parent_names = ParentNames(modules, known)
     return [
@@ -181,7 +223,9 @@ def with_deleted_at(schema: dict[str, Any], settings: Settings) -> dict[str, Any
     return {**schema, "properties": properties}
 
 
-def _fields(client: ZohoClient, settings: Settings, module: str) -> Fields | None:
+def _fields(
+    client: ZohoClient, settings: Settings, module: str, skip: Callable[[str, str], None]
+) -> Fields | None:
     """Return a module's fields, by API name; None if Zoho lists none."""
     try:
         response = client.get(
@@ -196,10 +240,10 @@ def _fields(client: ZohoClient, settings: Settings, module: str) -> Fields | Non
     except MissingScopeError:
         raise
     except ZohoRefusedError as error:
-        _skip(module, f"Zoho refused to list its fields: {error.code} (HTTP {error.status})")
+        skip(module, f"Zoho refused to list its fields: {error.code} (HTTP {error.status})")
         return None
     except UnexpectedResponseError:
-        _skip(module, "Zoho's response has no list of fields")
+        skip(module, "Zoho's response has no list of fields")
         return None
     fields = {
         field["api_name"]: field
@@ -207,7 +251,7 @@ def _fields(client: ZohoClient, settings: Settings, module: str) -> Fields | Non
         if isinstance(field.get("api_name"), str) and field["api_name"]
     }
     if not fields:
-        _skip(module, "Zoho lists no fields for it")
+        skip(module, "Zoho lists no fields for it")
         return None
     return fields
 
@@ -313,7 +357,3 @@ def _objects(response: dict[str, Any] | None, key: str) -> list[dict[str, Any]]:
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def _skip(module: str, why: str) -> None:
-    logger.warning("Skipping the module %s: %s.", module, why)

@@ -1,4 +1,4 @@
-"""Cheap probes of a module, at one API credit each: has it changed, and how large is it.
+"""Cheap probes, at one API credit each: has a module changed, how large is it, is a scope granted.
 
 Invariant: an inconclusive probe means "unknown", and never fails a stream.
 
@@ -8,15 +8,17 @@ Source: https://www.zoho.com/crm/developer/docs/api/v8/get-records.html and reco
 from __future__ import annotations
 
 import logging
+from datetime import timezone
 from typing import TYPE_CHECKING
 
 from tap_zoho_bulk.api.request import ApiRequest
-from tap_zoho_bulk.exceptions import ZohoRefusedError, ZohoUnavailableError
+from tap_zoho_bulk.exceptions import MissingScopeError, ZohoRefusedError, ZohoUnavailableError
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from tap_zoho_bulk.api.client import ZohoClient
+    from tap_zoho_bulk.crm.scopes import Scope
     from tap_zoho_bulk.reporting.spending import Spending
     from tap_zoho_bulk.settings import Settings
 
@@ -60,12 +62,14 @@ def is_unchanged(
     return response is None
 
 
-def count_records(
+def count_records(  # noqa: PLR0913 - two of them narrow what is counted
     client: ZohoClient,
     settings: Settings,
     module: str,
     custom_view_id: str | None,
     spending: Spending,
+    *,
+    changed: tuple[str, datetime] | None = None,
 ) -> int | None:
     """Return how many records a module has.
 
@@ -75,6 +79,7 @@ def count_records(
         module: API name of the module.
         custom_view_id: Count only the records of this custom view.
         spending: Also counts the cost, besides the run's own.
+        changed: Count only records in which this date-time field has this instant or a later one.
 
     Returns:
         The number; None if Zoho does not report it.
@@ -83,11 +88,16 @@ def count_records(
         SignInError: When Zoho issues no access token.
         StoppedError: When the run is shutting down.
     """
+    params: dict[str, str | int] = {"cvid": custom_view_id} if custom_view_id else {}
+    if changed is not None:
+        field, since = changed
+        since = since.astimezone(timezone.utc).replace(microsecond=0)
+        params["criteria"] = f"({field}:greater_equal:{since.isoformat()})"
     try:
         response = client.get(
             ApiRequest(
                 f"/crm/{settings.api_version}/{module}/actions/count",
-                params={"cvid": custom_view_id} if custom_view_id else None,
+                params=params,
                 what=f"count the records of {module}",
                 scope=_SCOPE.format(module=module),
             ),
@@ -101,3 +111,34 @@ def count_records(
         logger.warning("Zoho's count of %s is not a number, so the count is not verified.", module)
         return None
     return int(count)
+
+
+def is_granted(client: ZohoClient, settings: Settings, scope: Scope) -> bool:
+    """Return whether the access token has a scope: Zoho checks scopes before anything else.
+
+    Args:
+        client: Zoho's API.
+        settings: The run's settings.
+        scope: The scope, with the request that needs it.
+
+    Raises:
+        SignInError: When Zoho issues no access token.
+        StoppedError: When the run is shutting down.
+        ZohoUnavailableError: When the request keeps failing.
+    """
+    path, _, query = scope.probe.format(version=settings.api_version).partition("?")
+    name, _, value = query.partition("=")
+    try:
+        client.get(
+            ApiRequest(
+                path,
+                what=f"check whether {scope.name} is granted",
+                scope=scope.name,
+                params={name: value} if query else None,
+            ),
+        )
+    except MissingScopeError:
+        return False
+    except ZohoRefusedError:
+        pass  # For another reason, such as a module that the account does not have.
+    return True

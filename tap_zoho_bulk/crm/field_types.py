@@ -25,6 +25,9 @@ NOT_EXPORTABLE = frozenset(
 )
 """The types that bulk read cannot export from any module."""
 
+COMPUTED = frozenset({"formula", "rollup_summary"})
+"""The types whose values Zoho changes without a new `Modified_Time`."""
+
 _NOTE = "Zoho's type: "
 _note_text = re.compile(rf"{_NOTE}(\w+)").match
 
@@ -59,7 +62,7 @@ def json_schema(field: Mapping[str, Any], *, multiselect_array: bool) -> dict[st
         multiselect_array: Whether multi-select picklists are arrays.
     """
     data_type = str(field.get("data_type"))
-    if data_type in {"formula", "rollup_summary"}:
+    if data_type in COMPUTED:
         returns = field.get(data_type)
         data_type = str(returns.get("return_type")) if isinstance(returns, dict) else ""
     if data_type == "multiselectpicklist" and multiselect_array:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from tap_zoho_bulk.api.auth import CLIENT_ADVICE, accounts_url, request_tokens
 from tap_zoho_bulk.api.client import ZohoClient
-from tap_zoho_bulk.api.request import ApiRequest
 from tap_zoho_bulk.api.transport import Transport
+from tap_zoho_bulk.catalog.probes import is_granted
 from tap_zoho_bulk.crm.scopes import SCOPES, not_granted
-from tap_zoho_bulk.exceptions import MissingScopeError, SignInError, ZohoRefusedError
+from tap_zoho_bulk.exceptions import SignInError
 from tap_zoho_bulk.settings import Settings
 
 if TYPE_CHECKING:
@@ -91,29 +91,9 @@ def missing_scopes(response: Mapping[str, Any], config: Mapping[str, Any]) -> li
     settings = Settings.from_config({**config, **limits})
     client = ZohoClient(settings)
     try:
-        return [scope for scope in SCOPES if not _is_granted(scope, client, settings.api_version)]
+        return [scope for scope in SCOPES if not is_granted(client, settings, scope)]
     finally:
         client.close()
-
-
-def _is_granted(scope: Scope, client: ZohoClient, version: str) -> bool:
-    """Probe with a request that needs the scope: Zoho checks scopes before anything else."""
-    path, _, query = scope.probe.format(version=version).partition("?")
-    name, _, value = query.partition("=")
-    try:
-        client.get(
-            ApiRequest(
-                path,
-                what=f"check whether {scope.name} is granted",
-                scope=scope.name,
-                params={name: value} if query else None,
-            ),
-        )
-    except MissingScopeError:
-        return False
-    except ZohoRefusedError:
-        pass  # For another reason, such as a module that the account does not have.
-    return True
 
 
 def _advice(grant: Grant) -> dict[str, str]:

@@ -24,6 +24,7 @@ from tap_zoho_bulk.reporting.printable import printable, printable_values
 Kind = Literal[
     "run_began",  # version
     "streams_selected",  # names
+    "module_skipped",  # module, reason
     "stream_began",
     "job_created",  # page, job_id, credits
     "job_state",  # page, job_id, state, seconds, credits
@@ -41,6 +42,7 @@ Kind = Literal[
     "chain_not_resumed",  # reason
     "chain_restarted",  # page
     "fields_left_out",  # names, codes
+    "catalog_outdated",  # new_modules, gone_modules, new_fields, gone_fields, retyped
     "limit_waited_for",  # limit, seconds if known; page, job_id of a download
     "request_repeated",  # attempt, seconds
     "stream_ended",  # outcome, note, gap, invalid_values, records, jobs, bytes, credits, seconds

@@ -74,6 +74,11 @@ class ZohoStream(StreamOverrides):
         """Whether stream maps remove all its records."""
         return all(isinstance(each, RemoveRecordTransform) for each in self.stream_maps)
 
+    @property
+    def least_credits(self) -> int:
+        """API credits that a sync costs at least, apart from bulk read jobs and their pages."""
+        return 1
+
     @contextmanager
     def failing_alone(self) -> Iterator[None]:
         """Turn any error in this block into a failure of this stream only.

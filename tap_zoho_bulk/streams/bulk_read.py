@@ -20,6 +20,7 @@ from typing_extensions import override
 from tap_zoho_bulk.bulk_read.chain import Chain
 from tap_zoho_bulk.bulk_read.feeds import PROGRESS, Feed
 from tap_zoho_bulk.bulk_read.job import BulkReadJobs
+from tap_zoho_bulk.bulk_read.page import PAGE_RECORDS
 from tap_zoho_bulk.bulk_read.position import Position
 from tap_zoho_bulk.bulk_read.progress import Progress
 from tap_zoho_bulk.catalog.custom_views import find_custom_view
@@ -62,6 +63,14 @@ class BulkReadStream(VersionedStream):
 
     _source: Callable[[type[Chunk]], Iterator[Chunk]] | None = None
     """Yields the records that are to be emitted now."""
+
+    max_page_records = PAGE_RECORDS
+    """The maximum number of records that Zoho puts into one page."""
+
+    @property
+    @override
+    def least_credits(self) -> int:
+        return 0
 
     @abstractmethod
     def plan(self) -> ReadPlan:

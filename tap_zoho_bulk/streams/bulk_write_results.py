@@ -98,6 +98,11 @@ class BulkWriteResultsStream(FullTableStream):
         super().__init__(tap, run, name=NAME, schema=_SCHEMA)
         self.primary_keys = ["job_id", "row_number"]
 
+    @property
+    @override
+    def least_credits(self) -> int:
+        return 2 * len(self.run.settings.bulk_write_job_ids)  # its state, and its result
+
     @override
     def rows(self) -> Iterator[dict[str, Any]]:
         unread: dict[str, Exception] = {}

@@ -36,6 +36,7 @@ class EventsIcsStream(BulkReadStream):
     module = "Events"
     """The one module that Zoho exports as ICS."""
     selected_by_default = False
+    max_page_records = 20_000
 
     def __init__(self, tap: Tap, run: Run) -> None:
         schema = {name: column.schema for name, column in COLUMNS.items()}

@@ -11,7 +11,7 @@ from singer_sdk import typing as th
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from typing_extensions import override
 
-from tap_zoho_bulk.catalog.deleted_list import DeletedList
+from tap_zoho_bulk.catalog.deleted_list import PAGE_CREDITS, DeletedList
 from tap_zoho_bulk.streams.base import ZohoStream
 
 if TYPE_CHECKING:
@@ -57,6 +57,11 @@ class DeletedRecordsStream(ZohoStream):
         self.primary_keys = ["module", "id"]
         self.replication_key = "deleted_time"
         self.state_partitioning_keys = ["module"]
+
+    @property
+    @override
+    def least_credits(self) -> int:
+        return PAGE_CREDITS * len(self.run.modules())
 
     @property
     @override

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
 from typing_extensions import override
 
-from tap_zoho_bulk.catalog.deleted_list import DeletedList
+from tap_zoho_bulk.catalog.deleted_list import PAGE_CREDITS, DeletedList
 from tap_zoho_bulk.catalog.discovery import DELETED_AT
 from tap_zoho_bulk.crm.timestamps import parse_instant, utc_or_none
 from tap_zoho_bulk.streams.bulk_read import BulkReadStream
@@ -47,17 +47,27 @@ class DeletesStream(BulkReadStream):
         """Whether records have `_sdc_deleted_at`, which only the setting adds to the schema."""
         return DELETED_AT in self.selected_properties()
 
+    @property
+    @override
+    def least_credits(self) -> int:
+        return PAGE_CREDITS if self._emits_deletes else 0
+
+    @property
+    def _emits_deletes(self) -> bool:
+        """Whether deletes are emitted; activating a version drops the rows of deleted records."""
+        has_versions = (
+            self.replication_method == REPLICATION_FULL_TABLE
+            and self.emit_activate_version_messages
+        )
+        return self.marks_deletes and not has_versions
+
     @override
     def finish(self, feed: Feed) -> None:
         """Move the bookmark, then emit the deletes."""
         has_read_before = self.bookmark(self.stream_state) is not None
         super().finish(feed)
-        has_versions = (
-            self.replication_method == REPLICATION_FULL_TABLE
-            and self.emit_activate_version_messages
-        )
-        if not self.marks_deletes or has_versions:
-            return  # Activating a version drops the rows of deleted records.
+        if not self._emits_deletes:
+            return
         if [*self.primary_keys] != ["id"]:
             self.logger.warning("Deletes are not emitted, because `id` is not the only key.")
             return

@@ -49,6 +49,12 @@ class MetadataStream(FullTableStream):
         super().__init__(tap, run, name=metadata_list.name, schema=metadata_list.schema)
         self.primary_keys = list(metadata_list.key)
         self._list = metadata_list
+        self.scope = metadata_list.scope
+
+    @property
+    @override
+    def least_credits(self) -> int:
+        return 1 + len(self.run.modules()) if self._list.by_module else 1
 
     @override
     def rows(self) -> Iterator[dict[str, Any]]:

@@ -23,7 +23,7 @@ from tap_zoho_bulk.bulk_read.refusals import (
 from tap_zoho_bulk.catalog.discovery import DELETED_AT
 from tap_zoho_bulk.catalog.probes import count_records, is_unchanged
 from tap_zoho_bulk.crm.criteria import MAX_CRITERIA, CriteriaProblem, count_criteria, type_problems
-from tap_zoho_bulk.crm.field_types import zoho_type
+from tap_zoho_bulk.crm.field_types import COMPUTED, zoho_type
 from tap_zoho_bulk.crm.related_fields import path_of, property_name
 from tap_zoho_bulk.crm.timestamps import parse_instant, utc_or_none
 from tap_zoho_bulk.decode.csv_page import CsvDecoder
@@ -52,7 +52,6 @@ READ_ALL = "read_whole"
 """Key in state of when the last read of all records began."""
 
 _NOT_REQUESTED = {"id", DELETED_AT}  # Properties that are not requested.
-_COMPUTED = frozenset({"formula", "rollup_summary"})
 # Zoho reports changes in whole seconds, so one in the second of the last probe may be new.
 _SAME_SECOND = timedelta(seconds=1)
 
@@ -254,7 +253,7 @@ class ModuleStream(DeletesStream):
                 "The catalog lacks Zoho's types, so any field may be a formula; discover it again."
             )
             return list(fields)
-        return [field for field in fields if "." in field or types.get(field) in _COMPUTED]
+        return [field for field in fields if "." in field or types.get(field) in COMPUTED]
 
     # What Zoho refused
 

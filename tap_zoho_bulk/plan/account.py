@@ -1,0 +1,90 @@
+"""The account: its edition and limits, the credits that are left, and the scopes that are missing.
+
+Invariant: what Zoho does not say is unknown, and never fails a plan.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tap_zoho_bulk.catalog.organisation import read_organisation
+from tap_zoho_bulk.catalog.probes import is_granted
+from tap_zoho_bulk.crm.editions import edition_of
+from tap_zoho_bulk.crm.scopes import SCOPES, not_granted
+from tap_zoho_bulk.exceptions import ZohoRefusedError
+
+if TYPE_CHECKING:
+    from tap_zoho_bulk.api.client import ZohoClient
+    from tap_zoho_bulk.crm.scopes import Scope
+    from tap_zoho_bulk.settings import Settings
+
+logger = logging.getLogger("tap-zoho-bulk.plan")
+
+
+@dataclass(frozen=True)
+class Account:
+    """What is known about the account.
+
+    Args:
+        organisation: Its name.
+        time_zone: Its time zone.
+        edition: Name of its edition.
+        users: Users' licences.
+        daily_credits: API credits of 24 hours by its edition, apart from those bought in addition.
+        concurrent_requests: API requests that Zoho answers at once.
+        missing_scopes: Scopes that the tap uses, and that the token lacks.
+    """
+
+    organisation: str | None
+    time_zone: str | None
+    edition: str | None
+    users: int | None
+    daily_credits: int | None
+    concurrent_requests: int | None
+    missing_scopes: tuple[Scope, ...]
+
+
+def read_account(client: ZohoClient, settings: Settings) -> Account:
+    """Return what is known about the account, at one API credit, or some more for scopes.
+
+    Args:
+        client: Zoho's API.
+        settings: The run's settings.
+
+    Raises:
+        SignInError: When Zoho issues no access token.
+        StoppedError: When the run is shutting down.
+        ZohoUnavailableError: When a request keeps failing.
+    """
+    try:
+        organisation = read_organisation(client, settings)
+    except ZohoRefusedError as error:
+        logger.warning("%s The edition and its limits are unknown.", error)
+        organisation = {}
+    licence = organisation.get("license_details")
+    licence = licence if isinstance(licence, dict) else {}
+    edition = edition_of("free" if licence.get("paid") is False else str(licence.get("paid_type")))
+    users = licence.get("users_license_purchased")
+    users = users if isinstance(users, int) else None
+    return Account(
+        organisation=_text(organisation.get("company_name")),
+        time_zone=_text(organisation.get("time_zone")),
+        edition=edition.name if edition else None,
+        users=users,
+        daily_credits=edition.daily_credits(users or 0) if edition else None,
+        concurrent_requests=edition.concurrent_requests if edition else None,
+        missing_scopes=_missing_scopes(client, settings),
+    )
+
+
+def _missing_scopes(client: ZohoClient, settings: Settings) -> tuple[Scope, ...]:
+    """Return the missing scopes: as the token's response listed them, or as requests show."""
+    if client.granted_scopes is not None:
+        return tuple(not_granted(client.granted_scopes))
+    return tuple(scope for scope in SCOPES if not is_granted(client, settings, scope))
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,1 @@
+"""Tests of `tap_zoho_bulk/plan`."""

@@ -1,0 +1,201 @@
+"""`tap-zoho-bulk-plan` says what a sync would do, which the sync then does."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local_zoho_crm import Fault, Field, Organisation
+from tests.support.organisations import small_module, small_organisation
+from tests.support.singer import select
+
+if TYPE_CHECKING:
+    from tests.conftest import Serve
+    from tests.plan.conftest import PlanCommand
+    from tests.support.singer import TapCommand
+
+SIZES = {"Alpha": 7, "Beta": 3, "Gamma": 0}
+ALL_SCOPES = {
+    *("ZohoCRM.bulk.READ", "ZohoCRM.modules.ALL", "ZohoCRM.settings.ALL", "ZohoCRM.users.READ"),
+    *("ZohoCRM.org.READ", "ZohoSearch.securesearch.READ"),
+}
+
+
+@pytest.fixture
+def organisation() -> Organisation:
+    return small_organisation(SIZES)
+
+
+def test_a_sync_does_what_its_plan_says(
+    tap: TapCommand, plan: PlanCommand, serve: Serve, organisation: Organisation
+) -> None:
+    server = serve(organisation)
+
+    planned = plan(server)
+
+    assert planned.exit_code == planned.json["exit_code"] == 0, planned.stderr
+    assert not planned.json["obstacles"] + planned.json["warnings"]
+    assert {name: planned.stream(name)["records"] for name in SIZES} == SIZES
+    assert planned.json["credits"]["spent_by_plan"] == server.credits
+    assert planned.json["account"]["edition"] == "Enterprise"
+    assert planned.json["account"]["daily_credits"] == 55_000
+    assert planned.json["since_the_catalog"] is None
+    catalog = tap.discover(server)
+    before = server.credits
+    tap.sync(server, catalog=catalog)
+    assert planned.json["jobs"] == planned.json["downloads"] == len(server.jobs) == 3
+    cost = planned.json["credits"]
+    assert cost["least"] <= server.credits - before <= cost["reserved"]
+
+
+def test_the_next_plan_goes_by_state(
+    tap: TapCommand, plan: PlanCommand, serve: Serve, organisation: Organisation
+) -> None:
+    server = serve(organisation, page_size=3)
+    catalog = tap.discover(server)
+    stopped = tap.sync(server, catalog=catalog, skip_unchanged=True, api_credit_limit=200)
+    (unfinished,) = [
+        name for name, each in stopped.state["bookmarks"].items() if "bulk_read" in each
+    ]
+    resumed = plan(server, catalog=catalog, state=stopped.state, skip_unchanged=True)
+    assert any("resumes at page" in note for note in resumed.stream(unfinished)["notes"])
+
+    state = tap.sync(server, catalog=catalog, skip_unchanged=True, state=stopped.state).state
+    organisation.advance(timedelta(minutes=1))
+    organisation.insert("Alpha", count=2)
+    planned = plan(server, catalog=catalog, state=state, skip_unchanged=True)
+
+    assert planned.stream("Alpha")["reads"].startswith("changes since 20")
+    assert planned.stream("Alpha")["records"] in {2, 3}  # with the one at the bookmark
+    assert planned.stream("Alpha")["jobs"] == 1
+    assert (planned.stream("Beta")["jobs"], planned.stream("Beta")["credits"]) == (0, 1)
+    assert not any(planned.json["since_the_catalog"].values())
+
+
+def test_large_modules_take_several_jobs_and_minutes(
+    plan: PlanCommand, serve: Serve, organisation: Organisation
+) -> None:
+    server = serve(organisation)
+    server.faults.add(
+        Fault(path="/Alpha/actions/count$", status=200, body={"count": 4_000_001}, times=None),
+        Fault(path="/Beta/actions/count$", status=204, times=None),
+    )
+    criteria = {"field": {"api_name": "Name"}, "comparator": "equal", "value": "x"}
+
+    planned = plan(
+        server, module_options={"Alpha": {"criteria": criteria}}, downloads_per_minute=10
+    )
+
+    alpha, beta = planned.stream("Alpha"), planned.stream("Beta")
+    assert (alpha["jobs"], alpha["at_most"], alpha["credits"]) == (21, True, 21 * 52)
+    assert (beta["records"], beta["jobs"]) == (None, 1)
+    assert planned.json["least_minutes"] == 2  # 23 downloads
+    assert planned.json["disk"]["needed_bytes"] > 10**9
+
+
+def test_what_changed_since_the_catalog_is_named(
+    tap: TapCommand, plan: PlanCommand, serve: Serve, organisation: Organisation
+) -> None:
+    server = serve(organisation)
+    catalog = tap.discover(server)
+    organisation.add_module(small_module("Delta"))
+    fields = organisation.module("Alpha").fields
+    fields["Extra"] = Field("Extra", "text")
+    fields["Photo"] = Field("Photo", "imageupload")
+    fields["Amount"] = Field("Amount", "text")
+    del fields["Notes"]
+    del organisation.modules["Gamma"]
+
+    planned = plan(server, catalog=catalog)
+
+    assert planned.json["since_the_catalog"] == {
+        "new_modules": ["Delta"],
+        "gone_modules": ["Gamma"],
+        "new_fields": ["Alpha.Extra"],
+        "gone_fields": ["Alpha.Notes"],
+        "retyped": {"Alpha.Amount": ["currency", "text"]},
+    }
+    (obstacle,) = planned.json["obstacles"]
+    assert "Gamma" in obstacle
+    assert "discover the catalog again" in obstacle
+    assert planned.exit_code == 78
+    assert plan(server, catalog=select(catalog, {"Alpha": None})).exit_code == 0
+
+
+def test_credits_that_do_not_suffice_end_with_try_again_later(
+    plan: PlanCommand, serve: Serve, organisation: Organisation
+) -> None:
+    server = serve(organisation, daily_credits=30)
+    for _ in range(3):
+        planned = plan(server)
+
+    assert planned.json["credits"]["left"] == 30 - server.credits
+    (obstacle,) = planned.json["obstacles"]
+    assert f"{planned.json['credits']['least']} API credits" in obstacle
+    assert planned.exit_code == 75
+
+
+@pytest.mark.parametrize("tell_scopes", [True, False])
+def test_missing_scopes_are_named_with_what_they_are_for(
+    plan: PlanCommand, serve: Serve, organisation: Organisation, *, tell_scopes: bool
+) -> None:
+    scopes = ALL_SCOPES - {"ZohoCRM.settings.ALL", "ZohoCRM.org.READ"}
+    server = serve(organisation, tell_scopes=tell_scopes, scopes=scopes)
+
+    planned = plan(server)
+
+    missing = {
+        scope["name"]: scope["purpose"] for scope in planned.json["account"]["missing_scopes"]
+    }
+    assert missing["ZohoCRM.settings.fields.READ"] == "discovery: the fields"
+    assert {"ZohoCRM.org.READ", "ZohoCRM.settings.roles.READ"} <= missing.keys()
+    assert planned.exit_code == 78
+    assert len(planned.json["obstacles"]) == 2  # No stream needs the others.
+
+
+def test_the_table_shows_a_person_all_of_it(
+    plan: PlanCommand, tap: TapCommand, serve: Serve
+) -> None:
+    organisation = Organisation.generate(
+        seed=61,
+        only=["Leads", "Deals", "Notes", "Secret_Payroll"],
+        clock_offset=timedelta(minutes=-7),
+    )
+    organisation.company["company_name"] = "Zyl\x1b[31mker"
+    server = serve(organisation)
+    catalog = select(tap.discover(server), {"Leads": None, "Deals": None, "users": None})
+    options = {"Deals": {"custom_view": "No such view"}}
+
+    planned = plan(
+        server,
+        *("--format", "table"),
+        catalog=catalog,
+        max_concurrent_requests=99,
+        module_options=options,
+    )
+
+    assert planned.exit_code == 78
+    for fact in (
+        *(r"Zyl\x1b[31mker, Enterprise edition, 5 users", "Leads", "all records", "30"),
+        *("Notes: Zoho's bulk read does not support it", "NO_PERMISSION (HTTP 403)"),
+        *("Leads.Photos", "imageupload", "lower the setting", "behind this machine's"),
+        *("no custom view is named `No such view`", "nothing has changed", "In the way"),
+    ):
+        assert fact in planned.stdout
+    assert not planned.stderr
+
+
+def test_wrong_files_and_settings_end_as_they_end_the_tap(
+    plan: PlanCommand, serve: Serve, organisation: Organisation
+) -> None:
+    server = serve(organisation)
+
+    assert plan(server, state={"type": "STATE", "value": {}}).exit_code == 2
+    wrong = plan(server, api_version="v1")
+    assert (wrong.exit_code, wrong.stdout) == (78, "")
+    assert "v1" in wrong.stderr
+    refused = plan(server, refresh_token="1000.other")
+    assert refused.exit_code == 78
+    assert "invalid_code" in refused.stderr
