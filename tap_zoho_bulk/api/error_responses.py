@@ -23,7 +23,19 @@ _TOKEN_CODES = {"INVALID_TOKEN", "INVALID_OAUTHTOKEN", "AUTHENTICATION_FAILURE"}
 """Zoho documents them with several statuses."""
 _SERVER_ERROR_CODES = {"INTERNAL_ERROR", "INTERNAL_SERVER_ERROR"}
 _NO_PERMISSION = "Grant this permission to the profile of the user who created the refresh token."
+_MODULE_GONE = (
+    "The module is gone from Zoho, or the user who created the refresh token may not read it now. "
+    "Discover the catalog again, or deselect the module."
+)
+_FIELD_GONE = "The field is gone from Zoho: discover the catalog again."
 _ADVICE = {
+    "INVALID_MODULE": _MODULE_GONE,
+    "MODULE_NOT_AVAILABLE": _MODULE_GONE,
+    "FIELD_NOT_AVAILABLE": _FIELD_GONE,
+    "FIELD_IN_CRITERIA_NOT_AVAILABLE": (
+        "The field is gone from Zoho: correct `criteria` in `module_options`, or, if it is the "
+        "replication key, discover the catalog again."
+    ),
     "INVALID_HOST": "Set `data_center` to the account's data center.",
     "NO_PERMISSION": _NO_PERMISSION,
     "AUTHORIZATION_FAILED": _NO_PERMISSION,

@@ -181,7 +181,10 @@ class CsvDecoder:
                     f"{page}: record {record_id}: `{name}` has a value of {len(cell)} characters "
                     f"that does not parse as its type ({error})",
                     error,
-                    remedy="Correct it in Zoho, deselect the field",
+                    remedy=(
+                        "If the field has another type in Zoho by now, discover the catalog again. "
+                        "Otherwise correct the value in Zoho, deselect the field"
+                    ),
                 )
                 valid.append("")
         return valid
