@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.support.loaders import Loader, RunningLoader
@@ -230,6 +231,58 @@ def test_deleted_records_are_removed_if_the_user_wants_that(loader: Loader, tmp_
     assert exit_code == 0, log
     assert ids(loader) == ids(loader, "Records") == {"1", "3"}
     assert (tmp_path / "2.parquet").exists()
+
+
+def test_the_row_of_a_deleted_record_keeps_its_other_values(loader: Loader, tmp_path: Path) -> None:
+    before = [record(each, "kept") for each in (2, 4)]
+    # As the tap emits deletes: without the other values. One of them was never there.
+    time = "2026-02-03T04:05:06+00:00"
+    deletes = [{"module": "Leads", "id": each, "_sdc_deleted_at": time} for each in ("2", "6")]
+    for records in (before, deletes):
+        with loader.start() as running:
+            send(running, schema("Records"), *records_of("Records", records))
+            send(running, schema("Parquet"), files_of(parquet, tmp_path / "1", "Parquet", records))
+            send(running, schema("Jsonl"), files_of(jsonl, tmp_path / "2", "Jsonl", records))
+            exit_code, _, log = running.end()
+        assert exit_code == 0, log
+
+    found = rows(loader, "Records")
+    text, deleted = loader.warehouse.name("Text"), "_sdc_deleted_at"
+    assert [(row["id"], row[text], row[deleted] is None) for row in found] == [
+        ("2", "kept", False),
+        ("4", "kept", True),
+        ("6", None, False),
+    ]
+    assert rows(loader, "Parquet") == rows(loader, "Jsonl") == found
+
+
+def files_of(
+    write: Callable[[Path, list[Json]], Json], path: Path, stream: str, records: list[Json]
+) -> Json:
+    """Write a file, and return its BATCH message."""
+    return {**write(path, records), "stream": stream}
+
+
+@pytest.mark.parametrize("hard_delete", [False, True])
+def test_a_version_replaces_what_it_lacks(
+    loader: Loader, tmp_path: Path, *, hard_delete: bool
+) -> None:
+    older = [record(each) for each in (1, 2, 3)]
+    newer = [record(2), record(4)]
+    activate = {"type": "ACTIVATE_VERSION", "version": 8}
+    with loader.start(hard_delete=hard_delete) as running:
+        send(running, schema("Records"), *records_of("Records", older))  # without a version
+        send(running, *records_of("Records", newer, 8), {**activate, "stream": "Records"})
+        send(running, schema("Files"), {**parquet(tmp_path / "1", older), "version": 7})
+        send(running, {**parquet(tmp_path / "2", newer), "version": 8})
+        send(running, {**activate, "stream": "Files"})
+        exit_code, _, log = running.end()
+
+    assert exit_code == 0, log
+    for stream in ("Records", "Files"):
+        living = {row["id"] for row in rows(loader, stream) if row["_sdc_deleted_at"] is None}
+        assert living == {"2", "4"}
+        assert ids(loader, stream) == (living if hard_delete else {"1", "2", "3", "4"})
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "of another place"])

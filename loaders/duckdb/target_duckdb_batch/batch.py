@@ -8,9 +8,16 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from target_duckdb import add_metadata_columns_to_schema, db_sync
+from target_duckdb import db_sync
 
 from batch_loader.files import LoadError
+from target_duckdb_batch.deletes import (
+    DELETED_AT,
+    VERSION,
+    TableSync,
+    assignments,
+    with_metadata,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +29,7 @@ _ROW = "_batch_row"
 _UTC_TEXT = "%Y-%m-%dT%H:%M:%S+00:00"
 
 
-class BatchSync(db_sync.DbSync):
+class BatchSync(TableSync):
     """The target's own table of a stream, which also takes files.
 
     Args:
@@ -32,26 +39,26 @@ class BatchSync(db_sync.DbSync):
     """
 
     def __init__(self, connection: Any, config: dict[str, Any], schema: dict[str, Any]) -> None:
-        if config.get("add_metadata_columns") or config.get("hard_delete"):
-            schema = add_metadata_columns_to_schema(schema)
-        super().__init__(connection, config, schema)
+        super().__init__(connection, config, with_metadata(schema, config))
         self._columns: dict[str, str] = {
             name: db_sync.column_type(each) for name, each in self.flatten_schema.items()
         }
         self._table = self.table_name(schema["stream"])
 
-    def load_file(self, path: Path, encoding: Mapping[str, str]) -> None:
+    def load_file(self, path: Path, encoding: Mapping[str, str], version: int | None) -> None:
         """Load a file's records; of several with one key, the last one wins.
 
         Args:
             path: The file.
             encoding: As the BATCH message has it.
+            version: Of the full table, if it has one.
 
         Raises:
             LoadError: When a setting does not allow it.
         """
         if self.data_flattening_max_level:
             raise LoadError("`data_flattening_max_level` is for records only, so remove it")
+        self._version = "NULL" if version is None else str(int(version))
         self.conn.execute("BEGIN")
         try:
             if encoding["format"] == "parquet":
@@ -96,11 +103,11 @@ class BatchSync(db_sync.DbSync):
         self, kind: str, path: Path, types: Mapping[str, str], row: str, source: str
     ) -> None:
         self._staged = f"{kind} {_STAGED}"
-        metadata = _metadata(path)
+        metadata = {**_metadata(path), VERSION: self._version}
         values = []
         for name, target in self._columns.items():
             value = metadata.get(name, "NULL")
-            if name in types:
+            if name in types and name not in metadata:
                 value = _stored(_quoted(name), types[name], target)
             values.append(f"CAST({value} AS {target}) AS {_quoted(name)}")
         self.conn.execute(
@@ -128,16 +135,22 @@ class BatchSync(db_sync.DbSync):
         ((known,),) = self._fetch(
             f"SELECT count(*) FROM {self._table} SEMI JOIN {_STAGED} USING ({key})"
         )
-        values = ", ".join(f"{name} = s.{name}" for name in names if name not in keys)
-        if known and values:
-            same = " AND ".join(f"t.{name} = s.{name}" for name in keys)
+        others = [name for name in names if name not in keys]
+        if known and others:
+            values = assignments(others, keeps=self._has_deletes())
             self.conn.execute(
-                f"UPDATE {self._table} AS t SET {values} FROM {_STAGED} AS s "
-                f"WHERE {same} AND {last}"
+                f"UPDATE {self._table} AS s SET {values} FROM {_STAGED} AS t "
+                f"WHERE {self.primary_key_condition('t')} AND {last}"
             )
         if known < distinct:
             new = f"ANTI JOIN {self._table} USING ({key})" if known else ""
             self.conn.execute(f"{insert} {new} WHERE {last}")
+
+    def _has_deletes(self) -> bool:
+        if DELETED_AT not in self._columns:
+            return False
+        ((deleted,),) = self._fetch(f"SELECT count({DELETED_AT}) FROM {_STAGED}")
+        return bool(deleted)
 
     def _fetch(self, query: str) -> list[Any]:
         found: list[Any] = self.conn.execute(query).fetchall()

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
-from functools import partial
-from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import target_duckdb
 from target_duckdb import db_sync
 
 from batch_loader.files import LoadError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 COLUMN_TYPES = {"double": "double", "decimal": "decimal(38,18)", "text": "varchar"}
 
@@ -28,11 +27,14 @@ class _Number(float):
     __repr__ = __str__
 
 
-def apply(number_type: str) -> None:
-    """Make the target create columns of a type for numbers, and load their digits.
+def apply(number_type: str) -> Callable[[str], float]:
+    """Make the target create columns of a type for numbers.
 
     Args:
         number_type: A key of `COLUMN_TYPES`.
+
+    Returns:
+        What parses a number, so that the target loads its digits.
 
     Raises:
         LoadError: When it is not.
@@ -40,7 +42,7 @@ def apply(number_type: str) -> None:
     if number_type not in COLUMN_TYPES:
         raise LoadError(f"`number_type` must be one of {', '.join(COLUMN_TYPES)}.")
     if number_type == "double":
-        return
+        return float
     column_type = db_sync.column_type
 
     def with_numbers(schema_property: dict[str, Any]) -> str:
@@ -48,9 +50,4 @@ def apply(number_type: str) -> None:
         return COLUMN_TYPES[number_type] if found == "double" else found
 
     db_sync.column_type = with_numbers
-    target_duckdb.json = SimpleNamespace(
-        loads=partial(json.loads, parse_float=_Number),
-        load=json.load,
-        dumps=json.dumps,
-        decoder=json.decoder,
-    )
+    return _Number

@@ -6,12 +6,13 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import target_duckdb
 
 from batch_loader.files import LoadError
-from target_duckdb_batch import numbers, strict
+from target_duckdb_batch import deletes, numbers, strict
 from target_duckdb_batch.messages import Messages
 
 if TYPE_CHECKING:
@@ -31,10 +32,15 @@ def run(lines: Iterable[str]) -> None:
     # With several streams, the target would hand on a state ahead of rows that wait in memory.
     config.setdefault("flush_all_streams", True)
     strict.apply()
+    deletes.apply()
+    # It gets messages that are parsed.
+    target_duckdb.json = SimpleNamespace(
+        loads=lambda message: message, dumps=json.dumps, decoder=json.decoder
+    )
     try:
-        numbers.apply(config.get("number_type", "double"))
+        parse_float = numbers.apply(config.get("number_type", "double"))
         connection = strict.StrictConnection(config)
-        messages = Messages(lines, connection, config)
+        messages = Messages(lines, connection, config, parse_float=parse_float)
         target_duckdb.persist_lines(connection, config, messages)
         messages.finish()
     except LoadError as error:

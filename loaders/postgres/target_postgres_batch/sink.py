@@ -16,6 +16,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import adbc_driver_postgresql.dbapi as adbc
+import sqlalchemy
 from sqlalchemy.engine import make_url
 from target_postgres.connector import PostgresConnector
 from target_postgres.sinks import PostgresSink
@@ -47,6 +48,26 @@ class BatchSink(PostgresSink):
     """The target's table of a stream, which also takes files."""
 
     connector_class = BatchConnector
+
+    @override
+    def upsert(self, **tables: Any) -> int | None:
+        """Upsert records; the row of a deleted one keeps its values, which the record lacks."""
+        new, old = tables["from_table"], tables["to_table"]
+        if self.key_properties and _DELETED in new.columns:
+            kept = {
+                new.columns[name]: old.columns[name]
+                for name in self.schema["properties"]
+                if name not in self.key_properties and not name.startswith("_sdc_")
+            }
+            same = [new.columns[key] == old.columns[key] for key in self.key_properties]
+            if kept:
+                tables["connection"].execute(
+                    sqlalchemy.update(new)
+                    .where(*same, new.columns[_DELETED].is_not(None))
+                    .values(kept)
+                )
+        rows: int | None = super().upsert(**tables)
+        return rows
 
     @override
     def process_batch(self, context: dict[str, Any]) -> None:
@@ -124,8 +145,9 @@ class BatchSink(PostgresSink):
             return f"({row}.{JSON_COLUMN}::json ->> {_text(name)})"
 
         same = " AND ".join(f"{key('a', each)} = {key('b', each)}" for each in self.key_properties)
+        keeps = _DELETED in file.simple | file.nested
         updates = ", ".join(
-            f"{_quoted(name)} = EXCLUDED.{_quoted(name)}"
+            f"{_quoted(name)} = {self._updated(name, keeps=keeps)}"
             for name in names
             if name not in self.key_properties
         )
@@ -136,6 +158,14 @@ class BatchSink(PostgresSink):
             f"DELETE FROM {_STAGED} AS a USING {_STAGED} AS b WHERE {same} AND a.ctid < b.ctid",
             f"{insert} ON CONFLICT ({conflict}) DO {action}",
         ]
+
+    def _updated(self, name: str, *, keeps: bool) -> str:
+        """Return what a row has after an update; a deleted one keeps all that is not metadata."""
+        new = f"EXCLUDED.{_quoted(name)}"
+        if not keeps or name.startswith("_sdc_"):
+            return new
+        old = f"{self._table}.{_quoted(name)}"
+        return f"CASE WHEN EXCLUDED.{_quoted(_DELETED)} IS NULL THEN {new} ELSE {old} END"
 
     def _metadata(self, path: Path, version: int | None) -> dict[str, str]:
         """Return the values of the SDK's columns; the file's time is that of its records."""
