@@ -6,6 +6,7 @@ import random
 import re
 import zipfile
 from dataclasses import dataclass
+from datetime import timezone
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +14,7 @@ from local_zoho_crm.meetings import Meeting, calendar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path as FilePath
 
     from local_zoho_crm.organisation import Organisation
@@ -36,6 +38,10 @@ class CsvStyle:
         separator: The separator of a multi-select picklist's values.
         bom: Whether files begin with a byte order mark.
         line_end: The end of each line.
+        numbers: How numbers with decimals are formatted, as Python's `format` reads it.
+        percents: What stands for a percent; `{}` is replaced with the number.
+        offsets: Whether date-times are in the user's time zone, or in UTC with a Z.
+        ics_head: The properties of a calendar.
         quote_all: Whether every cell is quoted, or only those that need it.
     """
 
@@ -47,6 +53,10 @@ class CsvStyle:
     bom: bool = False
     line_end: Literal["\n", "\r\n"] = "\r\n"
     quote_all: bool = False
+    numbers: str = "f"
+    percents: str = "{}"
+    offsets: Literal["user", "Z"] = "user"
+    ics_head: tuple[str, ...] = ("VERSION:2.0", "PRODID:-//Zoho CRM//Meetings//EN")
 
 
 @dataclass(frozen=True)
@@ -84,11 +94,16 @@ def write_csv(
 
 
 def write_ics(
-    target: FilePath, rows: Iterable[Record], *, organisation: Organisation, damage: Damage
+    target: FilePath,
+    rows: Iterable[Record],
+    *,
+    organisation: Organisation,
+    style: CsvStyle,
+    damage: Damage,
 ) -> None:
     """Write meetings as an ICS file in a ZIP, with time zones first or last."""
     meetings = [Meeting(organisation, row) for row in rows]
-    lines = calendar(meetings, zones_last=int(target.stem) % 2 == 0)
+    lines = calendar(meetings, style.ics_head, zones_last=int(target.stem) % 2 == 0)
     if damage.ragged_row is not None:
         lines = _without_an_end(lines, damage.ragged_row)
     _pack(target, f"{target.stem}.ics", lines, "\r\n")
@@ -149,16 +164,18 @@ def _cell(path: Path, organisation: Organisation, style: CsvStyle) -> Callable[[
 
 
 def _formatter(path: Path, organisation: Organisation, style: CsvStyle) -> Callable[[Any], str]:
-    match path.field.kind:
-        case "boolean":
-            return style.booleans.__getitem__
-        case "number":
-            return lambda value: format(value, "f")
-        case "date":
-            return lambda value: str(value.isoformat())
-        case "datetime":
-            return organisation.timestamp
-        case "list":
-            return ",".join if path.field.is_tag else style.separator.join
-        case _:
-            return str
+    formatters: dict[str, Callable[[Any], str]] = {
+        "boolean": style.booleans.__getitem__,
+        "number": lambda value: format(value, style.numbers),
+        "date": lambda value: str(value.isoformat()),
+        "datetime": organisation.timestamp if style.offsets == "user" else _in_utc,
+        "list": ",".join if path.field.is_tag else style.separator.join,
+    }
+    format_ = formatters.get(path.field.kind, str)
+    if path.field.data_type == "percent":
+        return lambda value: style.percents.format(format_(value))
+    return format_
+
+
+def _in_utc(value: datetime) -> str:
+    return f"{value.astimezone(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"

@@ -295,7 +295,7 @@ class JobBoard:
         file = FilePath(self._directory.name) / f"{job.id}.zip"
         damage = _damage(job, len(rows))
         if query.file_type == "ics":
-            write_ics(file, rows, organisation=self.organisation, damage=damage)
+            write_ics(file, rows, organisation=self.organisation, style=self.style, damage=damage)
         else:
             columns = csv_columns(query.paths, self.organisation, self.style)
             write_csv(file, rows, columns, self.style, damage)

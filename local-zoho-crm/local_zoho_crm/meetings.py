@@ -21,7 +21,7 @@ from local_zoho_crm.calendar_parts import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from local_zoho_crm.organisation import Organisation
@@ -194,9 +194,9 @@ class Meeting:
         }
 
 
-def calendar(meetings: list[Meeting], *, zones_last: bool) -> Iterator[str]:
+def calendar(meetings: list[Meeting], head: Iterable[str], *, zones_last: bool) -> Iterator[str]:
     """Yield the lines of a calendar of meetings, folded."""
-    yield from ("BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//Zoho CRM//Meetings//EN")
+    yield from ("BEGIN:VCALENDAR", *head)
     named = {meeting.zone for meeting in meetings} - {None}
     zones = [line for zone in ZONES if zone in named for line in zone.definition]
     events = (folded(line) for meeting in meetings for line in meeting.lines())

@@ -46,9 +46,12 @@ _USER_TYPES = frozenset(
 class RestApi:
     """Handles the calls outside bulk."""
 
-    def __init__(self, organisation: Organisation, access: Access) -> None:
+    def __init__(
+        self, organisation: Organisation, access: Access, no_content: int | None = None
+    ) -> None:
         self._organisation = organisation
         self._access = access
+        self._no_content = no_content
 
     def routes(self) -> list[Route]:
         """Return the routes of the calls."""
@@ -126,10 +129,10 @@ class RestApi:
                 if _is_of_type(user, wanted, grant.user_id)
             ]
         if (since := _since(request)) and all(user["Modified_Time"] <= since for user in users):
-            return Response(status_code=304)
+            return self._nothing(304)
         page, per_page, rows = _page(request, users)
         if not rows:
-            return Response(status_code=204)
+            return self._nothing(204)
         listed = [user_json(self._organisation, user) for user in rows]
         info = _info(page, per_page, len(rows), len(users))
         return JSONResponse({"users": listed, "info": info})
@@ -148,7 +151,7 @@ class RestApi:
         ]
         page, per_page, listed = _page(request, rows)
         if not listed:
-            return Response(status_code=304 if since and not rows else 204)
+            return self._nothing(304 if since and not rows else 204)
         data = [
             {
                 "id": row.id,
@@ -203,19 +206,23 @@ class RestApi:
         if since:
             records = [record for record in records if record["Modified_Time"] > since]
             if not records:
-                return Response(status_code=304)
+                return self._nothing(304)
         records.sort(key=lambda record: int(record["id"]), reverse=True)
         page, per_page, rows = _page(request, records)
         if page * per_page > _MAX_RECORDS_BY_PAGE:
             raise ZohoError("INVALID_DATA", api_name="page")
         if not rows:
-            return Response(status_code=204)
+            return self._nothing(204)
         wanted = [name for name in names.split(",") if name in module.fields]
         data = [
             {"id": row["id"]} | {name: self._value(module, row, name) for name in wanted}
             for row in rows
         ]
         return JSONResponse({"data": data, "info": _info(page, per_page, len(data), len(records))})
+
+    def _nothing(self, status: int) -> Response:
+        """Return the response if there are no records: with this status, or as configured."""
+        return Response(status_code=self._no_content or status)
 
     def _value(self, module: Module, record: Record, name: str) -> Any:
         field, value = module.fields[name], record.get(name)

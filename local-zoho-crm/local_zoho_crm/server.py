@@ -66,7 +66,8 @@ class ZohoServer:
             are used. None for no limit.
         tokens_per_ten_minutes: Maximum of token requests per refresh token; None for no limit.
         latency: Minimum duration of every request in seconds.
-        csv: The style of CSV files.
+        csv: The style of CSV files, and of calendars.
+        no_content: The status of responses without records; default 204, or 304 if none changed.
         scopes: Scopes of the refresh token in `tap_config`; default all that the tap needs.
         tell_scopes: Whether token responses contain the scopes.
         redirect_uris: Redirect URIs of the client, for consent in a browser.
@@ -89,6 +90,7 @@ class ZohoServer:
     tokens_per_ten_minutes: int | None = 10
     latency: float = 0.0
     csv: CsvStyle = field(default_factory=CsvStyle)
+    no_content: int | None = None
     scopes: Iterable[str] | None = None
     tell_scopes: bool = True
     redirect_uris: Iterable[str] = ()
@@ -153,7 +155,7 @@ class ZohoServer:
             downloads_per_minute=self.downloads_per_minute,
             page_tokens=self.page_tokens,
         )
-        rest = RestApi(self.organisation, self._access)
+        rest = RestApi(self.organisation, self._access, self.no_content)
         app = Starlette(
             routes=[
                 Route("/oauth/v2/token", self._token, methods=["POST"]),

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.reporting.spending import Spending
     from tap_zoho_bulk.settings import Settings
 
+    OnResponse = Callable[[ApiRequest, int, Mapping[str, str], dict[str, Any]], object]
+
 T = TypeVar("T")
 
 MAX_DOWNLOAD_BYTES = 4 << 30
@@ -65,6 +67,9 @@ class ZohoClient:
         self._downloads = RateLimit(settings.downloads_per_minute, 60.0, "downloads")
         self.credits = CreditBudget(settings.api_credit_limit, self._transport.stop)
         self.account_headers = AccountHeaders()
+        self.on_response: OnResponse | None = None
+        """Called with each response, on the thread that received it: with its request, status,
+        headers and JSON object, which is empty if it has none."""
 
     @property
     def stop(self) -> threading.Event:
@@ -227,6 +232,7 @@ class ZohoClient:
             raise TransientError("the response is not a file")
         if kind.startswith("text/html"):
             raise TransientError("the response is a web page, not a file")
+        self._seen(request, response)
         file.seek(0)
         file.truncate()
         seconds = self._settings.job_timeout_seconds
@@ -273,12 +279,20 @@ class ZohoClient:
         """Read a response that should be a JSON object; None if it has no content."""
         status = response.status_code
         if status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
+            self._seen(request, response)
             return None
         body = json_object(self._transport.read_text(response, limit=request.max_bytes))
+        self._seen(request, response, body)
         raise_for_problem(request, status, response.headers, body, self.redact)
         if not body:
             raise TransientError(f"the response is not a JSON object (HTTP {status})")
         return body
+
+    def _seen(
+        self, request: ApiRequest, response: requests.Response, body: dict[str, Any] | None = None
+    ) -> None:
+        if self.on_response is not None:
+            self.on_response(request, response.status_code, response.headers, body or {})
 
     @contextmanager
     def _send(self, request: Request) -> Iterator[requests.Response]:

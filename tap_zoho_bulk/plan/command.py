@@ -15,15 +15,18 @@ import click
 from typing_extensions import override
 
 from tap_zoho_bulk.command_line import exiting_with_code, options_of
+from tap_zoho_bulk.plan.probe import Probe, choose_target
 from tap_zoho_bulk.plan.sync_plan import make_plan
 from tap_zoho_bulk.reporting.events import event_of
-from tap_zoho_bulk.reporting.printable import PrintableRecord, printable_values
+from tap_zoho_bulk.reporting.printable import PrintableRecord, printable, printable_values
 from tap_zoho_bulk.tap import TapZohoBulk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from singer_sdk.plugin_base import _ConfigInput
+
+    from tap_zoho_bulk.plan.probe import Target
 
 _HELP = """Show what a sync would do and cost, without starting a job.
 
@@ -60,15 +63,31 @@ def _command() -> click.Command:
                 show_default=True,
                 help="Print a table for people, or JSON for programs.",
             ),
+            click.Option(
+                ["--probe"],
+                is_flag=False,
+                flag_value="csv",
+                type=click.Choice(["csv", "ics"]),
+                metavar="[csv|ics]",
+                help="Start one small job, which costs about 52 API credits, and report in which "
+                "forms Zoho exports what. The report holds no data: add it to a bug report.",
+            ),
+            click.Option(["--yes"], is_flag=True, help="Do not ask before the job of --probe."),
         ],
     )
     return click.version_option(package_name=TapZohoBulk.name)(command)
 
 
-def _plan(
-    *, config: _ConfigInput, catalog: IO[str] | None, state: IO[str] | None, output_format: str
+def _plan(  # noqa: PLR0913 - these are the options
+    *,
+    config: _ConfigInput,
+    catalog: IO[str] | None,
+    state: IO[str] | None,
+    output_format: str,
+    probe: str | None,
+    yes: bool,
 ) -> int:
-    """Print the plan, and return the exit code."""
+    """Print the plan, or what a probe found, and return the exit code."""
     tap = TapZohoBulk(
         config=config.config,
         catalog=None if catalog is None else json.load(catalog),
@@ -77,6 +96,14 @@ def _plan(
     )
     warnings: list[str] = []
     try:
+        if probe is not None:
+            with _listening(warnings):
+                target = choose_target(tap, probe)
+            _confirm(target, yes=yes)
+            with _listening(warnings):
+                found = Probe(tap, target).run()
+            _print_probe(found, output_format)
+            return 0
         with _listening(warnings):
             plan = make_plan(tap, warnings)
     finally:
@@ -88,6 +115,27 @@ def _plan(
 
         print_plan(plan, sys.stdout)
     return plan.exit_code
+
+
+def _confirm(target: Target, *, yes: bool) -> None:
+    """Ask before a job that costs API credits; raise if there is no terminal to ask on."""
+    records = "its" if target.records is None else f"{target.records:,}"
+    question = (
+        f"Start one bulk read job for {records} records of {printable(target.module)}, at about 52 "
+        "API credits?"
+    )
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{question} Use --yes, since there is no terminal to ask on.")
+    click.confirm(question, abort=True, err=True)
+
+
+def _print_probe(found: dict[str, str], output_format: str) -> None:
+    if output_format == "json":
+        click.echo(json.dumps(printable_values(found), indent=2))
+    else:
+        click.echo("\n".join(f"- {name}: {printable(text)}" for name, text in found.items()))
 
 
 class _Listener(logging.Handler):

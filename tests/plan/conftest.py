@@ -42,7 +42,7 @@ class Planned:
 
 
 class PlanCommand:
-    """Runs `tap-zoho-bulk-plan`, and checks that it prints no secret and starts no job."""
+    """Runs `tap-zoho-bulk-plan`, and checks that it prints no secret, and what jobs it starts."""
 
     def __init__(self, command: TapCommand) -> None:
         self._command = command
@@ -53,17 +53,18 @@ class PlanCommand:
         *flags: str,
         catalog: Json | None = None,
         state: Json | None = None,
+        jobs: int = 0,
         **settings: Any,
     ) -> Planned:
         """Make a plan, as JSON by default."""
-        jobs = len(server.jobs)
+        before = len(server.jobs)
         flags = flags or ("--format", "json")
         config = server.tap_config(**{**FAST, **settings})
         running = self._command.start(config, *flags, catalog=catalog, state=state)
         planned = Planned(*running.end())
         for secret in server.secrets:
             assert secret not in planned.stdout + planned.stderr
-        assert len(server.jobs) == jobs
+        assert len(server.jobs) == before + jobs
         return planned
 
 

@@ -77,7 +77,7 @@ def test_each_stream_is_as_if_it_ran_alone(tap: TapCommand, serve: Serve) -> Non
 
     assert by_stream(at_once) == by_stream(in_turn)
     assert after_records(at_once) == after_records(in_turn)
-    assert at_once.state == in_turn.state
+    assert at_once.state["bookmarks"] == in_turn.state["bookmarks"]
     assert sorted(summary(at_once)) == sorted(summary(in_turn))
     assert len(summary(at_once)) == len(SIZES) + 2
 
