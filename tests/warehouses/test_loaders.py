@@ -167,7 +167,7 @@ def test_files_are_stored_as_the_same_records_are(loader: Loader, tmp_path: Path
     second = [
         record(100, "changed"),
         record(101, "was null"),
-        record(102, _sdc_deleted_at=deleted),
+        record(400, _sdc_deleted_at=deleted),  # It never had a row, and gets none.
         record(300, "added"),
     ]
     third = [record(each, "of version 2") for each in (100, 300)]
@@ -190,8 +190,10 @@ def test_files_are_stored_as_the_same_records_are(loader: Loader, tmp_path: Path
     assert exit_code == 0, log
     assert states[-1] == state(2)["value"]
     found, expected = rows(loader, "Files"), rows(loader, "Records")
-    assert {row["id"] for row in expected} == {each["id"] for each in [*first, *second]}
-    assert len(expected) == len({(each["module"], each["id"]) for each in [*first, *second]})
+    assert {row["id"] for row in expected} == {
+        each["id"] for each in [*first, *second] if each["id"] != "400"
+    }
+    assert len(expected) == len({(each["module"], each["id"]) for each in [*first, *second]}) - 1
     for actual, due in zip(found, expected, strict=True):
         assert _only_whether_deleted(actual) == _only_whether_deleted(due)
     (last,) = [row for row in found if row["id"] == "100" and row["module"] == "Leads"]
@@ -251,7 +253,6 @@ def test_the_row_of_a_deleted_record_keeps_its_other_values(loader: Loader, tmp_
     assert [(row["id"], row[text], row[deleted] is None) for row in found] == [
         ("2", "kept", False),
         ("4", "kept", True),
-        ("6", None, False),
     ]
     assert rows(loader, "Parquet") == rows(loader, "Jsonl") == found
 

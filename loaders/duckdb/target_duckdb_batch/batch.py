@@ -135,16 +135,18 @@ class BatchSync(TableSync):
         ((known,),) = self._fetch(
             f"SELECT count(*) FROM {self._table} SEMI JOIN {_STAGED} USING ({key})"
         )
+        has_deletes = self._has_deletes()
         others = [name for name in names if name not in keys]
         if known and others:
-            values = assignments(others, keeps=self._has_deletes())
+            values = assignments(others, keeps=has_deletes)
             self.conn.execute(
                 f"UPDATE {self._table} AS s SET {values} FROM {_STAGED} AS t "
                 f"WHERE {self.primary_key_condition('t')} AND {last}"
             )
         if known < distinct:
             new = f"ANTI JOIN {self._table} USING ({key})" if known else ""
-            self.conn.execute(f"{insert} {new} WHERE {last}")
+            exists = f"{DELETED_AT} IS NULL" if has_deletes else "true"
+            self.conn.execute(f"{insert} {new} WHERE {last} AND {exists}")
 
     def _has_deletes(self) -> bool:
         if DELETED_AT not in self._columns:

@@ -38,6 +38,24 @@ class TableSync(db_sync.DbSync):
             f"SET {values} FROM {temp_table} AS t WHERE {self.primary_key_condition('t')}"
         )
 
+    def insert_from_temp_table(self, temp_table: str) -> str:
+        """Return the statement that inserts new rows, but none for records that are deleted.
+
+        Args:
+            temp_table: Contains the records.
+        """
+        if not self.stream_schema_message["key_properties"] or (
+            DELETED_AT not in self.flatten_schema
+        ):
+            query: str = super().insert_from_temp_table(temp_table)
+            return query
+        table = self.table_name(self.stream_schema_message["stream"])
+        return (
+            f"INSERT INTO {table} ({', '.join(self.column_names())}) SELECT s.* "
+            f"FROM {temp_table} AS s ANTI JOIN {table} AS t ON {self.primary_key_condition('t')} "
+            f"WHERE s.{DELETED_AT} IS NULL"
+        )
+
     def activate_version(self, version: int) -> None:
         """Remove the rows of older versions, or mark them as deleted.
 

@@ -51,7 +51,7 @@ class BatchSink(PostgresSink):
 
     @override
     def upsert(self, **tables: Any) -> int | None:
-        """Upsert records; the row of a deleted one keeps its values, which the record lacks."""
+        """Upsert records; the row of a deleted one, if there is one, keeps its other values."""
         new, old = tables["from_table"], tables["to_table"]
         if self.key_properties and _DELETED in new.columns:
             kept = {
@@ -60,12 +60,15 @@ class BatchSink(PostgresSink):
                 if name not in self.key_properties and not name.startswith("_sdc_")
             }
             same = [new.columns[key] == old.columns[key] for key in self.key_properties]
+            is_deleted = new.columns[_DELETED].is_not(None)
+            has_row = sqlalchemy.select(old).where(*same).exists()
+            statements: list[sqlalchemy.Executable] = [
+                sqlalchemy.delete(new).where(is_deleted, ~has_row)
+            ]
             if kept:
-                tables["connection"].execute(
-                    sqlalchemy.update(new)
-                    .where(*same, new.columns[_DELETED].is_not(None))
-                    .values(kept)
-                )
+                statements.append(sqlalchemy.update(new).where(*same, is_deleted).values(kept))
+            for statement in statements:
+                tables["connection"].execute(statement)
         rows: int | None = super().upsert(**tables)
         return rows
 
@@ -138,6 +141,16 @@ class BatchSink(PostgresSink):
         insert = f"INSERT INTO {self._table} ({columns}) SELECT {values} FROM {source}"
         if not self.key_properties:
             return [insert]
+
+        if _DELETED in file.simple | file.nested:
+            keys = " AND ".join(
+                f"t.{_quoted(each)} = {value(each)}" for each in self.key_properties
+            )
+            # A record that is deleted gets no new row.
+            insert += (
+                f" WHERE {value(_DELETED)} IS NULL "
+                f"OR EXISTS (SELECT FROM {self._table} AS t WHERE {keys})"
+            )
 
         def key(row: str, name: str) -> str:
             if name in file.simple:
