@@ -27,6 +27,7 @@ from tap_zoho_bulk.catalog.drift import CATALOG_CHECK, check_catalog
 from tap_zoho_bulk.catalog.organisation import read_organisation
 from tap_zoho_bulk.emit.record_lines import ChunkWriter, to_target
 from tap_zoho_bulk.exceptions import (
+    SettingsError,
     StoppedError,
     StreamsFailedError,
     TapZohoBulkError,
@@ -174,6 +175,14 @@ class TapZohoBulk(TapOverrides):
                 len(names),
                 extra=event("streams_selected", names=names),
             )
+            unread = run.settings.reconcile_ids.keys() - {
+                stream.name for stream in self._read() if isinstance(stream, ModuleStream)
+            }
+            if unread:
+                raise SettingsError(
+                    f"`reconcile_ids` names {', '.join(sorted(unread))}, which is not a selected "
+                    "module. Select it, or correct that setting."
+                )
             with self._last_state():
                 yield
             if run.summary.failures:

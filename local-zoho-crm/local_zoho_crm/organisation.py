@@ -176,9 +176,15 @@ class Organisation:
             module.records[record_id] = {**module.records[record_id], **times, **values}
 
     def delete(self, module_name: str, record_id: str, *, permanent: bool = False) -> None:
-        """Move a record to the recycle bin, or delete it permanently, also from there."""
+        """Move a record to the recycle bin, or delete it permanently, also from there.
+
+        A row that is removed from its parent's subform is gone, and Zoho lists it nowhere.
+        """
         with self.lock:
             module = self.module(module_name)
+            if module.is_subform:
+                del module.records[record_id]
+                return
             record = module.records.pop(record_id, None) or module.trash[record_id]
             module.trash.pop(record_id, None)
             if not permanent:

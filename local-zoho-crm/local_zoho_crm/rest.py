@@ -140,6 +140,8 @@ class RestApi:
     def deleted(self, request: Request) -> Response:
         """List a module's deleted records."""
         module = self._admit_to_module(request, credits_=2)
+        if module.is_subform:
+            raise ZohoError("INVALID_MODULE")  # Zoho keeps no list of them.
         wanted = request.query_params.get("type", "all")
         if wanted not in ("all", "recycle", "permanent"):
             raise ZohoError("INVALID_DATA", api_name="type")

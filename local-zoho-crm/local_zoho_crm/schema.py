@@ -180,6 +180,11 @@ class Module:
         return cls(api_name, {each.api_name: each for each in fields}, **attributes)
 
     @property
+    def is_subform(self) -> bool:
+        """Return whether the records are the rows of a subform."""
+        return self.generated_type == "subform"
+
+    @property
     def exportable_fields(self) -> list[Field]:
         """Return the fields that bulk read exports if a query names none."""
         return [each for each in self.fields.values() if each.exportable and each.listed]

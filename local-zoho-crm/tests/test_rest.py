@@ -69,3 +69,14 @@ def test_converted_leads_are_exported_and_not_listed(
     assert {row["Id"] for row in rows if row["$converted"] == "true"} == converted
     listed = client.get("/crm/v8/Leads?fields=id").json()["data"]
     assert not converted & {row["id"] for row in listed}
+
+
+def test_rows_that_left_a_subform_are_listed_nowhere(
+    client: Client, organisation: Organisation
+) -> None:
+    rows = organisation.module("Quoted_Items").records
+    organisation.delete("Quoted_Items", next(iter(rows)))
+    answer = client.get("/crm/v8/Quoted_Items/deleted")
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "INVALID_MODULE"
+    assert organisation.deleted("Quoted_Items") == []

@@ -28,25 +28,30 @@ _MAX_PAGES = 100
 _MAX_LISTED_VIEWS = 50
 
 
-def find_custom_view(
-    client: ZohoClient, settings: Settings, module: str, name: str, spending: Spending
-) -> str:
-    """Return a custom view's id, at one API credit for 200 views.
+def custom_view_id(
+    client: ZohoClient, settings: Settings, module: str, spending: Spending
+) -> str | None:
+    """Return the id of the custom view that narrows a module.
+
+    A view that is named is looked up, at one API credit for 200 views.
 
     Args:
         client: Zoho's API.
         settings: The run's settings.
         module: API name of the module.
-        name: The view's name, or its system name, such as `ALLVIEWS`.
         spending: Also counts the cost, besides the run's own.
 
     Returns:
-        The id.
+        The id; None if the module's options have no view.
 
     Raises:
         UnreadableStreamError: When no view matches, or several do, or Zoho refuses the list.
         TapZohoBulkError: As `ZohoClient.get` does.
     """
+    options = settings.module_options.get(module)
+    if options is None or options.custom_view is None:
+        return options.custom_view_id if options else None
+    name = options.custom_view
     try:
         views = list(_views(client, settings, module, spending))
     except ZohoRefusedError as error:  # This is not about a job that an earlier run created.

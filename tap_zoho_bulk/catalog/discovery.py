@@ -33,6 +33,9 @@ REPLICATION_KEY = "Modified_Time"
 DELETED_AT = "_sdc_deleted_at"
 """Property of when a record was deleted, by Singer's convention; null while it is not."""
 
+SUBFORM_NOTE = "The rows of a subform."
+"""Description of a subform's schema: a catalog loses keywords that are not part of JSON Schema."""
+
 _DELETED_AT_SCHEMA: dict[str, Any] = {
     "type": ["string", "null"],
     "format": "date-time",
@@ -287,6 +290,8 @@ def _describe(
         logger.warning("%s: Zoho will refuse the criteria: %s.", name, problem.at(name))
     modified = properties.get(REPLICATION_KEY, {})
     schema = {"type": "object", "properties": {**properties, **unlisted, **related}}
+    if parent_names.modules.get(name, {}).get("generated_type") == "subform":
+        schema["description"] = SUBFORM_NOTE
     return DiscoveredModule(
         api_name=name,
         schema=with_deleted_at(schema, settings),

@@ -14,7 +14,11 @@ from jsonschema import Draft202012Validator
 
 from tap_zoho_bulk.crm.criteria import structure_problem
 from tap_zoho_bulk.crm.timestamps import parse_instant
-from tap_zoho_bulk.settings.schema import CONFIG_JSONSCHEMA, SECRET_SETTINGS
+from tap_zoho_bulk.settings.schema import (
+    CONFIG_JSONSCHEMA,
+    SECRET_SETTINGS,
+    VERSIONS_WITH_PAGE_TOKENS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,6 +115,7 @@ def config_problems(config: Mapping[str, Any]) -> list[str]:
         problem = structure_problem(criteria) if isinstance(criteria, dict) else None
         if problem is not None:
             problems.append(problem.at(module))
+    problems += [*_problems_of_replacing(config), *_problems_of_reconciling(config)]
     for name in ("accounts_url", "api_url"):
         value = config.get(name)
         if isinstance(value, str) and not _is_http_url(value):
@@ -119,6 +124,43 @@ def config_problems(config: Mapping[str, Any]) -> list[str]:
                 "not an HTTP URL without user, password, query and fragment, such as "
                 f"https://www.zohoapis.com, in config[{name!r}]"
             )
+    return problems
+
+
+def _problems_of_replacing(config: Mapping[str, Any]) -> list[str]:
+    """Return why targets cannot drop rows after `replace_days`."""
+    options = config.get("module_options")
+    chosen = {
+        f"config['module_options'][{module!r}]['replace_days']": each.get("replace_days")
+        for module, each in (options.items() if isinstance(options, dict) else ())
+        if isinstance(each, dict)
+    }
+    chosen["config['replace_days']"] = config.get("replace_days")
+    places = [place for place, days in chosen.items() if days is not None]
+    problems = []
+    if not config.get("emit_activate_version_messages"):
+        problems += [f"needs `emit_activate_version_messages`, in {place}" for place in places]
+    if config.get("start_date") is not None:
+        problems += [f"cannot be combined with `start_date`, in {place}" for place in places]
+    return problems
+
+
+def _problems_of_reconciling(config: Mapping[str, Any]) -> list[str]:
+    """Return why the ids of a warehouse cannot be reconciled."""
+    files = config.get("reconcile_ids")
+    if not isinstance(files, dict) or not files:
+        return []
+    place = "in config['reconcile_ids']"
+    problems = [
+        f"{file!r} is not a readable file, {place}[{module!r}]"
+        for module, file in files.items()
+        if isinstance(file, str) and not os.access(file, os.R_OK)
+    ]
+    if not config.get("emit_deletes"):
+        problems.append(f"needs `emit_deletes`, {place}")
+    if config.get("api_version") not in {None, *VERSIONS_WITH_PAGE_TOKENS}:
+        # A record that shifts between pages would count as gone.
+        problems.append(f"needs `api_version` v7 or v8, {place}")
     return problems
 
 

@@ -1,6 +1,7 @@
 """Every setting: its name, type, default and description, as the JSON Schema of the tap's config.
 
-A new setting is added here and to `Settings`.
+A new setting is added here and to `Settings`. The file has more than 400 lines because the settings
+are one list, and each takes some lines.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from singer_sdk import typing as th
 from tap_zoho_bulk.crm.data_centers import API_SUBDOMAINS, DATA_CENTERS
 
 _TEN_YEARS = 10 * 366 * 86400
+VERSIONS_WITH_PAGE_TOKENS = ("v7", "v8")
 API_VERSIONS = ("v2", "v3", "v4", "v5", "v6", "v7", "v8")
 
 _MODULE_OPTIONS = th.ObjectType(
@@ -34,6 +36,11 @@ _MODULE_OPTIONS = th.ObjectType(
         "related_fields",
         th.ArrayType(th.StringType(pattern=r"^[^.\s]+\.[^.\s]+$")),
         description="Fields of parent records to include, such as `Account_Name.Phone`.",
+    ),
+    th.Property(
+        "replace_days",
+        th.IntegerType(minimum=1),
+        description="The setting `replace_days` for this module only.",
     ),
     additional_properties=False,
 )
@@ -139,7 +146,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         title="Module options",
         description=(
             "Options by module API name: `custom_view` (a name) or `custom_view_id`, `criteria` "
-            '(in Zoho\'s JSON) and `related_fields` (`["Account_Name.Phone"]`).'
+            '(in Zoho\'s JSON), `related_fields` (`["Account_Name.Phone"]`) and `replace_days`.'
         ),
     ),
     th.Property(
@@ -270,6 +277,17 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         ),
     ),
     th.Property(
+        "reconcile_ids",
+        th.ObjectType(additional_properties=th.StringType(min_length=1)),
+        default={},
+        title="Ids to reconcile",
+        description=(
+            "Files of the ids that the warehouse has, by module API name. The run also reads all "
+            "ids of these modules, and emits a delete for each id that Zoho does not have. Needs "
+            "`emit_deletes`."
+        ),
+    ),
+    th.Property(
         "skip_unchanged",
         th.BooleanType,
         default=False,
@@ -296,6 +314,16 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         description=(
             "Read a module in full again this many days after its last full sync. Formulas, "
             "rollups and related fields change without a new `Modified_Time`."
+        ),
+    ),
+    th.Property(
+        "replace_days",
+        th.IntegerType(minimum=1),
+        title="Replace after days",
+        description=(
+            "Read a module in full again this many days after its last full sync, and have targets "
+            "drop the rows of records that are gone. Needs `emit_activate_version_messages`. If "
+            "unset, 7 for subforms of up to 200,000 rows."
         ),
     ),
     th.Property(

@@ -23,12 +23,14 @@ class ModuleOptions:
         custom_view: The view's name, as an alternative to the id.
         criteria: Criteria in Zoho's JSON.
         related_fields: Fields of parent records, as `Lookup.Field`.
+        replace_days: As the setting of this name, for one module.
     """
 
     custom_view_id: str | None = None
     custom_view: str | None = None
     criteria: dict[str, Any] | None = None
     related_fields: tuple[str, ...] = ()
+    replace_days: int | None = None
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,11 @@ class Settings:
     downloads_per_minute: int
     api_credit_limit: int | None
     emit_deletes: bool
+    reconcile_ids: dict[str, str]
     skip_unchanged: bool
     verify_counts: bool
     refresh_formulas_days: int | None
+    replace_days: int | None
     bulk_write_job_ids: tuple[str, ...]
     callback_url: str | None
     spool_directory: str | None
@@ -94,6 +98,7 @@ class Settings:
                 custom_view=options.get("custom_view"),
                 criteria=_plain(options.get("criteria")),
                 related_fields=tuple(options.get("related_fields") or ()),
+                replace_days=options.get("replace_days"),
             )
             for module, options in values["module_options"].items()
         }

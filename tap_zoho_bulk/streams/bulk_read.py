@@ -14,7 +14,7 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
 from typing_extensions import override
 
 from tap_zoho_bulk.bulk_read.chain import Chain
@@ -23,7 +23,6 @@ from tap_zoho_bulk.bulk_read.job import BulkReadJobs
 from tap_zoho_bulk.bulk_read.page import PAGE_RECORDS
 from tap_zoho_bulk.bulk_read.position import Position
 from tap_zoho_bulk.bulk_read.progress import Progress
-from tap_zoho_bulk.catalog.custom_views import find_custom_view
 from tap_zoho_bulk.crm.timestamps import utc_or_none
 from tap_zoho_bulk.decode.chunk import Chunk
 from tap_zoho_bulk.emit.record_lines import ChunkWriter
@@ -48,7 +47,6 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.bulk_read.page import Page
     from tap_zoho_bulk.bulk_read.plan import ReadPlan
     from tap_zoho_bulk.bulk_read.query import BulkReadQuery
-    from tap_zoho_bulk.settings import ModuleOptions
 
 logger = logging.getLogger("tap-zoho-bulk.bulk_read")
 
@@ -80,23 +78,14 @@ class BulkReadStream(VersionedStream):
             UnreadableStreamError: When catalog or state require what is not possible.
         """
 
-    def custom_view_id(self, module: str, options: ModuleOptions) -> str | None:
-        """Return the id of the custom view that narrows a module, looked up if it is named.
+    def reads_all(self, query: BulkReadQuery) -> bool:
+        """Return whether a query reads all records, so that targets can drop the others.
 
         Args:
-            module: API name of the module.
-            options: Of the module.
-
-        Raises:
-            UnreadableStreamError: When there is no such view.
-            TapZohoBulkError: As `ZohoClient.get` does.
+            query: What is to be read.
         """
-        if options.custom_view is None:
-            return options.custom_view_id
-        run = self.run
-        return find_custom_view(
-            run.client, run.settings, module, options.custom_view, self.spending
-        )
+        del query
+        return self.replication_method == REPLICATION_FULL_TABLE
 
     def unchanged_probe(self, query: BulkReadQuery) -> Callable[[], bool] | None:
         """Return a thread-safe check that is True if a query certainly has no new records.
@@ -260,8 +249,9 @@ class BulkReadStream(VersionedStream):
     def _emit(self, feed: Feed, page: ChainPage) -> None:
         """Emit a page; if it is damaged, have it read again."""
         if page.position.page == 1:
-            feed.begin(self.next_version(feed.progress.version))
-        self.record_version = feed.progress.version
+            version = feed.progress.version
+            feed.begin(self.next_version(version) if self.reads_all(feed.plan.query) else version)
+        self.record_version = feed.progress.version or self.current_version
         # Save the job id now, so that a crash while emitting does not pay for the job twice.
         self.write_state()
         try:
@@ -390,8 +380,7 @@ class BulkReadStream(VersionedStream):
             bookmark = self.bookmark(state) or ""
             state["replication_key_value"] = max(bookmark, progress.reached)
             state["replication_key"] = self.replication_key
-        else:
-            self.finish_version(progress.version)
+        self.finish_version(progress.version)
         self._forget_progress()
         self.completed(feed.plan.query, progress)
 

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from tap_zoho_bulk.bulk_read.plan import ReadPlan
 from tap_zoho_bulk.bulk_read.query import BulkReadQuery
+from tap_zoho_bulk.catalog.custom_views import custom_view_id
 from tap_zoho_bulk.decode.ics.columns import COLUMNS, KEY
 from tap_zoho_bulk.settings import ModuleOptions
 from tap_zoho_bulk.streams.bulk_read import BulkReadStream
@@ -52,7 +53,7 @@ class EventsIcsStream(BulkReadStream):
             module=self.module,
             fields=(),
             criteria=options.criteria,
-            custom_view_id=self.custom_view_id(self.module, options),
+            custom_view_id=custom_view_id(self.run.client, settings, self.module, self.spending),
             callback_url=settings.callback_url,
             api_version=settings.api_version,
             file_type="ics",

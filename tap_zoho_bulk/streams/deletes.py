@@ -13,24 +13,27 @@ from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from typing_extensions import override
 
 from tap_zoho_bulk.catalog.deleted_list import PAGE_CREDITS, DeletedList
 from tap_zoho_bulk.catalog.discovery import DELETED_AT
 from tap_zoho_bulk.crm.timestamps import parse_instant, utc_or_none
 from tap_zoho_bulk.streams.bulk_read import BulkReadStream
+from tap_zoho_bulk.streams.reconcile import KnownIds, find_in_zoho
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tap_zoho_bulk.bulk_read.feeds import Feed
+    from tap_zoho_bulk.bulk_read.query import BulkReadQuery
     from tap_zoho_bulk.decode.chunk import Chunk
 
 DELETES = "deletes"
 """Key in a stream's state of `since`, the bookmark, and of when the list was last `listed`."""
 
 _LISTED_DAYS = 60
+_OTHER_KEY = "`id` is not the only key"
 
 
 class DeletesStream(BulkReadStream):
@@ -50,33 +53,33 @@ class DeletesStream(BulkReadStream):
     @property
     @override
     def least_credits(self) -> int:
-        return PAGE_CREDITS if self._emits_deletes else 0
-
-    @property
-    def _emits_deletes(self) -> bool:
-        """Whether deletes are emitted; activating a version drops the rows of deleted records."""
-        has_versions = (
-            self.replication_method == REPLICATION_FULL_TABLE
-            and self.emit_activate_version_messages
-        )
-        return self.marks_deletes and not has_versions
+        return PAGE_CREDITS if self._obstacle() is None else 0
 
     @override
     def finish(self, feed: Feed) -> None:
         """Move the bookmark, then emit the deletes."""
-        has_read_before = self.bookmark(self.stream_state) is not None
         super().finish(feed)
-        if not self._emits_deletes:
+        file = self.run.settings.reconcile_ids.get(self.name)
+        obstacle = self._obstacle()
+        if obstacle is not None:
+            if file is not None or obstacle == _OTHER_KEY:
+                self.logger.warning("No deletes are emitted, because %s.", obstacle)
             return
-        if [*self.primary_keys] != ["id"]:
-            self.logger.warning("Deletes are not emitted, because `id` is not the only key.")
-            return
-        started = feed.completed.position.started if feed.completed else None
-        if self.replication_method == REPLICATION_INCREMENTAL and not has_read_before:
-            # The first read has no record that was deleted before its first job.
-            self.stream_state.setdefault(DELETES, {"since": started})
         self.write_state()  # Emit this before waiting for requests.
-        self._emit_deletes(started)
+        self._emit_deletes(feed.completed.position.started if feed.completed else None)
+        if file is not None:
+            self.write_state()
+            self._reconcile(KnownIds.from_file(file), feed.plan.query)
+
+    def _obstacle(self) -> str | None:
+        """Return why no deletes are emitted; None if they are."""
+        if not self.marks_deletes:
+            return f"`{DELETED_AT}` is not selected"
+        if self.replication_method == REPLICATION_FULL_TABLE and (
+            self.emit_activate_version_messages
+        ):
+            return "the version of a full table drops the rows of deleted records"
+        return None if [*self.primary_keys] == ["id"] else _OTHER_KEY
 
     def _emit_deletes(self, started: str | None) -> None:
         """Emit all deletes since the bookmark, and move it.
@@ -88,30 +91,63 @@ class DeletesStream(BulkReadStream):
         kept = state.get(DELETES)
         kept = kept if isinstance(kept, dict) else {}
         self._warn_of_gap(utc_or_none(kept.get("listed")))
+        # Without a bookmark, everything that Zoho lists: a target may have stored records, and
+        # lost the state after them.
         since = utc_or_none(kept.get("since"))
         deleted = DeletedList(
             run.client, run.settings, self.name, since=since, spending=self.spending
         )
-        before = self.summary.records
-        self.emit_from(partial(self._deleted_chunks, deleted))
-        if count := self.summary.records - before:
+        now = _now()
+        rows = (
+            [(row["id"], row["deleted_time"] or now) for row in page] for page in deleted.pages()
+        )
+        if count := self._emit_rows(rows):
             self.logger.info("%d records were deleted from Zoho.", count)
         if deleted.is_complete:
             # The list is younger than the job, so it has everything that was deleted before it.
             since = max(filter(None, (deleted.latest, started)), default=None)
             state[DELETES] = {"since": since, "listed": _now()}
 
-    def _deleted_chunks(self, deleted: DeletedList, chunk_type: type[Chunk]) -> Iterator[Chunk]:
-        """Yield the deleted records."""
+    def _reconcile(self, known: KnownIds, query: BulkReadQuery) -> None:
+        """Emit a delete for each id that Zoho no longer has.
+
+        Args:
+            known: The ids of the warehouse.
+            query: What the stream has read.
+        """
+        started = find_in_zoho(self.run, query, known, self.spending) or _now()
+        count = self._emit_rows([(each, started) for each in ids] for ids in known.gone())
+        self.logger.info(
+            "Reconciled: of %d ids of the warehouse, %d are gone from Zoho, which has %d records "
+            "that are not among them.",
+            len(known),
+            count,
+            known.unknown,
+        )
+
+    def _emit_rows(self, rows: Iterable[Sequence[tuple[str, str]]]) -> int:
+        """Emit deletes, and return their number.
+
+        Args:
+            rows: Ids, and when the records were deleted, many at a time.
+        """
+        before = self.summary.records
+        self.emit_from(partial(self._deleted_chunks, rows))
+        return self.summary.records - before
+
+    def _deleted_chunks(
+        self, deleted: Iterable[Sequence[tuple[str, str]]], chunk_type: type[Chunk]
+    ) -> Iterator[Chunk]:
+        """Yield the records of deletes."""
         # Stream maps may need every property.
         empty = (
             [] if self.is_plain() else [name for name in self.selected_properties() if name != "id"]
         )
-        now = _now()
-        for rows in deleted.pages():
-            columns: dict[str, Sequence[Any]] = {"id": [row["id"] for row in rows]}
-            columns |= {name: [None] * len(rows) for name in empty}
-            columns[DELETED_AT] = [row["deleted_time"] or now for row in rows]
+        for rows in deleted:
+            ids, times = zip(*rows, strict=True)
+            columns: dict[str, Sequence[Any]] = {"id": ids}
+            columns |= {name: [None] * len(ids) for name in empty}
+            columns[DELETED_AT] = times
             yield chunk_type(columns)
 
     def _warn_of_gap(self, listed: str | None) -> None:

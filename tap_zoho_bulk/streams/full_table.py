@@ -24,7 +24,7 @@ VERSION = "version"
 
 
 class VersionedStream(ZohoStream):
-    """A stream whose full table has versions."""
+    """A stream whose rows have versions, each of which is a read of all records."""
 
     def next_version(self, last: int | None = None) -> int | None:
         """Return the version of the rows from here on, if this run is to have versions.
@@ -32,13 +32,17 @@ class VersionedStream(ZohoStream):
         Args:
             last: Version of the rows that this run emitted before, if it did.
         """
-        if self.replication_method != REPLICATION_FULL_TABLE or (
-            not self.emit_activate_version_messages
-        ):
+        if not self.emit_activate_version_messages:
             return last
         last = last or self.stream_state.get(VERSION)
         # In seconds, as in the SDK: columns of its targets may hold 32 bits only.
         return max(int(time.time()), last + 1 if isinstance(last, int) else 0)
+
+    @property
+    def current_version(self) -> int | None:
+        """The version of the rows that targets have, if this run is to have versions."""
+        version = self.stream_state.get(VERSION) if self.emit_activate_version_messages else None
+        return version if isinstance(version, int) else None
 
     def finish_version(self, version: int | None) -> None:
         """Activate a version, so that targets drop the rows of all others.
@@ -76,7 +80,8 @@ class FullTableStream(VersionedStream):
     @override
     def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
         with self.failing_alone():
-            self.record_version = self.next_version()
+            if self.replication_method == REPLICATION_FULL_TABLE:
+                self.record_version = self.next_version()
             for row in self.rows():
                 self.summary.records += 1
                 yield row

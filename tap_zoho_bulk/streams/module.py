@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL, Metadata
 from typing_extensions import override
 
-from tap_zoho_bulk.bulk_read.feeds import PROGRESS
 from tap_zoho_bulk.bulk_read.plan import ReadPlan
 from tap_zoho_bulk.bulk_read.query import MAX_FIELDS, BulkReadQuery, is_named_only
 from tap_zoho_bulk.bulk_read.refusals import (
@@ -20,19 +19,21 @@ from tap_zoho_bulk.bulk_read.refusals import (
     refusals_from_state,
     refusals_to_state,
 )
+from tap_zoho_bulk.catalog.custom_views import custom_view_id
 from tap_zoho_bulk.catalog.discovery import DELETED_AT
 from tap_zoho_bulk.catalog.probes import count_records, is_unchanged
 from tap_zoho_bulk.crm.criteria import MAX_CRITERIA, CriteriaProblem, count_criteria, type_problems
-from tap_zoho_bulk.crm.field_types import COMPUTED, zoho_type
+from tap_zoho_bulk.crm.field_types import zoho_type
 from tap_zoho_bulk.crm.related_fields import path_of, property_name
 from tap_zoho_bulk.crm.timestamps import parse_instant, utc_or_none
 from tap_zoho_bulk.decode.csv_page import CsvDecoder
 from tap_zoho_bulk.exceptions import CreditLimitReachedError, UnreadableStreamError
 from tap_zoho_bulk.settings import ModuleOptions
-from tap_zoho_bulk.streams.deletes import DeletesStream
+from tap_zoho_bulk.streams.whole_reads import WholeReadsStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from singer_sdk import Tap
     from singer_sdk.singerlib import MetadataMapping
@@ -48,15 +49,13 @@ if TYPE_CHECKING:
 READ = "read"
 """Key in state of the last complete read: which records it requested, when it began, and the
 bookmark that it set."""
-READ_ALL = "read_whole"
-"""Key in state of when the last read of all records began."""
 
 _NOT_REQUESTED = {"id", DELETED_AT}  # Properties that are not requested.
 # Zoho reports changes in whole seconds, so one in the second of the last probe may be new.
 _SAME_SECOND = timedelta(seconds=1)
 
 
-class ModuleStream(DeletesStream):
+class ModuleStream(WholeReadsStream):
     """Records of one module, by bulk read.
 
     Args:
@@ -110,11 +109,11 @@ class ModuleStream(DeletesStream):
             replication_key=self.replication_key if incremental else None,
             since=since,
             criteria=options.criteria,
-            custom_view_id=self.custom_view_id(self.name, options),
+            custom_view_id=custom_view_id(self.run.client, settings, self.name, self.spending),
             callback_url=settings.callback_url,
             api_version=settings.api_version,
         )
-        return ReadPlan(self._refreshed(query, settings) if incremental else query, columns)
+        return ReadPlan(self.refreshed(query) if incremental else query, columns)
 
     def _columns(self, settings: Settings) -> dict[str, str]:
         """Return the CSV column, which is the field to request, of each property except `id`."""
@@ -208,53 +207,6 @@ class ModuleStream(DeletesStream):
         since = parse_instant(bookmark) - timedelta(seconds=settings.lookback_seconds)
         return since if settings.start_date is None else max(since, settings.start_date)
 
-    # What changes without a new Modified_Time
-
-    def _refreshed(self, query: BulkReadQuery, settings: Settings) -> BulkReadQuery:
-        """Return the query for all records instead, if some fields are due for it.
-
-        That query reads all fields: a job costs the same with few fields as with all, and targets
-        set to null what a record lacks.
-        """
-        if _reads_all(query, settings):
-            return query
-        fields = self._due(query, settings)
-        if not fields:
-            return query
-        progress = self.stream_state.get(PROGRESS)
-        if isinstance(progress, dict) and progress.get("query") == query.fingerprint:
-            return query  # Its jobs are paid for; the next run refreshes.
-        self.logger.info(
-            "Reading all records, because %s change without a new `%s`; last read of all: %s.",
-            ", ".join(f"`{name}`" for name in fields),
-            query.replication_key,
-            utc_or_none(self.stream_state.get(READ_ALL)) or "unknown",
-        )
-        return replace(query, since=settings.start_date)
-
-    def _due(self, query: BulkReadQuery, settings: Settings) -> list[str]:
-        """Return the fields for which it is time to read all records."""
-        if settings.refresh_formulas_days is None:
-            return []
-        last = utc_or_none(self.stream_state.get(READ_ALL))
-        if last is not None:
-            age = datetime.now(timezone.utc) - parse_instant(last)
-            if age < timedelta(days=settings.refresh_formulas_days):
-                return []
-        return self._computed(query.fields)
-
-    def _computed(self, fields: Iterable[str]) -> list[str]:
-        """Return the fields that Zoho changes without changing `Modified_Time`."""
-        types = {
-            name: zoho_type(schema) for name, schema in self.effective_schema["properties"].items()
-        }
-        if not any(types.values()):
-            self.logger.warning(
-                "The catalog lacks Zoho's types, so any field may be a formula; discover it again."
-            )
-            return list(fields)
-        return [field for field in fields if "." in field or types.get(field) in COMPUTED]
-
     # What Zoho refused
 
     @override
@@ -295,7 +247,7 @@ class ModuleStream(DeletesStream):
             not settings.skip_unchanged
             or bookmark is None
             or query.since != self._since(settings)  # All records are due.
-            or (_reads_all(query, settings) and self._due(query, settings))  # The same.
+            or (self.reads_from_start(query) and self.why_due(query))  # The same.
             or not isinstance(read, dict)
             or read.get("to") != bookmark  # The user moved the bookmark.
             or read.get("query")
@@ -321,8 +273,8 @@ class ModuleStream(DeletesStream):
                     "to": self.bookmark(state),
                     "query": _records_requested(query),
                 }
-            if settings.refresh_formulas_days is not None and _reads_all(query, settings):
-                state[READ_ALL] = started
+            if self.reads_from_start(query):
+                self.read_from_start(progress)
         if settings.verify_counts and query.since is None and query.criteria is None:
             self.write_state()  # Emit this before waiting for a request.
             self._verify_count(query, progress.count)
@@ -371,11 +323,6 @@ class ModuleStream(DeletesStream):
             if marks_deletes:
                 chunk.columns[DELETED_AT] = [None] * len(chunk)
             yield chunk
-
-
-def _reads_all(query: BulkReadQuery, settings: Settings) -> bool:
-    """Return whether a query reads all records, and not only those after a bookmark."""
-    return query.since in {None, settings.start_date}
 
 
 def _records_requested(query: BulkReadQuery) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+DELETED_AT = "_sdc_deleted_at"
 _POLL = re.compile(r"/read/(\d+)$")
 
 
@@ -166,6 +167,8 @@ class _Table:
                 yield f"{key} is missing"
                 continue
             for name, value in rows[key].items():
+                if name == DELETED_AT:
+                    continue
                 if (
                     not computed
                     and not self._is_full
@@ -186,12 +189,13 @@ class _Table:
         return datetime.fromisoformat(record["Modified_Time"]) >= datetime.fromisoformat(start)
 
     def _living(self) -> dict[Key, Json]:
-        """Return the rows that the documented join leaves."""
+        """Return the rows that are not marked as deleted, and that the documented join leaves."""
+        rows = {key: row for key, row in self._rows.items() if not row.get(DELETED_AT)}
         if self._is_full or not self._plans.has_deleted:
-            return self._rows
+            return rows
         return {
             key: row
-            for key, row in self._rows.items()
+            for key, row in rows.items()
             if self._deleted.get(key, "") < row["Modified_Time"]
         }
 
@@ -199,10 +203,13 @@ class _Table:
         """Return whether a row that Zoho lacks should have gone."""
         if key not in self._world.left[self._stream]:
             return True
-        if self._is_full:
-            return self._plans.has_versions
+        if self._is_full and self._plans.has_versions:
+            return True
+        if self._stream == ICS or self._world.modules[self._stream].is_subform:
+            return False
         in_zoho = (
             self._stream in self._world.narrowed
             and key[0] in self._world.modules[self._stream].records
         )
-        return self._plans.has_deleted and not in_zoho
+        joined = self._plans.has_deleted and not self._is_full
+        return (joined or self._plans.emits_deletes) and not in_zoho

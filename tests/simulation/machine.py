@@ -194,7 +194,7 @@ class Machine:
         signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         with ExitStack() as stack:
             stack.enter_context(patch("backoff.full_jitter", lambda _: 0.0))
-            stack.enter_context(patch("tap_zoho_bulk.streams.module.datetime", LocalTime))
+            stack.enter_context(patch("tap_zoho_bulk.streams.whole_reads.datetime", LocalTime))
             local = SimpleNamespace(time=lambda: clock().timestamp())
             stack.enter_context(patch("tap_zoho_bulk.streams.full_table.time", local))
             logger.addHandler(log)

@@ -148,6 +148,7 @@ class Plans:
         self.page_size = rng.choice((2, 3, 3, 5, 8, 300))
         self.runs = rng.choice((1, 2, 2, 3, 4))
         self.has_deleted = rng.random() < 0.75
+        self.emits_deletes = random.Random(f"{self.seed}:emits").random() < 0.4
         self.has_versions = rng.random() < 0.75
         self.separator = ";" if rng.random() < 0.3 else None
         self.refresh_days = rng.choice((1, 3)) if rng.random() < 0.3 else None
@@ -158,6 +159,7 @@ class Plans:
         self.base = {
             **_QUICK,
             "emit_activate_version_messages": self.has_versions,
+            "emit_deletes": self.emits_deletes,
             "module_options": self._module_options(),
         }
         if self.separator:

@@ -1,0 +1,91 @@
+"""Reconciliation: deletes that Zoho lists no longer, found by comparing ids."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from local_zoho_crm import Organisation
+from tap_zoho_bulk.exceptions import ExitCode, UnreadableStreamError
+from tap_zoho_bulk.streams.reconcile import KnownIds
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Serve
+    from tests.support.singer import TapCommand
+
+SETTINGS: dict[str, Any] = {"modules": ["Leads"], "emit_deletes": True}
+
+
+def test_a_delete_for_each_id_that_is_gone(tap: TapCommand, serve: Serve, tmp_path: Path) -> None:
+    organisation = Organisation.generate(seed=85, only=["Leads"], sizes={"Leads": 30})
+    options = {"Leads": {"custom_view": "Web, with an e-mail"}}
+    server = serve(organisation, page_size=12)
+    first = tap.sync(server, **SETTINGS)
+    leads = list(organisation.module("Leads").records)
+    file = tmp_path / "leads.csv"
+    file.write_text('"id"\r\n' + "".join(f'"{each}"\r\n' for each in reversed(leads)))
+    organisation.delete("Leads", leads[3])
+    organisation.delete("Leads", leads[4], permanent=True)
+    organisation.advance(timedelta(days=200))  # Zoho lists them no longer.
+    (new,) = organisation.insert("Leads")
+
+    # A view leaves records out, but they are not gone.
+    run = tap.sync(
+        server,
+        **SETTINGS,
+        state=first.state,
+        module_options=options,
+        reconcile_ids={"Leads": str(file)},
+    )
+
+    deletes = [each for each in run.records("Leads") if each["_sdc_deleted_at"]]
+    assert [each["id"] for each in deletes] == leads[3:5]
+    assert all(each.keys() == {"id", "_sdc_deleted_at"} for each in deletes)
+    assert run.records("Leads")[-2:] == deletes
+    assert "of 30 ids of the warehouse, 2 are gone from Zoho, which has 1 records" in run.stderr
+    assert new not in {each["id"] for each in deletes}
+    # Three pages of ids, each with one field, and no view.
+    created = [each.json["query"] for each in server.requests_matching("POST", "/read$")][-3:]
+    assert created[0] == {"module": {"api_name": "Leads"}, "fields": ["Modified_Time"]}
+    assert all("page_token" in query for query in created[1:])
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"emit_deletes": False}, "needs `emit_deletes`, in config['reconcile_ids']"),
+        ({"api_version": "v6"}, "needs `api_version` v7 or v8, in config['reconcile_ids']"),
+        ({"reconcile_ids": {"Leads": "/missing"}}, "'/missing' is not a readable file"),
+        ({"reconcile_ids": {"Leeds": __file__}}, "`reconcile_ids` names Leeds"),
+        ({}, "line 3 has no id of a record"),
+    ],
+)
+def test_what_cannot_be_reconciled(
+    tap: TapCommand, serve: Serve, tmp_path: Path, settings: dict[str, Any], problem: str
+) -> None:
+    server = serve(Organisation.generate(seed=85, only=["Leads"], sizes={"Leads": 3}))
+    file = tmp_path / "leads.txt"
+    file.write_text("id\n1\nBerlin\n")
+
+    run = tap.run(server, **{**SETTINGS, "reconcile_ids": {"Leads": str(file)}, **settings})
+
+    assert run.exit_code == (ExitCode.FIX_FIRST if settings else ExitCode.STREAMS_FAILED)
+    assert problem in run.stderr
+
+
+def test_ids_that_are_twice_in_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "ids"
+    file.write_text("18446744073709551615\n5\n5,more\n\n7\n")
+
+    known = KnownIds.from_file(str(file))
+    known.found(["5", "6"])
+
+    assert [*known.gone()] == [["7", "18446744073709551615"]]
+    assert known.unknown == 1
+    file.write_text("18446744073709551616\n18446744073709551616\n")
+    with pytest.raises(UnreadableStreamError, match="line 2"):
+        KnownIds.from_file(str(file))
