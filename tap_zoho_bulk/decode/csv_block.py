@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tap_zoho_bulk.decode.csv_file import CsvBytes
 
-BLOCK_BYTES = 1 << 19
+BLOCK_BYTES = 1 << 20
 _SEPARATORS = frozenset({b"", b",", b"\r", b"\n"})
 
 _first_byte, _last_byte = itemgetter(slice(1)), itemgetter(slice(-1, None))

@@ -55,7 +55,7 @@ class CsvBytes(io.RawIOBase):
 
     def __init__(self, entry: IO[bytes], name: str) -> None:
         self.count = 0  # bytes read so far
-        self.is_utf8 = True  # so far
+        self.is_utf8 = True  # what `readinto` has read so far
         self._entry = entry
         self._name = name
         self._allowed = MAX_ROW_BYTES
@@ -71,13 +71,16 @@ class CsvBytes(io.RawIOBase):
         self._allowed = self.count + size + MAX_ROW_BYTES
 
     def take(self, size: int) -> bytes:
-        """Return so many bytes, or fewer at the end.
+        """Return so many bytes, or fewer at the end; whether they are UTF-8 is not checked.
 
         Args:
             size: Bytes.
+
+        Raises:
+            PageDamagedError: When the caller allowed fewer bytes.
         """
         data = bytearray()
-        while len(data) < size and (more := self.read(size - len(data))):
+        while len(data) < size and (more := self._next(size - len(data))):
             data += more
         return bytes(data)
 
@@ -100,23 +103,23 @@ class CsvBytes(io.RawIOBase):
         Raises:
             PageDamagedError: When the caller allowed fewer bytes.
         """
-        if self.count > self._allowed:
-            raise PageDamagedError(f"{self._name}: a row is longer than {MAX_ROW_BYTES} bytes.")
-        size = min(len(buffer), _READ_BYTES)
-        data, self._unread = self._unread[:size], self._unread[size:]
-        if not data:
-            data = self._entry.read(size)
-            self._check_utf8(data)
+        data = self._next(len(buffer))
         buffer[: len(data)] = data
-        self.count += len(data)
-        return len(data)
-
-    def _check_utf8(self, data: bytes) -> None:
         if self.is_utf8:
             try:
                 self._decode(data, not data)
             except UnicodeDecodeError:
                 self.is_utf8 = False
+        return len(data)
+
+    def _next(self, size: int) -> bytes:
+        """Return at most so many bytes; none at the end."""
+        if self.count > self._allowed:
+            raise PageDamagedError(f"{self._name}: a row is longer than {MAX_ROW_BYTES} bytes.")
+        data, self._unread = self._unread[:size], self._unread[size:]
+        data = data or self._entry.read(min(size, _READ_BYTES))
+        self.count += len(data)
+        return data
 
 
 def csv_rows(lines: Iterable[str]) -> Iterator[list[str]]:

@@ -63,6 +63,7 @@ class ParquetChunk(Chunk):
                 pa_csv.ConvertOptions(
                     include_columns=[*{*used}], column_types=dict.fromkeys(used, _TEXT)
                 ),
+                memory_pool=_parsing_pool(),
             ).combine_chunks()
         except pa.ArrowException:
             return None  # A row of another width, or bytes that are not UTF-8.
@@ -83,8 +84,10 @@ class ParquetChunk(Chunk):
     def joined(portions: Sequence[Any]) -> Any:
         if all(isinstance(portion, str) for portion in portions):
             return _split(_SEPARATOR.join(portions))
-        arrays = [_split(each) if isinstance(each, str) else each for each in portions]
-        return arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays)
+        # Even a single array is copied, from the pool for parsing.
+        return pa.concat_arrays(
+            [_split(each) if isinstance(each, str) else each for each in portions]
+        )
 
     @staticmethod
     @override
@@ -230,6 +233,17 @@ def _first_unfit(values: Sequence[Any], kind: pa.DataType) -> int:
         except _UNFIT:  # noqa: PERF203 - a value does not fit
             return place
     return 0
+
+
+def _parsing_pool() -> pa.MemoryPool:
+    """Return the pool for parsing, which needs as many bytes for each column as for all of them.
+
+    In the system's pool, what is kept of them leaves gaps, of some 40 MB.
+    """
+    try:
+        return pa.mimalloc_memory_pool()
+    except NotImplementedError:  # Arrow can be built without it.
+        return pa.default_memory_pool()
 
 
 class _Form(NamedTuple):
