@@ -74,9 +74,9 @@ class When:
     """A date or a time.
 
     Attributes:
-        instant: The time in UTC. A floating time or a date is stored as if it were in UTC.
-        form: How the value is written.
-        zone: The zone in whose local time an instant is written; None for UTC.
+        instant: The time in UTC. A date is stored as if it were in UTC.
+        form: How the value is written. A floating time names no zone: the calendar has it.
+        zone: The zone in whose local time it is written; None for UTC.
     """
 
     instant: datetime
@@ -87,9 +87,11 @@ class When:
     def of(cls, instant: datetime, form: Any, zone: Zone | None) -> When:
         """Create one. An ambiguous local time means the earlier instant; the later uses UTC."""
         instant = instant.astimezone(timezone.utc)
-        if form == "instant" and zone and instant.astimezone(zone.rules).fold:
-            zone = None
-        return cls(instant, form, zone if form == "instant" else None)
+        if form == "day":
+            return cls(instant, form)
+        if zone and instant.astimezone(zone.rules).fold:
+            return cls(instant)
+        return cls(instant, form, zone)
 
     @property
     def clock(self) -> datetime:
@@ -101,8 +103,8 @@ class When:
         """Return the value as a property of this name."""
         if self.form == "day":
             return f"{name};VALUE=DATE:{self.instant:%Y%m%d}"
-        zone = f";TZID={self.zone.tzid}" if self.zone else ""
-        utc = "Z" if self.form == "instant" and not self.zone else ""
+        zone = f";TZID={self.zone.tzid}" if self.zone and self.form == "instant" else ""
+        utc = "" if self.zone else "Z"
         return f"{name}{zone}:{self.clock:%Y%m%dT%H%M%S}{utc}"
 
     def later(self, span: timedelta) -> When:
@@ -118,11 +120,9 @@ class When:
         utc = f"{self.instant:%Y-%m-%dT%H:%M:%S}+00:00"
         timed = self.form != "day"
         return {
-            "": utc if self.form == "instant" else None,
+            "": utc if timed else None,
             "_local": f"{self.clock:%Y-%m-%dT%H:%M:%S}" if timed else None,
-            "_time_zone": (self.zone.tzid if self.zone else "UTC")
-            if self.form == "instant"
-            else None,
+            "_time_zone": (self.zone.tzid if self.zone else "UTC") if timed else None,
             "_date": None if timed else f"{self.instant:%Y-%m-%d}",
         }
 

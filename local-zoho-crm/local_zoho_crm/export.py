@@ -41,7 +41,7 @@ class CsvStyle:
         numbers: How numbers with decimals are formatted, as Python's `format` reads it.
         percents: What stands for a percent; `{}` is replaced with the number.
         offsets: Whether date-times are in the user's time zone, or in UTC with a Z.
-        ics_head: The properties of a calendar.
+        ics_head: The properties of a calendar; `{}` is replaced with the user's time zone.
         quote_all: Whether every cell is quoted, or only those that need it.
     """
 
@@ -56,7 +56,11 @@ class CsvStyle:
     numbers: str = "f"
     percents: str = "{}"
     offsets: Literal["user", "Z"] = "user"
-    ics_head: tuple[str, ...] = ("VERSION:2.0", "PRODID:-//Zoho CRM//Meetings//EN")
+    ics_head: tuple[str, ...] = (
+        "PRODID:-//Zoho CRM//NONSGML Calendar//EN",
+        "VERSION:2.0",
+        "X-WR-TIMEZONE:{}",
+    )
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,8 @@ def write_ics(
 ) -> None:
     """Write meetings as an ICS file in a ZIP, with time zones first or last."""
     meetings = [Meeting(organisation, row) for row in rows]
-    lines = calendar(meetings, style.ics_head, zones_last=int(target.stem) % 2 == 0)
+    head = [line.replace("{}", organisation.time_zone) for line in style.ics_head]
+    lines = calendar(meetings, head, zones_last=int(target.stem) % 2 == 0)
     if damage.ragged_row is not None:
         lines = _without_an_end(lines, damage.ragged_row)
     _pack(target, f"{target.stem}.ics", lines, "\r\n")

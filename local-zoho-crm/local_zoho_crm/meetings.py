@@ -15,6 +15,7 @@ from local_zoho_crm.calendar_parts import (
     Alarm,
     Attendee,
     When,
+    Zone,
     escaped,
     folded,
     writable,
@@ -55,15 +56,17 @@ class Meeting:
     def __init__(self, organisation: Organisation, record: Record) -> None:
         self.record = record
         series = record.get("$series") or {"id": record["id"]}
-        self.uid = f"{series['id']}@zoho.example"
+        self.uid = str(series["id"])
         # One source for what a series shares, one for what each meeting has of its own
         common = random.Random(f"{organisation.seed}:{series['id']}")
         own = random.Random(f"{organisation.seed}:{record['id']}:own")
         self.zone = common.choice([*ZONES, *ZONES, None])
-        form: Any = "instant" if self.zone or common.random() < 0.5 else "floating"
+        self.form: Any = "instant" if self.zone or common.random() < 0.5 else "floating"
+        if self.form == "floating":
+            self.zone = Zone(organisation.time_zone, organisation.zone, ())
 
         def when(instant: datetime, owner: Record) -> When:
-            return When.of(instant, "day" if owner.get("All_day") else form, self.zone)
+            return When.of(instant, "day" if owner.get("All_day") else self.form, self.zone)
 
         self.start = when(record["Start_DateTime"], record)
         self.instance = None
@@ -107,12 +110,12 @@ class Meeting:
             self.duration = f"P{days}D" if written == "duration" else None
             self.end_is_written = written == "end"
             return
-        self.end = When.of(self.start.instant + span, self.start.form, self.zone)
+        self.end = When.of(self.start.instant + span, self.form, self.zone)
         if own.random() < 0.3 and span == timedelta(hours=1):
             self.duration = "PT1H"
             self.end_is_written = False
             # The end has the start's zone, even if its local time is ambiguous.
-            self.end = When(self.end.instant, self.end.form, self.start.zone)
+            self.end = When(self.end.instant, self.start.form, self.start.zone)
 
     def lines(self) -> Iterator[str]:
         """Yield the lines of the VEVENT, unfolded."""

@@ -134,6 +134,40 @@ def test_the_forms_of_a_time() -> None:
         assert start_of(f'DTSTART;TZID="{name}":20240701T090000') == [utc, nine, name, None]
 
 
+def test_a_time_without_a_zone_is_in_the_calendars_own() -> None:
+    """In daylight saving and out of it; the event's own zone, UTC and days stay as they are."""
+    lines = ["DTSTART:20240701T090000", "DURATION:PT1H", "EXDATE:20241201T090000"]
+    moved = event("RECURRENCE-ID:20241201T090000", "DTSTART;TZID=Asia/Kolkata:20240701T090000")
+    own = ["X-WR-CALNAME:Anna\\, Ltd", "x-wr-timezone;X=1:America/New_York", "X-WR-TIMEZONE:UTC"]
+
+    floats, named = decode(calendar(own, event(*lines), moved), count=2)
+
+    assert (floats["start"], floats["start_time_zone"], floats["start_local"]) == (
+        *("2024-07-01T13:00:00+00:00", "America/New_York", "2024-07-01T09:00:00"),
+    )
+    assert (floats["end"], floats["end_local"]) == (
+        *("2024-07-01T14:00:00+00:00", "2024-07-01T10:00:00"),
+    )
+    assert floats["exdate"] == ["2024-12-01T14:00:00+00:00"] == [named["recurrence_id"]]
+    assert (named["start"], named["start_time_zone"]) == (
+        *("2024-07-01T03:30:00+00:00", "Asia/Kolkata"),
+    )
+    (utc,) = decode(calendar(own, event("DTSTART:20240701T090000Z")))
+    assert (utc["start"], utc["start_time_zone"]) == ("2024-07-01T09:00:00+00:00", "UTC")
+    (day,) = decode(calendar(own, event("DTSTART:20240701")))
+    assert (day["start"], day["start_time_zone"]) == (None, None)
+
+
+@pytest.mark.parametrize(("name", "zone"), [("Nowhere/Town", "Nowhere/Town"), ("", None)])
+def test_a_calendars_own_zone_that_is_unknown_is_not_guessed(name: str, zone: str | None) -> None:
+    own = [f"X-WR-TIMEZONE:{name}"]
+
+    (record,) = decode(calendar(own, event("DTSTART:20240701T090000")), null_if_invalid=True)
+
+    assert (record["start"], record["start_time_zone"]) == (None, zone)
+    assert record["start_local"] == "2024-07-01T09:00:00"
+
+
 def test_a_zone_that_only_the_file_knows() -> None:
     for line, hour in (("20240701T090000", "13"), ("20241201T090000", "14")):
         found = start_of(f"DTSTART;TZID={HEAD_OFFICE.tzid}:{line}", zones=ZONES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,13 +154,19 @@ def test_every_event_of_several_pages_comes_once_and_as_it_is(
 
 
 def test_the_meetings_cover_what_calendars_have(organisation: Organisation) -> None:
-    """The comparison above covers all of this."""
+    """The comparison above covers all of this, with UIDs that are ids in `Events`."""
     truth = list(organisation.calendar_truth().values())
 
     assert len(truth) == EVENTS
     zones = {record["start_time_zone"] for record in truth}
     assert zones >= {None, "UTC", "America/Los_Angeles", "W. Europe Standard Time"}
     assert "Zoho/Head Office" in zones
+    floating = [each for each in truth if re.search(r"DTSTART:[0-9T]+\r", each["vevent"])]
+    assert {each["start_time_zone"] for each in floating} == {organisation.time_zone}
+    assert all(each["start"] for each in floating)
+    ids = organisation.module("Events").records.keys()
+    assert {each["uid"] for each in truth} <= ids
+    assert {each["uid"] for each in truth if each["recurrence_id"] == "master"} < ids
     assert [each for each in truth if each["recurrence_id"] != "master"]
     for name in truth[0]:
         assert [each for each in truth if each[name]], name

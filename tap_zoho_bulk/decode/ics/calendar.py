@@ -32,15 +32,15 @@ _READ_BYTES = 1 << 16
 _MAX_FOLDS = 1 << 17  # A line of the maximum length, folded as RFC 5545 asks, has less than half.
 _MAX_OTHER_BYTES = 64 << 20
 """Of components that are neither an event nor a time zone."""
-_EVENT, _TIME_ZONE = b"VEVENT", b"VTIMEZONE"
+_CALENDAR, _EVENT, _TIME_ZONE = b"VCALENDAR", b"VEVENT", b"VTIMEZONE"
 _OVERRIDE = (b"RECURRENCE-ID:", b"RECURRENCE-ID;")
 
 
 class Component(NamedTuple):
-    """A component of a calendar.
+    """A component of a calendar, or one line of the calendar itself.
 
     Args:
-        kind: Such as `VEVENT`.
+        kind: Such as `VEVENT`; `VCALENDAR` for a line of the calendar, such as a property.
         lines: Its lines, unfolded, without line ends, from BEGIN to END.
     """
 
@@ -70,13 +70,15 @@ class Calendar:
                 yield component.lines
 
     def _check(self) -> None:
-        """Raise if the file is incomplete; keep the time zones that it defines."""
+        """Raise if the file is incomplete; keep the time zones that it defines and names."""
         page = self._page
         events = masters = other_bytes = 0
         for kind, lines in _components(page):
             if kind == _EVENT:
                 events += 1
                 masters += not any(line[:14].upper() in _OVERRIDE for line in lines)
+            elif kind == _CALENDAR:
+                self.time_zones.note(lines[0])
             elif kind != _TIME_ZONE or not self.time_zones.add(lines):
                 other_bytes += sum(map(len, lines))
             # There may be events without end, so stop reading at the first surplus one.
@@ -99,7 +101,7 @@ class Calendar:
 
 
 def _components(page: Page) -> Iterator[Component]:
-    """Yield the components of the file's calendars, each with the components inside it.
+    """Yield the components of the file's calendars, each with the components inside it, and lines.
 
     Raises:
         PageDamagedError: When the file is not a sequence of calendars, or a component has no end.
@@ -111,12 +113,14 @@ def _components(page: Page) -> Iterator[Component]:
         start = line[:6].upper()
         if start == b"BEGIN:":
             inside.append(line[6:].strip().upper())
-        if not inside or inside[0] != b"VCALENDAR":
+        if not inside or inside[0] != _CALENDAR:
             raise PageDamagedError(
                 f"{page}: the file is not a calendar: it does not begin with VCALENDAR."
             )
         if len(inside) > 1:
             lines.append(line)
+        else:
+            yield Component(_CALENDAR, [line])
         size += len(line)
         if size > MAX_COMPONENT_BYTES or len(lines) > MAX_COMPONENT_LINES:
             raise PageDamagedError(

@@ -160,7 +160,10 @@ def _moment_columns(
             "The local time in its time zone.",
         ),
         f"{name}_time_zone": _column(
-            "string", part(lambda found: found.tzid), f"{title}, Time Zone", "As in the event."
+            "string",
+            part(lambda found: found.tzid),
+            f"{title}, Time Zone",
+            "As in the event, or else the calendar's own.",
         ),
         f"{name}_date": _column(
             "string",
@@ -183,7 +186,10 @@ def _objects(**properties: str) -> dict[str, Any]:
 _TEXTS = {"type": ["string"]}
 
 COLUMNS: dict[str, Column] = {
-    "uid": Column({"type": ["string"], "title": "UID"}, lambda event: event.text("UID")),
+    "uid": Column(
+        {"type": ["string"], "title": "UID", "description": "The record's id in Events."},
+        lambda event: event.text("UID"),
+    ),
     "recurrence_id": Column(
         {
             "type": ["string"],

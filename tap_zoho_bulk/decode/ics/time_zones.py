@@ -1,7 +1,8 @@
 """Time zones of a calendar: what a TZID means, and so which instant a local time is.
 
 Invariant: nothing is guessed. A TZID is a zone of the IANA database, a definition in the file, or a
-Windows name; otherwise it is unknown.
+Windows name; otherwise it is unknown. A time without a zone is in the zone that the calendar names
+as its own, X-WR-TIMEZONE; Zoho writes the user's there.
 
 Source: RFC 5545, 3.2.19 (TZID), 3.3.5 (times that do not occur or occur twice), 3.6.5 (VTIMEZONE).
 """
@@ -25,6 +26,7 @@ MAX_DEFINITION_BYTES = 1 << 15
 _MAX_DEFINITIONS = 256
 
 _DAY = timedelta(days=1)
+_own_zone = re.compile(rb"X-WR-TIMEZONE(?:;[^:]*)?:(.*)", re.IGNORECASE).fullmatch
 _tzid = re.compile(rb"TZID(?:;[^:]*)?:(.*)", re.IGNORECASE).fullmatch
 # One or two changes a year, as all zones have: other rules would take too long to expand.
 _rule = re.compile(rb"RRULE[:;]", re.IGNORECASE).match
@@ -43,6 +45,18 @@ class TimeZones:
     def __init__(self) -> None:
         self._definitions: dict[str, list[bytes]] = {}
         self._known: dict[str, tzinfo | None] = {}
+        self.own: str | None = None
+        """Name of the zone of times that have none; None if the calendar names none."""
+
+    def note(self, line: bytes) -> None:
+        """Keep the name of the calendar's own zone, if a property is that; the first one counts.
+
+        Args:
+            line: A property of the calendar, unfolded.
+        """
+        match = _own_zone(line)
+        if match and self.own is None:
+            self.own = _name(match[1]) or None
 
     def add(self, lines: list[bytes]) -> bool:
         """Keep a definition if it is used.
@@ -60,7 +74,7 @@ class TimeZones:
         ):
             return False
         name = next((match[1] for line in lines if (match := _tzid(line))), b"")
-        tzid = unescape_backslash(name.decode("utf-8", "replace")).strip()
+        tzid = _name(name)
         if not tzid or tzid in self._definitions:
             return False
         self._definitions[tzid] = lines
@@ -123,6 +137,10 @@ class TimeZones:
         finally:
             icalendar.use_zoneinfo()  # Otherwise it caches the zones that it parsed, by name.
         return zone
+
+
+def _name(value: bytes) -> str:
+    return str(unescape_backslash(value.decode("utf-8", "replace"))).strip()
 
 
 def _instant(local: datetime, zone: tzinfo) -> datetime:

@@ -56,7 +56,8 @@ class Moment(NamedTuple):
 
     Args:
         local: The date, or the time without its zone.
-        tzid: The zone's name in the event; None for a date, and for a time without a zone.
+        tzid: The zone's name in the event, else the calendar's; None for a date, and for a time
+            without a zone.
         zones: The zones of the calendar.
     """
 
@@ -237,7 +238,7 @@ class Event:
         match = _date_time_text(value)
         if match is None:
             raise ValueError("neither a date nor a date-time of RFC 5545")
-        tzid = "UTC" if match[3] else found.param("TZID")
+        tzid = "UTC" if match[3] else found.param("TZID") or self._zones.own
         # Python does not support leap seconds; this is the second before.
         clock = match[2][:4] + match[2][4:].replace("60", "59")
         return Moment(_calendar_time(match[1], clock), tzid, self._zones)
