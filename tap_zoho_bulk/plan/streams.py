@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from singer_sdk.singerlib.catalog import Metadata
 
 from tap_zoho_bulk.api.credits import FOLLOWING_CREDITS, JOB_CREDITS
+from tap_zoho_bulk.bulk_read.refusals import REFUSAL_LIFE
 from tap_zoho_bulk.catalog.probes import count_records
 from tap_zoho_bulk.crm.field_types import zoho_type
 from tap_zoho_bulk.exceptions import ExitCode, SignInError, TapZohoBulkError
@@ -22,6 +23,8 @@ from tap_zoho_bulk.streams.bulk_write_results import BulkWriteResultsStream
 from tap_zoho_bulk.streams.metadata import MetadataStream
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tap_zoho_bulk.bulk_read.feeds import Feed
     from tap_zoho_bulk.bulk_read.query import BulkReadQuery
     from tap_zoho_bulk.tap import TapZohoBulk
@@ -45,7 +48,8 @@ class StreamPlan:
         credits: API credits that this costs at least.
         reserved: API credits that the tap reserves for it.
         scope: The OAuth scope that this stream needs, beside those of every sync.
-        left_out: Selected fields that cannot be exported, and why.
+        left_out: Fields that are left out, with the type that bulk read cannot export, or another
+            reason.
         notes: What else is to be known.
         error: Why the stream would fail at once, if it would.
         exit_code: How such a failure ends the run.
@@ -67,12 +71,13 @@ class StreamPlan:
     exit_code: int = 0
 
 
-def plan_streams(tap: TapZohoBulk, *, counts: bool) -> list[StreamPlan]:
+def plan_streams(tap: TapZohoBulk, *, counts: bool, gone: Mapping[str, str]) -> list[StreamPlan]:
     """Return what a sync would do with each selected stream, requesting several counts at once.
 
     Args:
         tap: The tap.
         counts: Whether Zoho's counts may be requested.
+        gone: Modules that can no longer be read, and why.
 
     Raises:
         SignInError: When Zoho issues no access token.
@@ -83,7 +88,10 @@ def plan_streams(tap: TapZohoBulk, *, counts: bool) -> list[StreamPlan]:
         for stream in tap.streams.values()
         if stream.selected and isinstance(stream, ZohoStream)
     ]
-    planned = [_plan_stream(stream) for stream in selected]
+    planned = [
+        _plan_stream(stream) if stream.name not in gone else (_gone(stream, gone), None)
+        for stream in selected
+    ]
     feeds = [
         (stream, plan, feed)
         for stream, (plan, feed) in zip(selected, planned, strict=True)
@@ -94,6 +102,18 @@ def plan_streams(tap: TapZohoBulk, *, counts: bool) -> list[StreamPlan]:
     ) as pool:
         list(pool.map(lambda each: _estimate(*each, counts=counts), feeds))
     return [plan for plan, _ in planned]
+
+
+def _gone(stream: ZohoStream, gone: Mapping[str, str]) -> StreamPlan:
+    return StreamPlan(
+        stream.name,
+        "nothing",
+        error=(
+            f"It is selected in the catalog, but can no longer be read: {gone[stream.name]}. "
+            "Deselect it, or discover the catalog again."
+        ),
+        exit_code=ExitCode.FIX_FIRST,
+    )
 
 
 def _plan_stream(stream: ZohoStream) -> tuple[StreamPlan, Feed | None]:
@@ -115,7 +135,7 @@ def _plan_stream(stream: ZohoStream) -> tuple[StreamPlan, Feed | None]:
         raise
     except Exception as error:  # noqa: BLE001 - it fails this stream only, as in a sync
         plan.reads = "nothing"
-        plan.error = str(error)
+        plan.error = str(error).removeprefix(f"{stream.name}: ")
         plan.exit_code = error.exit_code if isinstance(error, TapZohoBulkError) else ExitCode.FAILED
         return plan, None
     return plan, feed
@@ -170,12 +190,11 @@ def _left_out(
 ) -> dict[str, str]:
     """Return the fields that a sync leaves out, and why."""
     properties = stream.schema["properties"]
-    left_out = {
-        breadcrumb[
-            -1
-        ]: f"bulk read cannot export its type ({zoho_type(properties[breadcrumb[-1]])})"
+    unsupported = (
+        breadcrumb[-1]
         for breadcrumb, metadata in stream.metadata.items()
         if metadata.inclusion == Metadata.InclusionType.UNSUPPORTED
-    }
-    refused = "Zoho refused it in the last 30 days"
+    )
+    left_out = {name: zoho_type(properties[name]) or "unsupported" for name in unsupported}
+    refused = f"refused by Zoho in the last {REFUSAL_LIFE.days} days"
     return left_out | {name: refused for name in query.fields if name in rejected}

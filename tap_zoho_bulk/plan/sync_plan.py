@@ -128,13 +128,6 @@ class SyncPlan:
         for stream in self.streams:
             if stream.error is not None:
                 yield Obstacle(f"{stream.name}: {stream.error}", stream.exit_code)
-        for name in self.drift.gone_modules if self.drift else ():
-            if any(stream.name == name for stream in self.streams):
-                why = self.skipped.get(name, "Zoho no longer lists it")
-                yield Obstacle(
-                    f"{name} is selected in the catalog, but can no longer be read: {why}. "
-                    "Deselect it, or discover the catalog again."
-                )
         if self.credits_left is not None and self.credits > self.credits_left:
             yield Obstacle(
                 f"The sync costs at least {self.credits} API credits, but {self.credits_left} are "
@@ -216,7 +209,11 @@ def make_plan(tap: TapZohoBulk, warnings: list[str]) -> SyncPlan:
     except MissingScopeError as error:
         logger.warning("%s", error)
     if tap.input_catalog is not None or not missing & _DISCOVERY_SCOPES:
-        streams = plan_streams(tap, counts=_COUNTS_SCOPE not in missing)
+        gone = {
+            name: tap.skipped.get(name, "Zoho no longer lists it")
+            for name in (drift.gone_modules if drift else ())
+        }
+        streams = plan_streams(tap, counts=_COUNTS_SCOPE not in missing, gone=gone)
     headers = client.account_headers
     return SyncPlan(
         version=tap.plugin_version,

@@ -176,17 +176,17 @@ def _listed(reasons: Mapping[str, str]) -> list[str]:
     names: dict[str, list[str]] = {}
     for name, why in reasons.items():
         names.setdefault(why, []).append(name)
-    return [f"{', '.join(sorted(each))}: {why}" for why, each in names.items()]
+    return [f"{', '.join(sorted(each))}: {why}" for why, each in sorted(names.items())]
 
 
 def _fields_left_out(plan: SyncPlan) -> list[str]:
-    return _listed(
-        {
-            f"{stream.name}.{name}": why
-            for stream in plan.streams
-            for name, why in stream.left_out.items()
-        }
-    )
+    """Return one line for each stream."""
+    return [
+        f"{stream.name}: "
+        + ", ".join(f"{name} ({why})" for name, why in sorted(stream.left_out.items()))
+        for stream in plan.streams
+        if stream.left_out
+    ]
 
 
 def _section(title: str, lines: Iterable[RenderableType], style: str) -> Iterator[RenderableType]:

@@ -180,7 +180,7 @@ def test_the_table_shows_a_person_all_of_it(
     for fact in (
         *(r"Zyl\x1b[31mker, Enterprise edition, 5 users", "Leads", "all records", "30"),
         *("Notes: Zoho's bulk read does not support it", "NO_PERMISSION (HTTP 403)"),
-        *("Leads.Photos", "imageupload", "lower the setting", "behind this machine's"),
+        *("Photos (imageupload)", "lower the setting", "behind this machine's"),
         *("no custom view is named `No such view`", "nothing has changed", "In the way"),
     ):
         assert fact in planned.stdout
