@@ -57,6 +57,16 @@ _HUB_PREFACE = """\
 # the project has no public repository yet. Written by `make settings`.
 """
 
+_COMMANDS = {
+    "plan": {
+        "args": "--config ENV --catalog "
+        "$MELTANO_PROJECT_ROOT/.meltano/run/$MELTANO_EXTRACTOR_NAME/tap.properties.json",
+        "executable": "tap-zoho-bulk-plan",
+        "description": "Show what a sync would do and cost, without starting a job",
+    }
+}
+"""What `meltano invoke tap-zoho-bulk:…` runs. Meltano writes the catalog before, as it selects."""
+
 _PREFACE = """\
 # The tap as a plugin for a Meltano project of your own: see docs/meltano.md.
 # Written by `make settings`.
@@ -121,7 +131,13 @@ def definition(project: Mapping[str, Any]) -> str:
     own, *_ = project["plugins"]["extractors"]
     shared = {name: own[name] for name in ("name", "namespace", "label", "description")}
     return _PREFACE + _yaml(
-        {**shared, "pip_url": _PIP_URL, "executable": own["executable"], **plugin()}
+        {
+            **shared,
+            "pip_url": _PIP_URL,
+            "executable": own["executable"],
+            "commands": _COMMANDS,
+            **plugin(),
+        }
     )
 
 
@@ -154,8 +170,8 @@ def hub_definition(project: Mapping[str, Any]) -> str:
 def stated() -> dict[Path, str]:
     """Return the files that state settings, with the text that they should have."""
     regions = {
-        "meltano.yml": _yaml(plugin()),
-        "examples/meltano/meltano.yml": _yaml(plugin()),
+        "meltano.yml": _yaml({"commands": _COMMANDS, **plugin()}),
+        "examples/meltano/meltano.yml": _yaml({"commands": _COMMANDS, **plugin()}),
         "docs/settings.md": table(),
     }
     files = {

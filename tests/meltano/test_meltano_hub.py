@@ -17,6 +17,7 @@ import yaml
 from tests.support.singer import ROOT
 
 _REQUIRED = {"name", "namespace", "variant", "quality"}
+_NOT_SHARED = {"commands", "pip_url"}
 _TEXTS = {
     *("name", "namespace", "variant", "label", "description", "executable", "pip_url", "repo"),
     *("docs", "domain_url", "logo_url", "definition", "next_steps", "settings_preamble", "usage"),
@@ -90,5 +91,5 @@ def test_the_definition_is_the_plugin_definition_but_for_what_the_hub_shows(
     definition: dict[str, Any],
 ) -> None:
     plugin = yaml.safe_load((ROOT / "meltano-plugin.yml").read_text())
-    shared = {name: value for name, value in plugin.items() if name != "pip_url"}
+    shared = {name: value for name, value in plugin.items() if name not in _NOT_SHARED}
     assert {name: definition[name] for name in shared} == shared

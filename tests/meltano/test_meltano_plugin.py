@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from functools import partial
@@ -126,6 +127,16 @@ def test_settings_are_of_their_kinds_and_only_those_that_were_set(
 def test_the_connection_test_passes(project: NewMeltanoProject) -> None:
     done = project.meltano("invoke", "tap-zoho-bulk", "--test")
     assert done.returncode == 0, done.stderr
+
+
+def test_the_plan_of_what_is_selected_is_a_command(
+    project: NewMeltanoProject, server: ZohoServer
+) -> None:
+    done = project.meltano("invoke", "tap-zoho-bulk:plan")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^Leads +all records +9 +1 ", done.stdout, re.MULTILINE)
+    assert "nothing has changed" in done.stdout  # since the catalog, which Meltano has written
+    assert not server.jobs
 
 
 def test_records_arrive_and_the_next_run_is_incremental(
