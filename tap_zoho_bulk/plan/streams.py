@@ -165,6 +165,10 @@ def _estimate(stream: BulkReadStream, plan: StreamPlan, feed: Feed, *, counts: b
     pages = -(-(plan.records or 1) // stream.max_page_records)
     plan.downloads = max(pages - position.page + 1, 1)
     plan.jobs = max(plan.downloads - created, 0)
+    if stream.name in stream.run.settings.reconcile_ids:
+        plan.notes.append("reconciles ids, by one more job or more")
+        plan.jobs += 1
+        plan.downloads += 1
     plan.credits += plan.jobs * JOB_CREDITS + plan.downloads * _LEAST_FOLLOWING_CREDITS
     plan.reserved += plan.jobs * JOB_CREDITS + plan.downloads * FOLLOWING_CREDITS
     if query.criteria is not None:
