@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import click
 
 _TEST_HELP = (
-    "Sign in, name the organisation and count the modules, without a job. "
+    "Sign in, name the organisation and count the modules that can be read, without a job. "
     "--test=schema prints the streams' schemas instead."
 )
 

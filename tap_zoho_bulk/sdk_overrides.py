@@ -24,6 +24,7 @@ from singer_sdk.singerlib import Catalog
 from typing_extensions import override
 
 from tap_zoho_bulk.exceptions import SettingsError, StoppedError, UnreadableStreamError
+from tap_zoho_bulk.settings import unknown_variables
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig, SDKBatchMessage
     from singer_sdk.helpers.types import Context
     from singer_sdk.mapper import PluginMapper, StreamMap
+
+
+_FALSE = {"false", "0", "no", "off"}
 
 
 class StreamOverrides(Stream):
@@ -119,11 +123,17 @@ class StreamOverrides(Stream):
             if name not in tap.mapper.stream_maps:
                 entry = tap.catalog[name]
                 tap.mapper.register_raw_streams_from_catalog(Catalog([(name, entry)]))
-        except MappingError as error:
-            raise UnreadableStreamError(
-                f"`stream_maps` cannot be applied to {name}: {error} Correct that setting."
-            ) from error
+        except Exception as error:
+            raise _not_mapped(name, error) from error
         return super().stream_maps
+
+    @override
+    def _generate_record_messages(self, record: dict[str, Any]) -> Generator[Any, None, None]:
+        """Raise an error that names the setting; the SDK's would be a traceback."""
+        try:
+            yield from super()._generate_record_messages(record)
+        except Exception as error:
+            raise _not_mapped(self.name, error) from error
 
     @override  # type: ignore[misc]  # final, but nothing else sees the end of the stream
     def sync(self, context: Context | None = None) -> None:
@@ -259,20 +269,25 @@ class TapOverrides(Tap):
     @classproperty
     @override
     def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805
-        """Return the settings in the environment; text that does not parse is left to the checks.
+        """Return the settings in the environment; unknown and wrong ones are left to the checks.
 
-        The SDK would end in a traceback, without the setting's name and with its text.
+        The SDK would take any text but "true" for false, and overlook names with a typo. At text
+        that is not a number, it would end in a traceback, with the text and without the name.
         """
         schema = cls.config_jsonschema
         cls.append_builtin_config(schema)
         config: dict[str, Any] = {}
         for name, setting in schema["properties"].items():
             only = {"properties": {name: setting}}
+            variable = cls._env_var_prefix + name.upper()
             try:
                 config |= parse_environment_config(only, cls._env_var_prefix)
+                text = os.environ.get(variable, "")
+                if config.get(name) is False and text.lower() not in _FALSE:
+                    raise ValueError  # noqa: TRY301 - as for other types
             except ValueError:
-                config[name] = os.environ[cls._env_var_prefix + name.upper().replace("-", "_")]
-        return config
+                config[name] = os.environ[variable]
+        return config | unknown_variables(os.environ, cls._env_var_prefix, schema["properties"])
 
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
@@ -282,7 +297,7 @@ class TapOverrides(Tap):
         errors = self.config_errors()
         if errors and raise_errors:
             for error in errors:
-                self.logger.error("Wrong setting: %s.", error)
+                self.logger.error("Wrong setting: %s", error)
             raise SettingsError("Nothing was requested. Correct the settings above.")
         return errors
 
@@ -300,3 +315,11 @@ class TapOverrides(Tap):
     @mapper.setter
     def mapper(self, mapper: PluginMapper) -> None:
         self._mapper = mapper
+
+
+def _not_mapped(stream: str, error: Exception) -> UnreadableStreamError:
+    """Return the error for a stream map that fails. Python's own messages may show a value."""
+    reason = error if isinstance(error, MappingError) else f"{type(error).__name__}."
+    return UnreadableStreamError(
+        f"`stream_maps` cannot be applied to {stream}: {reason} Correct that setting."
+    )

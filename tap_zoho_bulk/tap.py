@@ -20,14 +20,16 @@ from typing_extensions import override
 
 from tap_zoho_bulk.catalog.discovery import (
     discover_modules,
-    list_modules,
     log_skip,
 )
 from tap_zoho_bulk.catalog.drift import CATALOG_CHECK, check_catalog
 from tap_zoho_bulk.catalog.organisation import read_organisation
+from tap_zoho_bulk.catalog.probes import is_granted
+from tap_zoho_bulk.crm.scopes import BULK_READ
 from tap_zoho_bulk.emit.record_lines import ChunkWriter, to_target
 from tap_zoho_bulk.exceptions import (
     SettingsError,
+    SignInError,
     StoppedError,
     StreamsFailedError,
     TapZohoBulkError,
@@ -175,6 +177,11 @@ class TapZohoBulk(TapOverrides):
                 len(names),
                 extra=event("streams_selected", names=names),
             )
+            if not names:
+                raise SettingsError(
+                    "No stream is selected. Select one in the catalog, or with Meltano by `select` "
+                    "in meltano.yml."
+                )
             unread = run.settings.reconcile_ids.keys() - {
                 stream.name for stream in self._read() if isinstance(stream, ModuleStream)
             }
@@ -273,15 +280,22 @@ class TapZohoBulk(TapOverrides):
 
     @override
     def test_connection(self) -> None:
-        """Sign in, ask for the organisation, and list the modules. Creates no job.
+        """Sign in, ask for the organisation, and count the modules that can be read.
+
+        Costs one request for each module, and creates no job.
 
         Raises:
-            TapZohoBulkError: When one of them fails.
+            TapZohoBulkError: When one of them fails, or nothing can be read.
         """
         with self._naming_the_signal():
             client, settings = self.run.client, self.run.settings
             org = read_organisation(client, settings)
-            modules = list_modules(client, settings)
+            if not is_granted(client, settings, BULK_READ):
+                raise SignInError(
+                    f"The token lacks the scope {BULK_READ.name}, so nothing can be read. Sign in "
+                    "again with it."
+                )
+            modules = self.discover_modules()
             self.logger.info(
                 "Connected to %s (%s): %d modules can be read.",
                 org.get("company_name"),

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local_zoho_crm import Organisation
+from local_zoho_crm import Fault, Organisation
 from tap_zoho_bulk.exceptions import ExitCode
 from tap_zoho_bulk.settings import CONFIG_JSONSCHEMA
 from tests.support.organisations import catalog as small_catalog
 from tests.support.organisations import small_organisation
-from tests.support.singer import FAST
+from tests.support.singer import FAST, select
 
 if TYPE_CHECKING:
     from local_zoho_crm import ZohoServer
@@ -87,11 +87,13 @@ def test_the_connection_test_starts_no_job_and_asks_for_little(
     run = tap.run(server, "--test")
 
     assert run.exit_code == 0, run.stderr
-    assert sorted(request.path for request in server.requests) == [
+    assert {request.path for request in server.requests} == {
+        "/crm/bulk/v8/read/0",
         "/crm/v8/org",
+        "/crm/v8/settings/fields",
         "/crm/v8/settings/modules",
         "/oauth/v2/token",
-    ]
+    }
     assert not server.jobs
     company = server.organisation.company["company_name"]
     assert run.line(str(company), "America/Los_Angeles", level="INFO")
@@ -103,6 +105,27 @@ def test_a_connection_test_that_fails_says_so(tap: TapCommand, server: ZohoServe
 
     assert run.exit_code == ExitCode.FIX_FIRST
     assert "invalid_code" in run.stderr
+
+
+def test_a_connection_test_counts_what_can_be_read(tap: TapCommand, serve: Serve) -> None:
+    server = serve(small_organisation({"Orders": 0, "Payments": 0}))
+    refused = {"code": "NO_PERMISSION", "message": "", "details": {}, "status": "error"}
+    server.faults.add(Fault(path="/fields$", status=403, body=refused))
+
+    run = tap.run(server, "--test")
+
+    assert run.line("1 modules can be read", level="INFO")
+    assert run.line("Skipping the module", "NO_PERMISSION", level="WARNING")
+
+
+def test_a_catalog_without_a_selected_stream_is_an_error(tap: TapCommand, serve: Serve) -> None:
+    organisation = small_organisation({"Orders": 1})
+    given = select(small_catalog(organisation), {})
+
+    run = tap.run(serve(organisation), catalog=given)
+
+    assert run.exit_code == ExitCode.FIX_FIRST
+    assert run.line("No stream is selected")
 
 
 def test_discovery_prints_the_catalog_alone(tap: TapCommand, server: ZohoServer) -> None:

@@ -15,12 +15,18 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from tap_zoho_bulk.api.request import ApiRequest
-from tap_zoho_bulk.crm.api_names import is_api_name
+from tap_zoho_bulk.crm.api_names import did_you_mean, is_api_name
 from tap_zoho_bulk.crm.criteria import type_problems
 from tap_zoho_bulk.crm.field_types import NOT_EXPORTABLE, json_schema, type_note
 from tap_zoho_bulk.crm.related_fields import ParentNames, parent_module, path_note, property_name
-from tap_zoho_bulk.exceptions import MissingScopeError, UnexpectedResponseError, ZohoRefusedError
+from tap_zoho_bulk.exceptions import (
+    MissingScopeError,
+    SettingsError,
+    UnexpectedResponseError,
+    ZohoRefusedError,
+)
 from tap_zoho_bulk.reporting.events import event
+from tap_zoho_bulk.settings import ModuleOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -95,10 +101,11 @@ def list_modules(
         spending: Also counts the cost, besides the run's own.
 
     Raises:
+        SettingsError: When a setting names a module that is not there, or cannot be exported.
         TapZohoBulkError: As `ZohoClient.get` does.
     """
     modules = _modules(client, settings, spending)
-    return _selected(modules, settings, lambda name: is_wanted(name, settings), log_skip)
+    return _selected(modules, settings, None, log_skip)
 
 
 def _modules(
@@ -134,30 +141,58 @@ def is_wanted(name: str, settings: Settings) -> bool:
 def _selected(
     modules: dict[str, dict[str, Any]],
     settings: Settings,
-    wanted: Callable[[str], bool],
+    wanted: Callable[[str], bool] | None,
     skip: Callable[[str, str], None],
 ) -> list[str]:
-    """Return the names of those modules that are wanted and bulk read may export."""
+    """Return the names of those modules that are wanted and bulk read may export.
+
+    Raises:
+        SettingsError: When the settings decide, and name what cannot be exported.
+    """
+    if wanted is None:
+        _check_names(modules, settings)
     names = []
     for name, module in modules.items():
-        if not wanted(name):
+        if not (wanted(name) if wanted else is_wanted(name, settings)):
             continue
-        if not is_api_name(name):
-            skip(name, "an API name has letters, digits and underscores only")
-        elif module.get("api_supported") is False:
-            skip(name, "Zoho's API does not support it")
-        elif (
-            name in _UNSUPPORTED_MODULES or str(module.get("generated_type")) in _UNSUPPORTED_KINDS
-        ):
-            skip(name, "Zoho's bulk read does not support it")
-        else:
+        reason = _why_unsupported(name, module)
+        if reason is None:
             names.append(name)
-    for name in settings.module_options.keys() - set(names):
-        logger.warning("The setting `module_options` names `%s`, which cannot be synced.", name)
-    for pattern in settings.modules:
-        if not any(char in pattern for char in "*?[") and pattern not in names:
-            logger.warning("The setting `modules` names `%s`, which cannot be synced.", pattern)
+        else:
+            skip(name, reason)
     return names
+
+
+def _check_names(modules: dict[str, dict[str, Any]], settings: Settings) -> None:
+    """Raise if the settings name a module that is not there, or that cannot be exported."""
+    problems = [
+        f"`{setting}` names `{pattern}`, which this account does not have."
+        f"{did_you_mean(pattern, modules)}"
+        for setting, patterns in (
+            ("modules", settings.modules),
+            ("exclude_modules", settings.exclude_modules),
+            ("module_options", settings.module_options),
+        )
+        for pattern in patterns
+        if pattern != "*" and not any(_matches(name, (pattern,)) for name in modules)
+    ]
+    for name in filter(modules.__contains__, settings.modules):
+        reason = _why_unsupported(name, modules[name])
+        if reason is not None and is_wanted(name, settings):
+            problems.append(f"`modules` names `{name}`, but {reason}.")
+    if problems:
+        raise SettingsError(f"Correct the settings: {' '.join(problems)}")
+
+
+def _why_unsupported(name: str, module: Mapping[str, Any]) -> str | None:
+    """Return why a module cannot be exported; None if it may be."""
+    if not is_api_name(name):
+        return "an API name has letters, digits and underscores only"
+    if module.get("api_supported") is False:
+        return "Zoho's API does not support it"
+    if name in _UNSUPPORTED_MODULES or str(module.get("generated_type")) in _UNSUPPORTED_KINDS:
+        return "Zoho's bulk read does not support it"
+    return None
 
 
 def log_skip(module: str, why: str) -> None:
@@ -187,14 +222,16 @@ def discover_modules(
     Args:
         client: Zoho's API.
         settings: The run's settings.
-        wanted: Returns whether to describe a module; by default those that the settings select.
+        wanted: Returns whether to describe a module; by default the settings decide, and must name
+            what is there.
         skip: Called with the name of each module that is left out, and why; by any thread.
 
     Raises:
+        SettingsError: When a setting names a module or a field that is not there.
         TapZohoBulkError: As `ZohoClient.get` does, except for errors of a single module.
     """
     modules = _modules(client, settings)
-    names = _selected(modules, settings, wanted or (lambda name: is_wanted(name, settings)), skip)
+    names = _selected(modules, settings, wanted, skip)
     with ThreadPoolExecutor(
         settings.max_concurrent_requests, thread_name_prefix="discovery"
     ) as pool:
@@ -206,6 +243,16 @@ def discover_modules(
         )
         known = {**fields, **dict(zip(parents, fields_of_parents, strict=True))}
     parent_names = ParentNames(modules, known)
+    missing = [
+        problem
+        for name, module_fields in fields.items()
+        if module_fields is not None and name in settings.module_options
+        for problem in parent_names.missing(
+            name, module_fields, settings.module_options[name].related_fields
+        )
+    ]
+    if missing and wanted is None:
+        raise SettingsError(f"Correct `related_fields` in `module_options`: {' '.join(missing)}")
     return [
         _describe(name, module_fields, parent_names, settings)
         for name, module_fields in fields.items()
@@ -272,9 +319,9 @@ def _describe(
         if str(field.get("data_type")) in NOT_EXPORTABLE:
             unsupported.add(api_name)
         properties[api_name] = _property(field, settings)
-    options = settings.module_options.get(name)
-    criteria = options.criteria if options else None
-    requested = _related(name, options.related_fields if options else (), fields)
+    options = settings.module_options.get(name, ModuleOptions())
+    criteria = options.criteria
+    requested = [path for path in options.related_fields if path.partition(".")[0] in fields]
     offers = [path for path in map(parent_names.path, fields.values()) if path is not None]
     unlisted = {
         api_name: _property(field, settings)
@@ -299,23 +346,6 @@ def _describe(
         offered=frozenset(unlisted.keys() | related.keys() - set(map(property_name, requested))),
         replication_key=REPLICATION_KEY if modified.get("format") == "date-time" else None,
     )
-
-
-def _related(module: str, paths: tuple[str, ...], fields: Fields) -> list[str]:
-    """Return the related fields whose lookup the module has."""
-    found = []
-    for path in paths:
-        lookup, _, _ = path.partition(".")
-        if lookup in fields:
-            found.append(path)
-        else:
-            logger.warning(
-                "%s: there is no field `%s`, so the related field `%s` is left out.",
-                module,
-                lookup,
-                path,
-            )
-    return found
 
 
 def _related_property(

@@ -12,8 +12,10 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tap_zoho_bulk.crm.api_names import did_you_mean
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 LOOKUPS = frozenset({"lookup", "ownerlookup", "userlookup"})
 """The types of fields that reference one parent record."""
@@ -108,6 +110,27 @@ class ParentNames:
         parent = parent_module(lookup) if data_type in LOOKUPS else None
         name = self._name_field(parent) if parent is not None else None
         return f"{lookup['api_name']}.{name}" if name else None
+
+    def missing(
+        self, module: str, fields: Mapping[str, Mapping[str, Any]], paths: Iterable[str]
+    ) -> Iterator[str]:
+        """Yield a sentence for each related field that is certainly not there.
+
+        Args:
+            module: API name of the module.
+            fields: Its fields, by API name.
+            paths: Of the related fields, such as `Account_Name.Phone`.
+        """
+        for path in paths:
+            lookup, _, name = path.partition(".")
+            if lookup not in fields:
+                yield f"{module} has no field `{lookup}` (`{path}`).{did_you_mean(lookup, fields)}"
+                continue
+            parent = parent_module(fields[lookup]) or ""
+            of_parent = self.fields.get(parent)
+            if of_parent and name not in {*of_parent, "id", "Id"}:
+                similar = did_you_mean(name, of_parent)
+                yield f"{parent} has no field `{name}` (`{path}` of {module}).{similar}"
 
     def _name_field(self, module: str) -> str | None:
         listed = self.modules.get(module, {})

@@ -30,8 +30,11 @@ class Scope:
     required: bool = False
 
 
+BULK_READ = Scope(
+    "ZohoCRM.bulk.READ", "bulk read jobs", "/crm/bulk/{version}/read/0", required=True
+)
 SCOPES = (
-    Scope("ZohoCRM.bulk.READ", "bulk read jobs", "/crm/bulk/{version}/read/0", required=True),
+    BULK_READ,
     Scope(
         "ZohoCRM.modules.ALL",
         "records, deleted records and counts of all modules",

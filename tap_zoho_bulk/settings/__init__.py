@@ -4,7 +4,12 @@ Invariant: a wrong value is named in an error before any request is made, and no
 secret.
 """
 
-from tap_zoho_bulk.settings.checks import config_problems, numbers_from_text, schema_problems
+from tap_zoho_bulk.settings.checks import (
+    config_problems,
+    numbers_from_text,
+    schema_problems,
+    unknown_variables,
+)
 from tap_zoho_bulk.settings.schema import CONFIG_JSONSCHEMA
 from tap_zoho_bulk.settings.typed import ModuleOptions, Settings
 
@@ -15,4 +20,5 @@ __all__ = [
     "config_problems",
     "numbers_from_text",
     "schema_problems",
+    "unknown_variables",
 ]

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from jsonschema import Draft202012Validator
 
+from tap_zoho_bulk.crm.api_names import did_you_mean
 from tap_zoho_bulk.crm.criteria import structure_problem
 from tap_zoho_bulk.crm.timestamps import parse_instant
 from tap_zoho_bulk.settings.schema import (
@@ -21,9 +22,12 @@ from tap_zoho_bulk.settings.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from jsonschema import ValidationError
+
+_NO_SETTINGS = {"LOGLEVEL", "CHECKOUT", "PIP_URL"}
+"""Variables of the SDK and of Meltano projects. Meltano's own have another underscore."""
 
 
 def numbers_from_text(config: Mapping[str, Any]) -> dict[str, float]:
@@ -61,12 +65,54 @@ def schema_problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> lis
     Returns:
         One sentence per problem, in the style of the SDK's own.
     """
-    return [
-        _without_secrets(error) + f" in config[{']['.join(map(repr, error.path))}]"
-        if error.path
-        else error.message
-        for error in Draft202012Validator(schema).iter_errors(config)
-    ]
+    problems = []
+    missing = []
+    for error in Draft202012Validator(schema).iter_errors(config):
+        place = f" in config[{']['.join(map(repr, error.path))}]" if error.path else ""
+        if error.validator == "additionalProperties":
+            known = error.schema["properties"]
+            problems += [
+                f"there is no setting {name!r}{place}.{did_you_mean(name, known)}"
+                for name in error.instance.keys() - known.keys()
+            ]
+        elif error.validator == "required" and not error.path:
+            missing += [name for name in error.validator_value if name not in config]
+        else:
+            problems.append(f"{_without_secrets(error)}{place}")
+    if missing:
+        names = ", ".join(f"`{name}`" for name in dict.fromkeys(missing))
+        problems.append(
+            f"without {names}, the tap cannot sign in. `tap-zoho-bulk-login` signs in once, and "
+            "writes what is missing into a config"
+        )
+    return problems
+
+
+def unknown_variables(
+    environment: Mapping[str, str], prefix: str, settings: Iterable[str]
+) -> dict[str, str]:
+    """Return what looks like a setting in the environment, but is unknown.
+
+    Args:
+        environment: Names of variables to texts.
+        prefix: Of the names of the tap's variables.
+        settings: All settings that there are.
+
+    Returns:
+        Names, as settings have them, to texts.
+    """
+    known = {name.upper() for name in settings}
+    # Those of a plugin such as tap-zoho-bulk-eu begin like the tap's own: BULK_EU_CLIENT_ID.
+    ends = tuple(f"_{name}" for name in known)
+    return {
+        name.lower(): text
+        for name, text in (
+            (variable.removeprefix(prefix), text)
+            for variable, text in environment.items()
+            if variable.startswith(prefix)
+        )
+        if not (name in known | _NO_SETTINGS or name.startswith("_") or name.endswith(ends))
+    }
 
 
 def _without_secrets(error: ValidationError) -> str:

@@ -415,6 +415,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         title="BATCH files",
         description="Write files, and BATCH messages that name them, instead of RECORD messages.",
     ),
+    additional_properties=False,
 ).to_dict()
 
 SECRET_SETTINGS = tuple(

@@ -151,13 +151,13 @@ class ModuleStream(WholeReadsStream):
         return frozenset()
 
     def _warn_of_missing(self, columns: Mapping[str, str], options: ModuleOptions) -> None:
-        """Warn of selected fields that cannot be read."""
+        """Raise if a related field is not in the catalog; warn of fields beyond Zoho's limit."""
         properties = self.effective_schema["properties"]
         for path in options.related_fields:
             if property_name(path) not in properties:
-                self.logger.warning(
-                    "The related field `%s` is not in the catalog; discover it again to read it.",
-                    path,
+                raise UnreadableStreamError(
+                    f"{self.name}: the related field `{path}` is not in the catalog. Discover the "
+                    "catalog again, or remove the field from `related_fields`."
                 )
         left_out = [
             name

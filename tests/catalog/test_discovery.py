@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from singer_sdk.singerlib import Catalog
@@ -167,7 +167,6 @@ def test_zohos_types_stand_in_the_catalog_and_survive_it(tap: TapCommand, serve:
         (["C*"], [], {"Contacts", "Campaigns", "Cases", "Calls", "Custom_Projects"}),
         (["C*"], ["Ca*"], {"Contacts", "Custom_Projects"}),
         (["Quote?", "*History"], [], {"Quotes", "DealHistory"}),
-        (["leads", "Tasks"], [], {"Tasks"}),  # API names have one spelling
     ],
 )
 def test_globs_choose_modules(
@@ -184,13 +183,48 @@ def test_globs_choose_modules(
     assert asked - SKIPPED.keys() == expected
 
 
-def test_a_module_that_is_named_and_not_there_is_reported(
+@pytest.mark.parametrize("flag", ["--discover", "--test"])
+def test_modules_and_fields_that_are_not_there_are_all_named(
+    tap: TapCommand, server: ZohoServer, flag: str
+) -> None:
+    wrong: dict[str, Any] = {
+        "modules": ["Leads", "leads", "Quoats*", "Notes"],
+        "exclude_modules": ["Taskz"],
+        "module_options": {"Laeds": {}},
+    }
+
+    run = tap.run(server, flag, **wrong)
+
+    assert run.exit_code == ExitCode.FIX_FIRST
+    line = run.line("Correct the settings")
+    # API names have one spelling.
+    assert "`modules` names `leads`, which this account does not have. Did you mean `Le" in line
+    assert "`modules` names `Quoats*`" in line
+    assert "`modules` names `Notes`, but Zoho's bulk read does not support it." in line
+    assert "`exclude_modules` names `Taskz`" in line
+    assert "`module_options` names `Laeds`" in line
+    assert not run.stdout
+
+
+def test_related_fields_that_are_not_there_are_all_named(
     tap: TapCommand, server: ZohoServer
 ) -> None:
-    _, log = tap.discover_with_log(server, modules=["Leads", "Laeds"])
+    paths = ["Acount_Name.Phone", "Account_Name.Fone", "Account_Name.id"]
 
-    (line,) = [each for each in log.splitlines() if "`Laeds`" in each]
-    assert "WARNING" in line
+    run = tap.run(
+        server,
+        "--discover",
+        modules=["Contacts"],
+        module_options={"Contacts": {"related_fields": paths}},
+    )
+
+    assert run.exit_code == ExitCode.FIX_FIRST
+    line = run.line("`related_fields`")
+    assert "Contacts has no field `Acount_Name`" in line
+    assert "Did you mean `Account_Name`?" in line
+    assert "Accounts has no field `Fone` (`Account_Name.Fone` of Contacts)." in line
+    assert "Did you mean `Phone`?" in line
+    assert "Account_Name.id" not in line
 
 
 def test_a_missing_scope_is_no_modules_own_trouble(

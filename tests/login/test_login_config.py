@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-import click
 import pytest
 import requests
 from dotenv import dotenv_values
@@ -21,7 +20,7 @@ from dotenv import dotenv_values
 from local_zoho_crm import Organisation
 from local_zoho_crm.browser import SECONDS, decide
 from tap_zoho_bulk.crm.scopes import SCOPES, not_granted
-from tap_zoho_bulk.exceptions import ExitCode
+from tap_zoho_bulk.exceptions import ExitCode, SettingsError
 from tap_zoho_bulk.login.config_file import ConfigFile, EnvFormat, JsonFormat
 from tap_zoho_bulk.login.exchange import missing_scopes
 from tests.support.login import ALL_SCOPES, assert_connects, ended, redirect_uri
@@ -437,7 +436,7 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(click.ClickException, match="No space left"):
+    with pytest.raises(SettingsError, match="No space left"):
         ConfigFile(output, JsonFormat()).merge({"client_secret": "s3cret"})
 
     assert output.read_text() == '{"modules": ["Leads"]}'

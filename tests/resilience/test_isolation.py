@@ -140,7 +140,32 @@ def test_a_stream_map_that_cannot_be_applied_is_named_before_any_job(
 
         assert not server.jobs
     assert ended.exit_code == ExitCode.FIX_FIRST
+    assert "Traceback" not in ended.stderr
     (why,) = [line for line in ended.stderr.splitlines() if "| INFO " not in line]
     assert "| ERROR " in why
     assert "`stream_maps`" in why
     assert "First" in why
+
+
+@pytest.mark.parametrize(
+    ("expression", "reason"), [("Title.upper()", "Title"), ("int(Name)", "ValueError")]
+)
+def test_a_stream_map_that_fails_at_a_record_fails_its_stream_without_a_traceback(
+    forks: TapForks, expression: str, reason: str
+) -> None:
+    organisation = small_organisation(SIZES)
+    maps = {"First": {"Name": expression}}
+    target = UpsertingTarget()
+    with ZohoServer(organisation) as server:
+        config = server.tap_config(**QUICK, stream_maps=maps)
+        ended = forks.start(config, catalog=catalog(organisation)).read_lines(
+            lambda line: bool(target.take(line))
+        )
+
+    assert ended.exit_code == ExitCode.STREAMS_FAILED
+    assert "Traceback" not in ended.stderr
+    (why,) = [line for line in ended.stderr.splitlines() if "`stream_maps`" in line]
+    assert "First" in why
+    assert reason in why
+    assert "First 0" not in why  # No value of a record
+    assert target.by_id("Last") == organisation.truth("Last")

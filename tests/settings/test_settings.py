@@ -135,13 +135,68 @@ def test_a_problem_names_what_is_wrong(name: str, value: Any, problem: str) -> N
     assert any(each.startswith(problem.format(repr(name))) for each in problems(**{name: value}))
 
 
-@pytest.mark.parametrize("name", SECRETS)
-def test_a_missing_secret_is_named(name: str) -> None:
-    config = {key: value for key, value in SECRETS.items() if key != name}
+def test_what_is_missing_is_named_with_the_command_that_gets_it() -> None:
+    tap = TapZohoBulk(config={"client_id": "1000.ID"}, validate_config=False)
 
-    tap = TapZohoBulk(config=config, validate_config=False)
+    (problem,) = tap.config_errors()
 
-    assert any(name in error for error in tap.config_errors())
+    assert problem.startswith("without `client_secret`, `refresh_token`, the tap cannot sign in")
+    assert "tap-zoho-bulk-login" in problem
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        (
+            {"data_centre": "eu"},
+            "there is no setting 'data_centre'. Did you mean `data_center`?",
+        ),
+        ({"s3cret": "s3cret"}, "there is no setting 's3cret'."),
+        (
+            {"module_options": {"Leads": {"criterias": {}}}},
+            (
+                "there is no setting 'criterias' in config['module_options']['Leads']. "
+                "Did you mean `criteria`?"
+            ),
+        ),
+    ],
+)
+def test_an_unknown_setting_is_an_error(wrong: dict[str, Any], problem: str) -> None:
+    assert problems(**wrong) == [problem]
+
+
+def test_the_sdks_settings_are_known() -> None:
+    assert not problems(
+        stream_maps={"Leads": {"Email": None}},
+        stream_map_config={"hash_seed": "salt"},
+        faker_config={"seed": 1},
+        flattening_enabled=True,
+        flattening_max_depth=1,
+        batch_config=None,
+        emit_activate_version_messages=True,
+    )
+
+
+def test_unknown_names_and_texts_in_the_environment_are_named(tap: TapCommand) -> None:
+    environment = {
+        **as_environment(SECRETS),
+        "TAP_ZOHO_BULK_DATA_CENTRE": "p4ss",
+        "TAP_ZOHO_BULK_SKIP_UNCHANGED": "maybe",
+        # Not the tap's: Meltano's, the SDK's, a Meltano project's, another plugin's
+        "TAP_ZOHO_BULK__SELECT": '["Leads.*"]',
+        "TAP_ZOHO_BULK_LOGLEVEL": "DEBUG",
+        "TAP_ZOHO_BULK_CHECKOUT": ".",
+        "TAP_ZOHO_BULK_EU_CLIENT_ID": "1000.EU",
+    }
+
+    run = tap.start(None, "--config", "ENV", environment=environment).finish()
+
+    assert run.exit_code == ExitCode.FIX_FIRST
+    wrong = [line for line in run.stderr.splitlines() if "Wrong setting" in line]
+    assert len(wrong) == 2
+    assert run.line("'data_centre'", "Did you mean `data_center`?")
+    assert run.line("the string is not of type 'boolean'", "skip_unchanged")
+    assert "p4ss" not in run.stderr
 
 
 @pytest.mark.parametrize(

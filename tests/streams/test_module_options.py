@@ -136,21 +136,18 @@ def test_related_fields_come_from_the_parent_record(
     assert properties["Owner__last_name"]["type"] == ["string", "null"]
 
 
-def test_a_related_field_that_is_not_there_is_left_out_and_reported(
+def test_a_related_field_that_is_not_in_the_catalog_fails_its_stream(
     tap: TapCommand, serve: Serve, organisation: Organisation
 ) -> None:
     server = serve(organisation)
-    related = ["Nobody.Phone", "Account_Name.Nothing"]
+    catalog = tap.discover(server, modules=["Contacts"])
+    options = {"Contacts": {"related_fields": ["Account_Name.Phone"]}}
 
-    run = tap.sync(
-        server, modules=["Contacts"], module_options={"Contacts": {"related_fields": related}}
-    )
+    run = tap.run(server, catalog=catalog, module_options=options)
 
-    assert run.by_id("Contacts") == organisation.truth("Contacts")
-    for name in related:
-        lines = [line for line in run.stderr.splitlines() if f"`{name}`" in line]
-        assert lines
-        assert all("WARNING" in line for line in lines)
+    assert run.exit_code == ExitCode.STREAMS_FAILED
+    assert run.line("Contacts failed", "`Account_Name.Phone`", "Discover the catalog again")
+    assert not server.jobs
 
 
 def test_criteria_that_zoho_refuses_fail_their_stream_with_zohos_words(

@@ -148,7 +148,7 @@ def batch_records(run: TapRun, stream: str) -> list[Json]:
 def test_batch_files_hold_every_record_by_value(
     tap: TapCommand, server: ZohoServer, organisation: Organisation, tmp_path: Path
 ) -> None:
-    run = tap.sync(server, batch_config=batch_config(tmp_path), batch_size=15)
+    run = tap.sync(server, batch_config={**batch_config(tmp_path), "batch_size": 15})
 
     for name in ("Deals", "Leads"):
         records = batch_records(run, name)
