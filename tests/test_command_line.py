@@ -78,7 +78,7 @@ def test_about_describes_every_setting_and_keeps_secrets_marked(tap: TapCommand)
         "client_secret",
         "refresh_token",
     }
-    assert set(about["settings"]["required"]) == {"client_id", "client_secret", "refresh_token"}
+    assert set(about["settings"]["required"]) == {"client_id", "client_secret"}
 
 
 def test_the_connection_test_starts_no_job_and_asks_for_little(

@@ -105,7 +105,9 @@ def plugin() -> dict[str, Any]:
     tap = json.loads(about("json"))
     return {
         "capabilities": sorted(tap["capabilities"]),
-        "settings_group_validation": [tap["settings"]["required"]],
+        "settings_group_validation": [
+            [*tap["settings"]["required"], either] for either in ("refresh_token", "soid")
+        ],
         "settings": [
             _setting(name, schema) for name, schema in tap["settings"]["properties"].items()
         ],

@@ -39,6 +39,7 @@ _SELF_CLIENT_CODE_LIFE = timedelta(minutes=3)
 _REDIRECTED_CODE_LIFE = timedelta(minutes=2)
 _REQUEST_WINDOW = timedelta(minutes=10)
 _MAX_ACCESS_TOKENS = 10
+_MAX_REFRESH_TOKENS = 20
 _TOO_MANY = {
     "error_description": "You have made too many requests continuously. "
     "Please try again after some time.",
@@ -94,6 +95,7 @@ class TokenDesk:
         self._given_codes: list[str] = []
         self._access: dict[str, tuple[Grant, datetime]] = {}
         self._issued: list[str] = []
+        self._refresh_tokens: list[str] = []
         self._own = Grant("", frozenset())
         self.refresh_token = self.grant(scopes=scopes)
 
@@ -103,7 +105,7 @@ class TokenDesk:
         with self._lock:
             return [
                 self.client_secret,
-                *self._grants,
+                *self._refresh_tokens,
                 *self._given_codes,
                 *self._issued,
             ]
@@ -173,7 +175,9 @@ class TokenDesk:
                 refresh = {"refresh_token": self._refresh_token(code.grant)} if code.offline else {}
                 return code.grant, refresh
             case "client_credentials":
-                if form.get("soid") != f"ZohoCRM.{self._organisation.company['zgid']}":
+                if not form.get("soid"):
+                    raise _BadGrantError("missing_org_info")
+                if form["soid"] != f"ZohoCRM.{self._organisation.company['zgid']}":
                     raise _BadGrantError("invalid_soid")
                 scopes = filter(None, form.get("scope", "").split(","))
                 self._own.user_id = str(self._organisation.current_user["id"])
@@ -215,6 +219,10 @@ class TokenDesk:
     def _refresh_token(self, grant: Grant) -> str:
         token = f"1000.refresh-{next(self._serial):04d}-7d3a"
         self._grants[token] = grant
+        self._refresh_tokens.append(token)
+        of_user = [each for each, other in self._grants.items() if other.user_id == grant.user_id]
+        for oldest in of_user[:-_MAX_REFRESH_TOKENS]:
+            del self._grants[oldest]
         return token
 
     def _access_token(self, grant: Grant) -> str:

@@ -200,7 +200,7 @@ class _QueryReader:
         if isinstance(cvid, bool) or not isinstance(cvid, (str, int)):
             raise ZohoError("CVID_NOT_SUPPORTED", cvid=cvid)
         for view in module.custom_views:
-            if view.id == str(cvid):
+            if view.id == str(cvid) and view.exportable:
                 return view.criteria
         raise ZohoError("CVID_NOT_SUPPORTED", cvid=cvid)
 

@@ -169,11 +169,11 @@ class RestApi:
 
     def count(self, request: Request) -> Response:
         """Count a module's records, filtered by a custom view and criteria."""
+        self._access.admit(request, "ZohoSearch.securesearch.READ", credits_=0)
         module = self._admit_to_module(request)
         wanted = request.query_params
         criteria = []
         if "criteria" in wanted:
-            self._access.admit(request, "ZohoSearch.securesearch.READ", credits_=0)
             criteria.append(parse_search(wanted["criteria"]))
         if cvid := wanted.get("cvid"):
             view = next((view for view in module.custom_views if view.id == cvid), None)

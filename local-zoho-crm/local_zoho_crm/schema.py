@@ -62,6 +62,9 @@ USERS = "users"
 """The target of owner and user lookups."""
 
 
+_NOT_EXPORTABLE_VIEWS = frozenset({"Co-owner", "Shared by me", "Shared to me"})
+
+
 @dataclass(kw_only=True)
 class CustomView:
     """A custom view: a named filter that `cvid` refers to."""
@@ -70,6 +73,11 @@ class CustomView:
     name: str
     system_name: str | None = None
     criteria: dict[str, Any] | None = None
+
+    @property
+    def exportable(self) -> bool:
+        """Return whether bulk read can export the view: it cannot those of shared records."""
+        return self.system_name is None or self.name not in _NOT_EXPORTABLE_VIEWS
 
 
 @dataclass

@@ -97,6 +97,25 @@ def test_client_credentials_give_the_scopes_that_were_asked_for(client: Client) 
     assert code(client.get("/crm/v8/users")) == "OAUTH_SCOPE_MISMATCH"
 
 
+def test_client_credentials_need_the_organisation(client: Client) -> None:
+    form = {"grant_type": "client_credentials", "scope": "ZohoCRM.org.READ"}
+
+    assert client.token(**form).json() == {"error": "missing_org_info"}
+
+
+def test_the_twenty_first_refresh_token_deletes_the_first(client: Client) -> None:
+    desk = client.server.desk
+    first = desk.refresh_token
+
+    for _ in range(19):
+        desk.grant()
+    assert "access_token" in client.token(refresh_token=first).json()
+    desk.grant()
+
+    assert client.token(refresh_token=first).json() == {"error": "invalid_code"}
+    assert first in client.server.secrets
+
+
 def test_all_secrets_are_known(client: Client) -> None:
     config = client.server.tap_config()
     expected = {client.access_token, config["client_secret"], config["refresh_token"]}

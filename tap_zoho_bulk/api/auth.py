@@ -1,4 +1,4 @@
-"""Sign-in: token requests, and access tokens from the refresh token.
+"""Sign-in: token requests, and access tokens from a refresh token or client credentials.
 
 Invariant: secrets are sent only in the body of a request to the accounts host. No thread uses a
 token that is about to expire, and at most one renewal runs at a time.
@@ -23,6 +23,7 @@ from tap_zoho_bulk.api.error_responses import raise_if_transient
 from tap_zoho_bulk.api.rate_limit import RateLimit
 from tap_zoho_bulk.api.transport import TransientError, json_object
 from tap_zoho_bulk.crm.data_centers import API_SUBDOMAINS, DATA_CENTERS
+from tap_zoho_bulk.crm.scopes import BULK_WRITE_SCOPE, SCOPE_TEXT
 from tap_zoho_bulk.exceptions import SignInError, TokenLimitError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ _MAX_TOKEN_REQUESTS, _SPAN_SECONDS = 10, 600.0
 """Zoho's limit: 10 token requests in 10 minutes for a refresh token."""
 _MAX_RESPONSE_BYTES = 1 << 16
 _TOO_MANY = "Access Denied"
+_PUBLIC = {"grant_type", "scope", "soid"}
 
 CLIENT_ADVICE = {
     "invalid_client": (
@@ -52,12 +54,15 @@ CLIENT_ADVICE = {
     ),
 }
 """What to do about errors of any token request, by Zoho's code."""
+_GENERAL_ADVICE = "Check the client, `data_center` and `soid`, if set, and sign in again."
 _ADVICE = {
     **CLIENT_ADVICE,
     "invalid_code": (
         "The refresh token is wrong, was revoked, or belongs to another data center. Check "
-        "`data_center`, and create a new refresh token for this client."
+        "`data_center`, and create a new refresh token for this client. Zoho keeps the latest 20 "
+        "of a user and client, and may end them when the user's password changes."
     ),
+    "missing_org_info": "Check `soid`, the ID of the organisation.",
 }
 
 logger = logging.getLogger("tap-zoho-bulk.auth")
@@ -123,10 +128,10 @@ class ZohoAuthenticator:
             text: Such as a message of Zoho's.
         """
         settings = self._settings
-        secrets = [settings.client_secret, settings.refresh_token, settings.client_id]
-        if self._token is not None:
-            secrets.append(self._token.value)
-        return hide(text, secrets)
+        token = self._token.value if self._token is not None else None
+        return hide(
+            text, [settings.client_secret, settings.refresh_token, settings.client_id, token]
+        )
 
     def _renew(self) -> _AccessToken:
         with self._limit.slot(self._transport.stop, "sign in"):
@@ -135,10 +140,9 @@ class ZohoAuthenticator:
                 self._transport,
                 self._accounts_url,
                 {
-                    "grant_type": "refresh_token",
                     "client_id": self._settings.client_id,
                     "client_secret": self._settings.client_secret,
-                    "refresh_token": self._settings.refresh_token,
+                    **self._grant(),
                 },
                 secrets=[self._token.value] if self._token else [],
                 advice=_ADVICE,
@@ -152,6 +156,21 @@ class ZohoAuthenticator:
         return _AccessToken(
             response["access_token"], self._api_url(response.get("api_domain")), renew_at
         )
+
+    def _grant(self) -> dict[str, str]:
+        """Return why Zoho should issue a token: a user's consent, or the client's own rights."""
+        settings = self._settings
+        if settings.soid is None:
+            return {
+                "grant_type": "refresh_token",
+                "refresh_token": settings.refresh_token or "",
+            }
+        scopes = [SCOPE_TEXT, BULK_WRITE_SCOPE] if settings.bulk_write_job_ids else [SCOPE_TEXT]
+        return {
+            "grant_type": "client_credentials",
+            "scope": ",".join(scopes),
+            "soid": f"ZohoCRM.{settings.soid.removeprefix('ZohoCRM.')}",
+        }
 
     def _api_url(self, api_domain: Any) -> str:
         """Return the API host: the override, else the response's if it is Zoho's, else the table's.
@@ -195,7 +214,7 @@ def request_tokens(
     Args:
         transport: Sends it.
         url: Of the accounts host.
-        form: The grant. All values but the grant type are secrets.
+        form: The grant. All values but those of `_PUBLIC` are secrets.
         secrets: Further texts that no error may show.
         advice: What to do, by Zoho's code for what is wrong.
 
@@ -213,7 +232,7 @@ def request_tokens(
         response = json_object(transport.read_text(received, limit=_MAX_RESPONSE_BYTES))
     error = response.get("error")
     reported = str(response.get("code") if error is None else error)
-    hidden = [value for name, value in form.items() if name != "grant_type"]
+    hidden = [value for name, value in form.items() if name not in _PUBLIC]
     code = hide(reported, [*hidden, *secrets])[:100]
     shown = f"HTTP {status}" if code == "None" else f"{code}, HTTP {status}"
     raise_if_transient(status, code, headers, f"the accounts host responded with {shown}")
@@ -228,12 +247,12 @@ def request_tokens(
         return response
     if error is None:
         raise TransientError(f"the accounts host sent no token ({shown})")
-    what_to_do = advice.get(code, "Check the client and `data_center`, and sign in again.")
+    what_to_do = advice.get(code, _GENERAL_ADVICE)
     refused = TokenLimitError if code == _TOO_MANY else SignInError
     raise refused(f"Zoho issued no access token: {code} (HTTP {status} from {url}). {what_to_do}")
 
 
-def hide(text: str, secrets: Iterable[str]) -> str:
+def hide(text: str, secrets: Iterable[str | None]) -> str:
     """Replace secrets in a text that came from outside.
 
     Args:

@@ -29,6 +29,10 @@ _MODULE_GONE = (
 )
 _FIELD_GONE = "The field is gone from Zoho: discover the catalog again."
 _ADVICE = {
+    "CVID_NOT_SUPPORTED": (
+        "Choose another custom view in `module_options`: Zoho does not export this one. It exports "
+        "none of Co-owner, Shared by me and Shared to me."
+    ),
     "INVALID_MODULE": _MODULE_GONE,
     "MODULE_NOT_AVAILABLE": _MODULE_GONE,
     "FIELD_NOT_AVAILABLE": _FIELD_GONE,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _SCOPE = "ZohoCRM.settings.custom_views.READ"
 _NAMES = ("name", "system_name", "display_value")
+_NOT_EXPORTED = frozenset({"Co-owner", "Shared by me", "Shared to me"})
 _MAX_PAGES = 100
 _MAX_LISTED_VIEWS = 50
 
@@ -45,7 +46,8 @@ def custom_view_id(
         The id; None if the module's options have no view.
 
     Raises:
-        UnreadableStreamError: When no view matches, or several do, or Zoho refuses the list.
+        UnreadableStreamError: When no view matches, or several do, or Zoho refuses the list, or
+            does not export the view.
         TapZohoBulkError: As `ZohoClient.get` does.
     """
     options = settings.module_options.get(module)
@@ -60,7 +62,13 @@ def custom_view_id(
         view["id"]: view for view in views if name in map(view.get, _NAMES)
     }
     if len(matches) == 1:
-        return next(iter(matches))
+        ((view_id, view),) = matches.items()
+        if view.get("system_name") and view.get("name") in _NOT_EXPORTED:
+            raise UnreadableStreamError(
+                f"{module}: Zoho does not export the custom view `{name}`. Choose another one by "
+                "`custom_view` in `module_options`."
+            )
+        return view_id
     if matches:
         raise UnreadableStreamError(
             f"{module}: several custom views are named `{name}`: {_listed(matches.values())}. "

@@ -34,12 +34,14 @@ class DataCenter:
 DATA_CENTERS = {
     "us": DataCenter("zoho.com", "zohoapis.com"),
     "eu": DataCenter("zoho.eu", "zohoapis.eu"),
+    "uk": DataCenter("zoho.uk", "zohoapis.uk"),
     "in": DataCenter("zoho.in", "zohoapis.in"),
     "au": DataCenter("zoho.com.au", "zohoapis.com.au"),
     "jp": DataCenter("zoho.jp", "zohoapis.jp"),
     "ca": DataCenter("zohocloud.ca", "zohoapis.ca"),
     "cn": DataCenter("zoho.com.cn", "zohoapis.com.cn"),
     "sa": DataCenter("zoho.sa", "zohoapis.sa"),
+    "ae": DataCenter("zoho.ae", "zohoapis.ae"),
 }
 """All data centers, by the setting `data_center`."""
 

@@ -38,7 +38,7 @@ SCOPES = (
     Scope(
         "ZohoCRM.modules.ALL",
         "records, deleted records and counts of all modules",
-        "/crm/{version}/Leads/actions/count",
+        "/crm/{version}/Leads/deleted?type=all",
         required=True,
     ),
     Scope(
@@ -78,7 +78,14 @@ SCOPES = (
         "`--test`, and the stream of the organisation",
         "/crm/{version}/org",
     ),
+    Scope(
+        "ZohoSearch.securesearch.READ",
+        "Zoho's counts of modules, which `verify_counts` compares",
+        "/crm/{version}/Leads/actions/count",
+    ),
 )
+BULK_WRITE_SCOPE = "ZohoCRM.bulk.CREATE"
+"""Zoho requires it even to poll a bulk write job."""
 SCOPE_TEXT = ",".join(scope.name for scope in SCOPES)
 """All scopes, as Zoho's consent page and API console expect them."""
 

@@ -76,16 +76,24 @@ def schema_problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> lis
                 for name in error.instance.keys() - known.keys()
             ]
         elif error.validator == "required" and not error.path:
-            missing += [name for name in error.validator_value if name not in config]
+            missing += [f"`{name}`" for name in error.validator_value if name not in config]
         else:
             problems.append(f"{_without_secrets(error)}{place}")
+    return problems + _sign_in_problems(config, missing)
+
+
+def _sign_in_problems(config: Mapping[str, Any], missing: list[str]) -> list[str]:
+    """Return what keeps the tap from signing in, besides wrong values."""
+    refresh_token, soid = config.get("refresh_token"), config.get("soid")
+    if not (refresh_token or soid):
+        missing = [*missing, "`refresh_token` or `soid`"]
     if missing:
-        names = ", ".join(f"`{name}`" for name in dict.fromkeys(missing))
-        problems.append(
-            f"without {names}, the tap cannot sign in. `tap-zoho-bulk-login` signs in once, and "
-            "writes what is missing into a config"
-        )
-    return problems
+        names = ", ".join(dict.fromkeys(missing))
+        advice = "`tap-zoho-bulk-login` signs in once, and writes what is missing into a config"
+        return [f"without {names}, the tap cannot sign in. {advice}"]
+    if isinstance(refresh_token, str) and isinstance(soid, str):
+        return ["`refresh_token` and `soid` are mutually exclusive"]
+    return []
 
 
 def unknown_variables(

@@ -65,12 +65,20 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
     th.Property(
         "refresh_token",
         th.StringType(min_length=1),
-        required=True,
         secret=True,
         title="Refresh token",
         description=(
-            "OAuth refresh token of this client. `tap-zoho-bulk-login` obtains one with the scopes "
-            "that the tap needs."
+            "OAuth refresh token of this client, unless `soid` is set. `tap-zoho-bulk-login` "
+            "obtains one with the scopes that the tap needs."
+        ),
+    ),
+    th.Property(
+        "soid",
+        th.StringType(pattern=r"^(ZohoCRM\.)?[0-9]+$"),
+        title="Organisation ID",
+        description=(
+            "Zoho's ID of the organisation (ZSOID). Sign in with client credentials instead of a "
+            "refresh token."
         ),
     ),
     th.Property(
@@ -303,8 +311,8 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         default=False,
         title="Verify counts",
         description=(
-            "Compare the number of records with Zoho's own count (1 API credit) after a full sync "
-            "of a module, and warn if they differ."
+            "Compare the number of records with Zoho's own count (1 API credit), which lags by up "
+            "to ten minutes, after a full sync of a module, and warn if they differ."
         ),
     ),
     th.Property(

@@ -39,7 +39,8 @@ class Settings:
 
     client_id: str
     client_secret: str
-    refresh_token: str
+    refresh_token: str | None
+    soid: str | None
     data_center: str
     environment: str
     accounts_url: str | None

@@ -22,6 +22,7 @@ from tap_zoho_bulk.api.request import ApiRequest
 from tap_zoho_bulk.bulk_read.job import poll_intervals
 from tap_zoho_bulk.bulk_read.page import PAGE_RECORDS, JobRef
 from tap_zoho_bulk.crm.job_status import JobStatus
+from tap_zoho_bulk.crm.scopes import BULK_WRITE_SCOPE
 from tap_zoho_bulk.crm.timestamps import utc_or_none
 from tap_zoho_bulk.decode.csv_file import CsvBytes, csv_rows, take_rows
 from tap_zoho_bulk.exceptions import (
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.run import Run
 
 NAME = "bulk_write_results"
-SCOPE = "ZohoCRM.bulk.CREATE"
-"""Zoho requires it even to poll a job."""
 
 _OWN_COLUMNS = {"STATUS": "status", "RECORD_ID": "record_id", "ID": "record_id", "ERRORS": "errors"}
 _COUNTS = ("total_count", "added_count", "updated_count", "skipped_count")
@@ -180,7 +179,7 @@ class BulkWriteResultsStream(FullTableStream):
             ApiRequest(
                 f"/crm/bulk/{run.settings.api_version}/write/{job_id}",
                 what=f"poll bulk write job {job_id}",
-                scope=SCOPE,
+                scope=BULK_WRITE_SCOPE,
             ),
             spending=self.spending,
         )
@@ -194,7 +193,7 @@ class BulkWriteResultsStream(FullTableStream):
         self, job: dict[str, Any], files: list[dict[str, Any]], url: str
     ) -> Iterator[dict[str, Any]]:
         archive = self.run.downloader.download(
-            JobRef(NAME, 1, job["job_id"]), url, scope=SCOPE, spending=self.spending
+            JobRef(NAME, 1, job["job_id"]), url, scope=BULK_WRITE_SCOPE, spending=self.spending
         )
         number = 0
         try:

@@ -299,8 +299,9 @@ class ModuleStream(WholeReadsStream):
         summary.gap = counted - count
         if summary.gap:
             self.logger.warning(
-                "Zoho counts %d records, but bulk read returned %d. Changes during the sync "
-                "explain a small difference; if it persists, bulk read omits records.",
+                "Zoho counts %d records, but bulk read returned %d. Zoho's counts lag by up to "
+                "ten minutes, so changes shortly before and during the sync explain a small "
+                "difference; if it persists, bulk read omits records.",
                 counted,
                 count,
             )

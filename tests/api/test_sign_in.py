@@ -6,6 +6,7 @@ import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -15,6 +16,7 @@ from tap_zoho_bulk.api.auth import ZohoAuthenticator
 from tap_zoho_bulk.api.client import ZohoClient
 from tap_zoho_bulk.api.request import ApiRequest
 from tap_zoho_bulk.api.transport import Transport
+from tap_zoho_bulk.crm.scopes import BULK_WRITE_SCOPE, SCOPE_TEXT
 from tap_zoho_bulk.exceptions import ExitCode, MissingScopeError, SignInError, StoppedError
 from tap_zoho_bulk.settings import Settings
 from tests.support.clock import FakeClock
@@ -40,6 +42,8 @@ HOSTS = {
     "ca": ("accounts.zohocloud.ca", "zohoapis.ca"),
     "cn": ("accounts.zoho.com.cn", "zohoapis.com.cn"),
     "sa": ("accounts.zoho.sa", "zohoapis.sa"),
+    "uk": ("accounts.zoho.uk", "zohoapis.uk"),
+    "ae": ("accounts.zoho.ae", "zohoapis.ae"),
 }
 PREFIXES = {"production": "www", "sandbox": "sandbox", "developer": "developer"}
 
@@ -104,6 +108,66 @@ def test_the_environment_stays_when_the_answer_names_another_domain() -> None:
     host = AccountsHost(api_domain="https://www.zohoapis.eu")
 
     assert sign_in(host, environment="sandbox") == "https://sandbox.zohoapis.eu"
+
+
+def test_client_credentials_need_no_refresh_token(
+    tap: TapCommand, serve: Serve, organisation: Organisation
+) -> None:
+    server = serve(organisation)
+    config = server.tap_config(**FAST, soid=str(organisation.company["zgid"]))
+    del config["refresh_token"]
+
+    run = tap.finish(tap.start(config), server)
+
+    assert run.exit_code == 0, run.stderr
+    assert run.by_id("Tasks") == organisation.truth("Tasks")
+    (asked,) = server.requests_matching("POST", "/oauth/v2/token")
+    form = dict(parse_qsl(asked.body.decode()))
+    assert form["grant_type"] == "client_credentials"
+    assert form["soid"] == f"ZohoCRM.{config['soid']}"
+    assert form["scope"] == SCOPE_TEXT
+
+
+def test_client_credentials_of_another_organisation_are_refused(
+    tap: TapCommand, server: ZohoServer
+) -> None:
+    config = server.tap_config(**FAST, soid="ZohoCRM.1", bulk_write_job_ids=["1"])
+    del config["refresh_token"]
+
+    run = tap.finish(tap.start(config, "--test"), server)
+
+    assert run.exit_code == ExitCode.FIX_FIRST
+    assert run.line("`soid`")
+    (asked,) = server.requests_matching("POST", "/oauth/v2/token")
+    form = dict(parse_qsl(asked.body.decode()))
+    assert form["scope"] == f"{SCOPE_TEXT},{BULK_WRITE_SCOPE}"
+
+
+def test_a_refresh_token_that_later_ones_displaced_is_told(
+    tap: TapCommand, server: ZohoServer
+) -> None:
+    for _ in range(20):
+        server.desk.grant()
+
+    run = tap.run(server, "--test")
+
+    assert run.exit_code == ExitCode.FIX_FIRST
+    assert run.line("invalid_code", "latest 20")
+
+
+def test_an_account_of_a_vertical_crm_is_read_at_its_own_hosts(
+    tap: TapCommand, serve: Serve, organisation: Organisation
+) -> None:
+    """They are at `https://{name}.zohoplatform.com`, and in no table."""
+    server = serve(organisation, api_domain="https://www.zohoapis.com")
+    accounts, api = f"localhost:{server.port}", f"127.0.0.1:{server.port}"
+    urls = {"accounts_url": f"http://{accounts}", "api_url": f"http://{api}"}
+
+    run = tap.sync(server, **urls)
+
+    assert run.by_id("Tasks") == organisation.truth("Tasks")
+    hosts = {(each.path.split("/")[1], each.headers["host"]) for each in server.requests}
+    assert hosts == {("oauth", accounts), ("crm", api)}
 
 
 def test_set_urls_win_over_everything() -> None:

@@ -80,6 +80,20 @@ def test_a_view_is_found_by_name_or_system_name(
     assert run.event("stream_ended", "Leads")["credits"] == 50 + len(looks) + 1
 
 
+@pytest.mark.parametrize("how", ["custom_view", "custom_view_id"])
+def test_a_view_that_zoho_does_not_export_is_named(
+    tap: TapCommand, server: ZohoServer, organisation: Organisation, how: str
+) -> None:
+    view_id = view(organisation, "Shared to me", system_name="SHAREDTOME")
+    chosen = {"custom_view": "Shared to me", "custom_view_id": view_id}[how]
+
+    run = tap.run(server, modules=["Leads"], module_options={"Leads": {how: chosen}})
+
+    assert run.exit_code != 0
+    assert run.line("Leads failed", "custom view", "`module_options`")
+    assert not server.jobs
+
+
 def test_views_beyond_the_first_page_are_found(
     tap: TapCommand, server: ZohoServer, organisation: Organisation
 ) -> None:

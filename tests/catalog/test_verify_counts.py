@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_zoho_crm import Fault, Organisation
+from local_zoho_crm.oauth import DEFAULT_SCOPES
 
 if TYPE_CHECKING:
     from tests.conftest import Serve
@@ -29,7 +30,7 @@ def test_records_that_bulk_read_leaves_out_are_reported(
     run = tap.sync(server, verify_counts=True)
 
     assert len(run.records("Deals")) == 17
-    assert run.line("Deals", "20", "17", level="WARNING")
+    assert run.line("Deals", "20", "17", "lag by up to ten minutes", level="WARNING")
     assert run.event("stream_ended", "Deals")["gap"] == 3
     assert run.event("stream_ended", "Leads")["gap"] == 0
     assert len(server.requests_matching("GET", COUNT)) == 2
@@ -77,6 +78,19 @@ def test_only_a_full_sync_is_compared(
     tap.sync(server, modules=["Deals"], state=first.state, verify_counts=True)
 
     assert not server.requests_matching("GET", COUNT)
+
+
+def test_a_refused_count_names_its_own_scope(
+    tap: TapCommand, serve: Serve, organisation: Organisation
+) -> None:
+    server = serve(organisation, scopes=DEFAULT_SCOPES - {"ZohoSearch.securesearch.READ"})
+
+    run = tap.sync(server, modules=["Deals"], verify_counts=True)
+
+    line = run.line("OAUTH_SCOPE_MISMATCH", "Deals", level="WARNING")
+    assert "scopes include ZohoSearch.securesearch.READ." in line
+    assert "ZohoCRM.modules" not in line
+    assert run.by_id("Deals") == organisation.truth("Deals")
 
 
 @pytest.mark.parametrize(

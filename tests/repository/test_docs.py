@@ -58,7 +58,7 @@ def test_the_tap_says_what_troubleshooting_quotes(quote: str) -> None:
 def test_the_docs_list_the_scopes_and_what_each_is_for() -> None:
     connect = text_of("docs/connect.md")
     assert f"     {SCOPE_TEXT}\n" in connect
-    assert re.findall(r"^ *\| `(ZohoCRM\S+)` \| (.*) \|$", connect, re.MULTILINE) == [
+    assert re.findall(r"^ *\| `(Zoho\w+\.\S+)` \| (.*) \|$", connect, re.MULTILINE) == [
         (scope.name, scope.purpose) for scope in SCOPES
     ]
     assert [scope.required for scope in SCOPES] == [True] * 4 + [False] * (len(SCOPES) - 4)
@@ -73,7 +73,7 @@ def test_every_scope_that_the_tap_names_is_listed() -> None:
     named = {
         scope
         for saying in sayings()
-        for scope in re.findall(r"ZohoCRM(?:\.\w+)+\.(?:READ|ALL)", saying)
+        for scope in re.findall(r"Zoho\w+(?:\.\w+)+\.(?:READ|ALL)", saying)
     }
 
     assert named == {scope.name for scope in SCOPES}

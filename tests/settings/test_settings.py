@@ -22,7 +22,7 @@ WRONG: dict[str, list[Any]] = {
     "client_id": ["", 5],
     "client_secret": ["", ["s3cr3t-in-a-list"]],
     "refresh_token": ["", {"t0ken": "s3cr3t-in-an-object"}],
-    "data_center": ["uk", "US", 1],
+    "data_center": ["moon", "US", 1],
     "environment": ["test"],
     "accounts_url": [
         "accounts.zoho.eu",
@@ -32,6 +32,7 @@ WRONG: dict[str, list[Any]] = {
     ],
     "api_url": ["https://www.zohoapis.eu?token=t0k", "https://www.zohoapis.eu/#x", "http://[", 5],
     "api_version": ["v1", "v9", "8", 8],
+    "soid": ["ZohoCRM", "1 2", 5],
     "start_date": ["yesterday", "0001-01-01T00:00:00+14:00", "2024-13-01", "01/02/2024", 20240101],
     "modules": ["Leads", [1], [""]],
     "exclude_modules": ["Leads", [None]],
@@ -135,12 +136,18 @@ def test_a_problem_names_what_is_wrong(name: str, value: Any, problem: str) -> N
     assert any(each.startswith(problem.format(repr(name))) for each in problems(**{name: value}))
 
 
+def test_a_refresh_token_and_client_credentials_do_not_go_together() -> None:
+    assert problems(soid="1") == ["`refresh_token` and `soid` are mutually exclusive"]
+
+
 def test_what_is_missing_is_named_with_the_command_that_gets_it() -> None:
     tap = TapZohoBulk(config={"client_id": "1000.ID"}, validate_config=False)
 
     (problem,) = tap.config_errors()
 
-    assert problem.startswith("without `client_secret`, `refresh_token`, the tap cannot sign in")
+    assert problem.startswith(
+        "without `client_secret`, `refresh_token` or `soid`, the tap cannot sign in"
+    )
     assert "tap-zoho-bulk-login" in problem
 
 
@@ -208,7 +215,7 @@ def test_wrong_settings_are_all_named_before_any_request(
     server = serve(Organisation.generate(only=["Tasks"]))
     wrong: dict[str, Any] = {
         "client_secret": ["s3cr3t-in-a-list"],
-        "data_center": "uk",
+        "data_center": "moon",
         "start_date": "yesterday",
         "poll_interval_seconds": "often",
         "max_retries": -1,
@@ -271,7 +278,7 @@ def test_a_wrong_value_in_the_environment_is_named(tap: TapCommand, server: Zoho
     for name, value in {
         "poll_interval_seconds": "often",
         "max_retries": "-1",
-        "data_center": "uk",
+        "data_center": "moon",
     }.items():
         environment = as_environment({**server.tap_config(), name: value})
         running = tap.start(None, "--config", "ENV", environment=environment)
