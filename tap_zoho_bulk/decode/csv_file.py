@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MAX_ROW_BYTES = 32 << 20
 """Zoho's longest cells have about 100 KB; a ZIP with a longer row than this is a bomb."""
 
+_MAX_HEADER_BYTES = 1 << 20  # Zoho's names have up to some 100 bytes, of 500 fields or so.
 _READ_BYTES = 1 << 16
 _PORTION_BYTES = 1 << 17
 _CSV_ACCEPTS_NUL = sys.version_info >= (3, 11)
@@ -147,9 +148,14 @@ def read_header(raw: CsvBytes) -> list[str] | None:
 
     Returns:
         The header; None if there is none.
+
+    Raises:
+        csv.Error: When it is no CSV, or its first row is too long for a header.
     """
     data = b""
     while True:
+        if len(data) > _MAX_HEADER_BYTES:
+            raise csv.Error(f"its header is longer than {_MAX_HEADER_BYTES} bytes")
         more = raw.take(max(_READ_BYTES, len(data)))
         data += more
         content = data.removeprefix(codecs.BOM_UTF8).decode(errors="surrogateescape")

@@ -45,9 +45,9 @@ def errors(ended: Ended) -> list[str]:
     return [line for line in ended.stderr.splitlines() if "| INFO " not in line]
 
 
-def check_failure(ended: Ended, *facts: str) -> None:
-    """Check that each stream has a line with the setting and these facts, and nothing else."""
-    assert ended.exit_code == ExitCode.FIX_FIRST
+def check_failure(ended: Ended, *facts: str, exit_code: ExitCode = ExitCode.FIX_FIRST) -> None:
+    """Check that each failed stream has a line with the setting and these facts, and no other."""
+    assert ended.exit_code == exit_code
     *each, summary = errors(ended)
     assert "streams failed" in summary
     assert each
@@ -135,7 +135,13 @@ def test_a_full_disk_fails_its_stream_and_leaves_no_file_of_it(
     limited.set()
     ended = tap.read_lines(lambda _: True)
 
-    check_failure(ended, "Orders", str(tmp_path), "File too large")
+    check_failure(
+        ended,
+        "Orders",
+        str(tmp_path),
+        "File too large",
+        exit_code=ExitCode.STREAMS_FAILED,
+    )
     (rest,) = tmp_path.iterdir()
     assert "Visits" in rest.name
     assert rest.stat().st_size

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -72,7 +73,8 @@ class Running:
         """Send a signal, unless the process has ended."""
         with self._changed:
             if self._pid is not None and self._exit_code is None:
-                os.kill(self._pid, number)
+                with suppress(ProcessLookupError):  # It has just ended.
+                    os.kill(self._pid, number)
 
     def terminate(self) -> None:
         """Send SIGTERM."""
