@@ -78,7 +78,11 @@ def test_meltano_yml_gives_a_setting_its_kind(name: str, kind: str) -> None:
 
 
 def test_meltano_yml_names_the_required_settings() -> None:
-    assert plugin()["settings_group_validation"] == [tap()["settings"]["required"]]
+    required = tap()["settings"]["required"]
+    assert plugin()["settings_group_validation"] == [
+        [*required, "refresh_token"],
+        [*required, "soid"],
+    ]
 
 
 def test_meltano_yml_states_every_capability() -> None:

@@ -306,7 +306,7 @@ class Plans:
             selected["deleted_records"] = None
         if rng.random() < 0.1:
             selected[rng.choice(("users", "roles", "fields"))] = None
-        return selected
+        return selected or {self.world.streams[0]: None}  # None at all would be an error.
 
     def _catalog(
         self, discovered: Json, selected: dict[str, list[str] | None], full: set[str]
