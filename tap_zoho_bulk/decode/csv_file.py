@@ -150,7 +150,7 @@ def read_header(raw: CsvBytes) -> list[str] | None:
         The header; None if there is none.
 
     Raises:
-        csv.Error: When it is no CSV, or its first row is too long for a header.
+        csv.Error: When it is not a CSV, or its first row is too long for a header.
     """
     data = b""
     while True:
