@@ -22,8 +22,8 @@ class AccountHeaders:
 
     def __init__(self) -> None:
         self.credits_left: int | None = None
-        """API credits left of the last 24 hours' limit; None while Zoho does not send them, which
-        it does as soon as half of them are used."""
+        """The least API credits that were left of the last 24 hours' limit; None while Zoho does
+        not send them, which it does as soon as half of them are used."""
         self.clock_ahead: float | None = None
         """Seconds by which Zoho's clock is ahead of the local one; None before a response. Its
         dates have whole seconds, and a response takes time, so it is exact to a second or two."""
@@ -36,7 +36,10 @@ class AccountHeaders:
         """
         left = headers.get(_CREDITS, "").strip()
         if left.isascii() and left.isdigit() and len(left) <= _MAX_DIGITS:
-            self.credits_left = int(left)
+            # Of responses that came at the same time, the least is the latest.
+            self.credits_left = min(
+                int(left), int(left) if self.credits_left is None else self.credits_left
+            )
         date = http_date(headers.get("Date", ""))
         if date is not None:
             self.clock_ahead = (date - datetime.now(timezone.utc)).total_seconds()
