@@ -325,6 +325,8 @@ def test_the_environment_can_name_every_setting() -> None:
             if kind is not None and not name.startswith(("batch", "stream_map", "flatten")):
                 patch.setenv(f"TAP_ZOHO_BULK_{name.upper()}", values[kind])
                 expected[name] = wanted[kind]
+        expected["reconcile_ids"] = {"Leads": __file__}
+        patch.setenv("TAP_ZOHO_BULK_RECONCILE_IDS", json.dumps(expected["reconcile_ids"]))
         tap = TapZohoBulk(config=SECRETS, parse_env_config=True)
 
     assert len(expected) > 10
