@@ -196,7 +196,13 @@ def _problems_of_replacing(config: Mapping[str, Any]) -> list[str]:
         problems += [f"needs `emit_activate_version_messages`, in {place}" for place in places]
     if config.get("start_date") is not None:
         problems += [f"cannot be combined with `start_date`, in {place}" for place in places]
+    if not _has_page_tokens(config):
+        problems += [f"needs `api_version` v7 or v8, in {place}" for place in places]
     return problems
+
+
+def _has_page_tokens(config: Mapping[str, Any]) -> bool:
+    return config.get("api_version") in {None, *VERSIONS_WITH_PAGE_TOKENS}
 
 
 def _problems_of_reconciling(config: Mapping[str, Any]) -> list[str]:
@@ -212,7 +218,7 @@ def _problems_of_reconciling(config: Mapping[str, Any]) -> list[str]:
     ]
     if not config.get("emit_deletes"):
         problems.append(f"needs `emit_deletes`, {place}")
-    if config.get("api_version") not in {None, *VERSIONS_WITH_PAGE_TOKENS}:
+    if not _has_page_tokens(config):
         # A record that shifts between pages would count as gone.
         problems.append(f"needs `api_version` v7 or v8, {place}")
     return problems

@@ -22,6 +22,7 @@ from tap_zoho_bulk.catalog.discovery import SUBFORM_NOTE
 from tap_zoho_bulk.crm.field_types import COMPUTED, zoho_type
 from tap_zoho_bulk.crm.timestamps import parse_instant, utc_or_none
 from tap_zoho_bulk.settings import ModuleOptions
+from tap_zoho_bulk.settings.schema import VERSIONS_WITH_PAGE_TOKENS
 from tap_zoho_bulk.streams.deletes import DeletesStream
 
 if TYPE_CHECKING:
@@ -43,7 +44,10 @@ class WholeReadsStream(DeletesStream):
 
     @override
     def reads_all(self, query: BulkReadQuery) -> bool:
-        return super().reads_all(query) or query.since is None
+        if super().reads_all(query):
+            return True
+        # With page numbers, a record can be missed, and the next run would not bring it back.
+        return query.since is None and query.api_version in VERSIONS_WITH_PAGE_TOKENS
 
     def reads_from_start(self, query: BulkReadQuery) -> bool:
         """Return whether a query reads all records since `start_date`.
@@ -106,7 +110,11 @@ class WholeReadsStream(DeletesStream):
     def _replace_days(self) -> int | None:
         """Return after how many days targets are to drop what is gone, if they are."""
         settings = self.run.settings
-        if not self.emit_activate_version_messages or settings.start_date is not None:
+        if (
+            not self.emit_activate_version_messages
+            or settings.start_date is not None
+            or settings.api_version not in VERSIONS_WITH_PAGE_TOKENS
+        ):
             return None
         days = settings.module_options.get(self.name, ModuleOptions()).replace_days
         days = settings.replace_days if days is None else days

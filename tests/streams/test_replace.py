@@ -91,6 +91,7 @@ def test_a_full_refresh_drops_what_is_gone(
     [
         ({"emit_activate_version_messages": False}, "needs `emit_activate_version_messages`"),
         ({"start_date": "2024-01-01T00:00:00Z"}, "cannot be combined with `start_date`"),
+        ({"api_version": "v6"}, "needs `api_version` v7 or v8"),
     ],
 )
 def test_settings_with_which_nothing_can_be_dropped(
