@@ -202,7 +202,7 @@ def _problems_of_replacing(config: Mapping[str, Any]) -> list[str]:
 
 
 def _has_page_tokens(config: Mapping[str, Any]) -> bool:
-    return config.get("api_version") in {None, *VERSIONS_WITH_PAGE_TOKENS}
+    return config.get("api_version") in (None, *VERSIONS_WITH_PAGE_TOKENS)
 
 
 def _problems_of_reconciling(config: Mapping[str, Any]) -> list[str]:
