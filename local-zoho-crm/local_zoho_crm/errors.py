@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse
 
 _STATUS = {
     "AUTHENTICATION_FAILURE": 401,
+    "CURRENCIES_NOT_ENABLED": 403,
     "INTERNAL_ERROR": 500,
     "INVALID_TOKEN": 401,
     "INVALID_URL_PATTERN": 404,

@@ -30,6 +30,10 @@ DEFAULT_SCOPES = frozenset(
         "ZohoCRM.settings.profiles.READ",
         "ZohoCRM.users.READ",
         "ZohoCRM.org.READ",
+        "ZohoCRM.settings.currencies.READ",
+        "ZohoCRM.settings.territories.READ",
+        "ZohoCRM.settings.pipeline.READ",
+        "ZohoCRM.settings.layouts.READ",
         "ZohoSearch.securesearch.READ",
     }
 )

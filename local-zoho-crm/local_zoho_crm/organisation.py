@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from local_zoho_crm import catalog, people, truth
+from local_zoho_crm.company_lists import CompanyLists
 from local_zoho_crm.generator import Mix, fill, new_records
 from local_zoho_crm.meetings import Meeting
 from local_zoho_crm.schema import USERS, DeletedRecord, Path
@@ -51,6 +52,10 @@ class Organisation:
         self.profiles = people.profiles(self.new_id)
         self.users = people.users_module(self)
         self.company = people.company(self)
+        self.lists = CompanyLists()
+        users = list(self.users.records)
+        for number, territory in enumerate(self.lists.territories or []):
+            self.lists.territory_users[territory["id"]] = users[number : number + 2]
 
     @classmethod
     def generate(  # noqa: PLR0913 - all settings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +11,12 @@ from starlette.routing import Route
 from local_zoho_crm import metadata
 from local_zoho_crm.criteria import compile_criteria
 from local_zoho_crm.errors import ZohoError
+from local_zoho_crm.paging import Order, info_of, page_of
 from local_zoho_crm.people import user_json
 from local_zoho_crm.search_criteria import parse_search
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from starlette.requests import Request
 
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from local_zoho_crm.organisation import Organisation
     from local_zoho_crm.schema import Module, Record
 
-MAX_PER_PAGE = 200
 _LATEST_VERSION = 8
-_NUMBER = re.compile(r"[0-9]{1,9}")
 _MAX_RECORDS_BY_PAGE = 2000
 _USER_TYPES = frozenset(
     {
@@ -94,11 +92,11 @@ class RestApi:
         """List a module's custom views."""
         self._access.admit(request, "ZohoCRM.settings.custom_views.READ")
         module = self._named_module(request)
-        page, per_page, rows = _page(request, module.custom_views)
+        page, per_page, rows = page_of(request, module.custom_views)
         if not rows:
             return Response(status_code=204)
         views = [metadata.custom_view_json(self._organisation, view) for view in rows]
-        info = _info(page, per_page, len(views), len(module.custom_views))
+        info = info_of(page, per_page, len(views), len(module.custom_views))
         return JSONResponse({"custom_views": views, "info": info})
 
     def roles(self, request: Request) -> Response:
@@ -130,11 +128,11 @@ class RestApi:
             ]
         if (since := _since(request)) and all(user["Modified_Time"] <= since for user in users):
             return self._nothing(304)
-        page, per_page, rows = _page(request, users)
+        page, per_page, rows = page_of(request, users)
         if not rows:
             return self._nothing(204)
         listed = [user_json(self._organisation, user) for user in rows]
-        info = _info(page, per_page, len(rows), len(users))
+        info = info_of(page, per_page, len(rows), len(users))
         return JSONResponse({"users": listed, "info": info})
 
     def deleted(self, request: Request) -> Response:
@@ -151,7 +149,7 @@ class RestApi:
             for row in self._organisation.deleted(module.api_name)
             if wanted in ("all", row.type) and (since is None or row.deleted_time >= since)
         ]
-        page, per_page, listed = _page(request, rows)
+        page, per_page, listed = page_of(request, rows)
         if not listed:
             return self._nothing(304 if since and not rows else 204)
         data = [
@@ -165,7 +163,7 @@ class RestApi:
             }
             for row in listed
         ]
-        return JSONResponse({"data": data, "info": _info(page, per_page, len(data), len(rows))})
+        return JSONResponse({"data": data, "info": info_of(page, per_page, len(data), len(rows))})
 
     def count(self, request: Request) -> Response:
         """Count a module's records, filtered by a custom view and criteria."""
@@ -190,7 +188,7 @@ class RestApi:
         return JSONResponse({"count": len(records)})
 
     def records(self, request: Request) -> Response:
-        """List a module's records, newest first."""
+        """List a module's records, by id from the newest on, or as the request orders them."""
         module = self._admit_to_module(request)
         names = request.query_params.get("fields", "")
         if self._access.version(request) > 2 and not names:
@@ -209,10 +207,16 @@ class RestApi:
             records = [record for record in records if record["Modified_Time"] > since]
             if not records:
                 return self._nothing(304)
-        records.sort(key=lambda record: int(record["id"]), reverse=True)
-        page, per_page, rows = _page(request, records)
-        if page * per_page > _MAX_RECORDS_BY_PAGE:
-            raise ZohoError("INVALID_DATA", api_name="page")
+        order = Order(request)
+        records.sort(key=order.key, reverse=order.is_descending)
+        if token := request.query_params.get("page_token"):
+            page, records = order.after(token, records)
+            _, per_page, rows = page_of(request, records)
+        else:
+            page, per_page, rows = page_of(request, records)
+            records = records[(page - 1) * per_page :]
+            if page * per_page > _MAX_RECORDS_BY_PAGE:
+                raise ZohoError("INVALID_DATA", api_name="page")
         if not rows:
             return self._nothing(204)
         wanted = [name for name in names.split(",") if name in module.fields]
@@ -220,7 +224,10 @@ class RestApi:
             {"id": row["id"]} | {name: self._value(module, row, name) for name in wanted}
             for row in rows
         ]
-        return JSONResponse({"data": data, "info": _info(page, per_page, len(data), len(records))})
+        about = info_of(page, per_page, len(data), (page - 1) * per_page + len(records))
+        if about["more_records"] and self._access.version(request) > 2:
+            about["next_page_token"] = order.token(page + 1, rows[-1])
+        return JSONResponse({"data": data, "info": about})
 
     def _nothing(self, status: int) -> Response:
         """Return the response if there are no records: with this status, or as configured."""
@@ -233,7 +240,10 @@ class RestApi:
         match field.kind:
             case "lookup":
                 parent = self._organisation.parent(field, record)
-                return {"id": value, "name": parent and parent.get("full_name")}
+                target = self._organisation.target(field)
+                module_of = {"api_name": target.api_name, "id": target.id} if target else None
+                named = {"id": value, "name": parent and parent.get("full_name")}
+                return {**named, "module": module_of} if name == "Parent_Id" else named
             case "datetime":
                 return self._organisation.timestamp(value)
             case "integer":
@@ -292,29 +302,3 @@ def _since(request: Request) -> datetime | None:
     if instant is None or instant.tzinfo is None:
         raise ZohoError("INVALID_DATA", api_name="If-Modified-Since")
     return instant
-
-
-def _page(request: Request, rows: Sequence[Any]) -> tuple[int, int, list[Any]]:
-    """Return the page's number, its size and its rows."""
-    page = _number(request, "page", 1, maximum=None)
-    per_page = _number(request, "per_page", MAX_PER_PAGE, maximum=MAX_PER_PAGE)
-    return page, per_page, list(rows[(page - 1) * per_page : page * per_page])
-
-
-def _number(request: Request, name: str, default: int, *, maximum: int | None) -> int:
-    given = request.query_params.get(name)
-    if given is None:
-        return default
-    is_number = _NUMBER.fullmatch(given) is not None
-    if not is_number or int(given) < 1 or (maximum is not None and int(given) > maximum):
-        raise ZohoError("INVALID_DATA", api_name=name, expected_data_type="integer")
-    return int(given)
-
-
-def _info(page: int, per_page: int, count: int, total: int) -> dict[str, Any]:
-    return {
-        "page": page,
-        "per_page": per_page,
-        "count": count,
-        "more_records": page * per_page < total,
-    }

@@ -20,6 +20,7 @@ from starlette.routing import Route
 from local_zoho_crm.access import Access
 from local_zoho_crm.admin import Admin
 from local_zoho_crm.bulk import BulkApi
+from local_zoho_crm.company_calls import CompanyCalls
 from local_zoho_crm.consent import ConsentPages
 from local_zoho_crm.errors import ZohoError
 from local_zoho_crm.export import CsvStyle
@@ -161,6 +162,7 @@ class ZohoServer:
                 Route("/oauth/v2/token", self._token, methods=["POST"]),
                 *consent.routes(),
                 *self._bulk.routes(),
+                *CompanyCalls(self.organisation, self._access).routes(),
                 *rest.routes(),
             ],
             exception_handlers={

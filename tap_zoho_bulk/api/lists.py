@@ -1,6 +1,8 @@
 """Lists that come in pages, such as users or deleted records.
 
-Invariant: a list ends when Zoho reports no more records; one that repeats a page is an error.
+Invariant: a list ends when Zoho reports no more records; one that repeats a page is an error. The
+next page is requested by Zoho's token if it gives one, since numbers end at 2,000 records, else by
+its number.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ def list_pages(
 
     Args:
         client: Zoho's API.
-        request: Of the first page. It expects the list; its `page` is counted up.
+        request: Of the first page. It expects the list; its `page` is counted up, or replaced with
+            Zoho's token of the next page.
         spending: Also counts the cost, besides the run's own.
 
     Raises:
@@ -35,8 +38,6 @@ def list_pages(
     """
     before: list[Any] = []
     for number in count(1):
-        if number > 1:
-            request = replace(request, params={**(request.params or {}), "page": number})
         response = client.get(request, spending=spending)
         rows = response[request.expects] if response and request.expects else []
         if rows and rows == before:
@@ -45,11 +46,12 @@ def list_pages(
                 "the list has no end. Contact Zoho support if it persists."
             )
         yield rows
-        if not rows or not _has_more(response):
+        info = (response or {}).get("info")
+        if not rows or not isinstance(info, dict) or not info.get("more_records"):
             return
         before = rows
-
-
-def _has_more(response: dict[str, Any] | None) -> bool:
-    info = (response or {}).get("info")
-    return isinstance(info, dict) and bool(info.get("more_records"))
+        params = {**(request.params or {}), "page": number + 1}
+        if token := info.get("next_page_token"):
+            params["page_token"] = token
+            del params["page"]
+        request = replace(request, params=params)

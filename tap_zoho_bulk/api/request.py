@@ -16,8 +16,8 @@ _MAX_METADATA_BYTES = 16 << 20
 """A module's fields, with all values of their picklists, have a few MB."""
 _MAX_JOB_BYTES = 1 << 18
 """A job's query and state have a few KB."""
-_MAX_BYTES = 4 << 20
-"""A page of 200 users has about 1 MB, and pages of other lists have less."""
+_MAX_BYTES = 32 << 20
+"""A page of 200 users has about 1 MB, and one of 200 notes of 32,000 characters up to 26 MB."""
 
 
 @dataclass(frozen=True)

@@ -69,8 +69,28 @@ SCOPES = (
         "/crm/{version}/settings/profiles",
     ),
     Scope(
+        "ZohoCRM.settings.currencies.READ",
+        "the stream of currencies",
+        "/crm/{version}/org/currencies",
+    ),
+    Scope(
+        "ZohoCRM.settings.territories.READ",
+        "the streams of territories and of their users",
+        "/crm/{version}/settings/territories",
+    ),
+    Scope(
+        "ZohoCRM.settings.pipeline.READ",
+        "the stream of pipelines",
+        "/crm/{version}/settings/pipeline?layout_id=0",
+    ),
+    Scope(
+        "ZohoCRM.settings.layouts.READ",
+        "the stream of pipelines: the layouts of Deals",
+        "/crm/{version}/settings/layouts?module=Deals",
+    ),
+    Scope(
         "ZohoCRM.users.READ",
-        "the stream of users",
+        "the streams of users, and of their territories",
         "/crm/{version}/users?type=CurrentUser",
     ),
     Scope(

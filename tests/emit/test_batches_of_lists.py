@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from tests.conftest import Serve
     from tests.support.singer import Json, TapCommand, TapRun
 
-LISTS = ("users", "roles", "profiles", "org", "modules", "fields", "custom_views")
+LISTS = (
+    *("users", "roles", "profiles", "org", "modules", "fields", "custom_views"),
+    *("currencies", "territories", "user_territories", "pipelines", "contact_roles"),
+)
 OTHERS = ("deleted_records", "bulk_write_results")
 
 

@@ -1,10 +1,11 @@
-"""Users, roles, profiles, org, modules, fields, custom views: equal to the server's own lists."""
+"""People, the data dictionary and other lists: equal to the server's own lists."""
 
 from __future__ import annotations
 
 import json
 import re
 from datetime import datetime, timezone
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,13 +25,25 @@ if TYPE_CHECKING:
     from tests.conftest import Serve
     from tests.support.singer import Json, TapCommand, TapRun
 
-STREAMS = ("users", "roles", "profiles", "org", "modules", "fields", "custom_views")
-KEYS = {"fields": ("module", "api_name"), "custom_views": ("module", "id")}
+STREAMS = (
+    *("users", "roles", "profiles", "org", "modules", "fields", "custom_views"),
+    *("currencies", "territories", "user_territories", "pipelines", "contact_roles"),
+)
+KEYS = {
+    "fields": ("module", "api_name"),
+    "custom_views": ("module", "id"),
+    "user_territories": ("territory_id", "id"),
+    "pipelines": ("layout_id", "id"),
+}
 SCOPES = {
     "users": "ZohoCRM.users.READ",
     "roles": "ZohoCRM.settings.roles.READ",
     "profiles": "ZohoCRM.settings.profiles.READ",
     "custom_views": "ZohoCRM.settings.custom_views.READ",
+    "currencies": "ZohoCRM.settings.currencies.READ",
+    "territories": "ZohoCRM.settings.territories.READ",
+    "user_territories": "ZohoCRM.settings.territories.READ",
+    "pipelines": "ZohoCRM.settings.layouts.READ",
 }
 UNLISTED = {"Contact_Projects", "Notes", "Attachments", "Visits", "Web_Tab"}
 """Modules that no stream is made of."""
@@ -71,6 +84,21 @@ def truth(organisation: Organisation, stream: str) -> dict[tuple[str, ...], Json
             rows = organisation.profiles
         case "org":
             rows = [organisation.company]
+        case "currencies" | "territories" | "contact_roles":
+            rows = getattr(organisation.lists, stream)
+        case "user_territories":
+            users = organisation.users.records
+            rows = [
+                {**user_json(organisation, users[user_id]), "territory_id": territory}
+                for territory, ids in organisation.lists.territory_users.items()
+                for user_id in ids
+            ]
+        case "pipelines":
+            rows = [
+                {**row, "layout_id": layout}
+                for layout, listed in organisation.lists.pipelines.items()
+                for row in listed
+            ]
         case "modules":
             rows = [module_json(each) for each in organisation.modules.values()]
         case _:
@@ -104,6 +132,10 @@ def converted(value: Any, schema: Json) -> Any:
         return None
     if schema.get("format") == "date-time":
         return datetime.fromisoformat(value).astimezone(timezone.utc).isoformat()
+    if "number" in schema["type"]:
+        return Decimal(value)
+    if "integer" in schema["type"]:
+        return int(value)
     if "array" in schema["type"]:
         properties = schema["items"]["properties"]
         return [
@@ -444,3 +476,23 @@ def test_custom_views_of_several_pages_come_all(tap: TapCommand, serve: Serve) -
     run = sync(tap, serve(organisation), "custom_views")
 
     assert [row["id"] for row in run.records("custom_views")] == [view.id for view in views]
+
+
+# Lists of what an organisation may not use
+
+
+def test_what_the_organisation_does_not_use_is_no_rows(tap: TapCommand, serve: Serve) -> None:
+    organisation = Organisation.generate(seed=918, only=["Tasks"])
+    organisation.lists.currencies = organisation.lists.territories = None
+    run = sync(
+        tap,
+        serve(organisation),
+        *("currencies", "territories", "user_territories"),
+        emit_activate_version_messages=True,
+    )
+
+    assert run.exit_code == 0, run.stderr
+    assert not run.of_type("RECORD")
+    assert "There are no currencies: Zoho responded with CURRENCIES_NOT_ENABLED." in run.stderr
+    assert "There are no territories: Zoho responded with FEATURE_NOT_ENABLED." in run.stderr
+    assert len(run.of_type("ACTIVATE_VERSION")) == 3
