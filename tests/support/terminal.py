@@ -138,9 +138,7 @@ class TerminalTap:
     def interrupt(self) -> None:
         """Press Ctrl-C: the terminal shows it, and sends SIGINT."""
         os.write(self._terminal, b"\x03")
-        with (
-            self._changed
-        ):  # The terminal drops what it has not yet sent; not the tap's last lines.
+        with self._changed:  # Until then, the terminal drops output, also the tap's last lines.
             self._changed.wait_for(lambda: b"^C" in self.raw or not self._is_open, MAX_RUN_SECONDS)
         self._process.send_signal(signal.SIGINT)
 
