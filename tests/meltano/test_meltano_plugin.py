@@ -149,7 +149,7 @@ def test_records_arrive_and_the_next_run_is_incremental(
         project.run(*options, "tap-zoho-bulk", "target-duckdb")
         return len(server.requests_matching("GET", r"/settings/modules$")) - before
 
-    first_time = modules_listed()
+    first_time = modules_listed("--refresh-catalog")
     warehouse = DuckDBWarehouse(project.directory.parent / "test.duckdb")
     for module in ("Leads", "Tasks"):
         table = warehouse.table(module)
