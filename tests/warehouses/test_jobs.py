@@ -100,7 +100,7 @@ def stored_page(meltano: MeltanoProject) -> int:
     with closing(sqlite3.connect(database)) as connection:
         stored = connection.execute("SELECT partial_state, completed_state FROM state").fetchall()
     pages = [
-        json.loads(each)["singer_state"]["bookmarks"]["Leads"]["bulk_read"]["page"]
+        json.loads(each)["singer_state"]["bookmarks"]["Leads"].get("bulk_read", {}).get("page", 0)
         for row in stored
         for each in row
         if each and each != "{}"
