@@ -16,7 +16,7 @@ from tests.support.singer import FAST, select
 
 MODULES = [
     *("Leads", "Deals", "Products", "DealHistory", "Custom_Projects", "Quoted_Items", "Quotes"),
-    "Events",
+    *("Events", "Notes", "Attachments"),
 ]
 
 _at_exit = ExitStack()
@@ -24,7 +24,8 @@ atexit.register(_at_exit.close)
 
 
 def _start() -> ZohoServer:
-    organisation = Organisation.generate(seed=101, only=MODULES, empty=0.3)
+    sizes = {"Notes": 3, "Attachments": 3}
+    organisation = Organisation.generate(seed=101, only=MODULES, sizes=sizes, empty=0.3)
     for module in organisation.modules.values():
         # The tests reject a field that Zoho lists but does not export.
         module.fields = {name: field for name, field in module.fields.items() if not field.rejected}
