@@ -191,18 +191,19 @@ def test_pages_that_wait_on_disk_are_bounded(
     running = start_with_a_target_that_stalls(tap, server, max_spool_bytes=max_spool_bytes)
     running.wait_until(are_enough)
 
-    def waiting() -> int:
-        return downloads(server).total() - len(events(running.log(), "decode_ended")) - 1
+    def on_disk() -> int:
+        """Return how many pages are on disk; the target may have begun to take one of them."""
+        return downloads(server).total() - len(events(running.log(), "decode_ended"))
 
     quiet, seen = 0, -1
     for _ in range(300):
-        if quiet >= 10 and waiting() >= fewest:  # All chains wait.
+        if quiet >= 10 and on_disk() >= fewest:  # All chains wait.
             break
         quiet = quiet + 1 if seen == len(server.requests) else 0
         seen = len(server.requests)
         time.sleep(0.1)
 
-    assert fewest <= waiting() <= most
+    assert fewest <= on_disk() <= most + 1
     finish(tap, running, server)
 
 
