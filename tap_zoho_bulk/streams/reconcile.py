@@ -19,7 +19,7 @@ from tap_zoho_bulk.bulk_read.position import Position
 from tap_zoho_bulk.bulk_read.query import BulkReadQuery
 from tap_zoho_bulk.decode.csv_page import CsvDecoder
 from tap_zoho_bulk.decode.invalid_values import InvalidValues
-from tap_zoho_bulk.exceptions import UnreadableStreamError
+from tap_zoho_bulk.exceptions import PageDamagedError, UnreadableStreamError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -137,6 +137,8 @@ def find_in_zoho(run: Run, query: BulkReadQuery, known: KnownIds, spending: Spen
             try:
                 for chunk in decoder.chunks(read.page):
                     known.found(chunk.columns["id"])
+            except ValueError as error:
+                raise PageDamagedError(f"{read.page}: an id is not a number ({error}).") from error
             finally:
                 read.page.close()
     finally:

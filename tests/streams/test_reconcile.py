@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local_zoho_crm import Organisation
+from local_zoho_crm import Fault, Organisation
 from tap_zoho_bulk.exceptions import ExitCode, UnreadableStreamError
 from tap_zoho_bulk.streams.reconcile import KnownIds
 
@@ -52,6 +54,25 @@ def test_a_delete_for_each_id_that_is_gone(tap: TapCommand, serve: Serve, tmp_pa
     created = [each.json["query"] for each in server.requests_matching("POST", "/read$")][-3:]
     assert created[0] == {"module": {"api_name": "Leads"}, "fields": ["Modified_Time"]}
     assert all("page_token" in query for query in created[1:])
+
+
+def test_an_export_whose_ids_are_no_numbers_deletes_nothing(
+    tap: TapCommand, serve: Serve, tmp_path: Path
+) -> None:
+    server = serve(Organisation.generate(seed=85, only=["Leads"], sizes={"Leads": 1}))
+    file = tmp_path / "leads.csv"
+    file.write_text("1\n")
+    export = io.BytesIO()
+    with zipfile.ZipFile(export, "w") as archive:
+        archive.writestr("1.csv", "Id,Modified_Time\r\nabc,2024-01-01T00:00:00+00:00\r\n")
+    content = {"Content-Type": "application/x-download"}
+    body = export.getvalue()
+    server.faults.add(Fault(status=200, body=body, headers=content, path="/result$", skip=1))
+
+    run = tap.run(server, **SETTINGS, reconcile_ids={"Leads": str(file)})
+
+    assert run.line("Leads failed", "an id is not a number")
+    assert not [each for each in run.records("Leads") if each["_sdc_deleted_at"]]
 
 
 @pytest.mark.parametrize(
