@@ -18,10 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from typing_extensions import override
 
-from tap_zoho_bulk.catalog.discovery import (
-    discover_modules,
-    log_skip,
-)
+from tap_zoho_bulk.catalog.discovery import discover_modules, log_skip
 from tap_zoho_bulk.catalog.drift import CATALOG_CHECK, check_catalog
 from tap_zoho_bulk.catalog.organisation import read_organisation
 from tap_zoho_bulk.catalog.probes import is_granted
@@ -58,9 +55,7 @@ if TYPE_CHECKING:
     from singer_sdk import Stream
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
 
-    from tap_zoho_bulk.catalog.discovery import (
-        DiscoveredModule,
-    )
+    from tap_zoho_bulk.catalog.discovery import DiscoveredModule
 
 _SECOND_SIGNAL_SECONDS = 5.0
 

@@ -269,6 +269,11 @@ class RunningTap:
 
         return self._wait(check)
 
+    def stall_in_a_page(self) -> None:
+        """Take the first records and no more, so that the tap waits in the middle of a page."""
+        self.wait_for(lambda messages: messages[-1:] and messages[-1]["type"] == "RECORD")
+        self.taken.clear()
+
     def wait_for_log(self, text: str) -> None:
         """Wait until stderr contains this text."""
         self._wait(lambda: any(text in line for line in self._printed["stderr"]))

@@ -5,9 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
-import logging
 import re
-import signal
 import threading
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,7 +24,6 @@ from tap_zoho_bulk.bulk_read.query import BulkReadQuery
 from tap_zoho_bulk.exceptions import ExitCode, JobFailedError
 from tap_zoho_bulk.reporting.spending import Spending
 from tap_zoho_bulk.settings import Settings
-from tap_zoho_bulk.tap import TapZohoBulk
 from tests.support.organisations import catalog, small_organisation
 from tests.support.singer import FAST, as_full_table, select
 
@@ -120,14 +117,6 @@ def stop(running: RunningTap, server: ZohoServer, page: int, how: str) -> None:
         running.terminate()
 
 
-def in_the_middle_of_a_page(tap: TapCommand, server: ZohoServer) -> RunningTap:
-    """Return a tap that waits for its stdout to be read."""
-    running = tap.start(server.tap_config(**FAST))
-    running.wait_for(lambda messages: messages[-1:] and messages[-1]["type"] == "RECORD")
-    running.taken.clear()
-    return running
-
-
 def terminate_in_page(tap: TapCommand, running: RunningTap, server: ZohoServer) -> TapRun:
     """Terminate the tap while it waits for its stdout to be read, and return its output."""
     running.terminate()
@@ -175,7 +164,8 @@ def test_a_run_stopped_in_the_middle_of_a_page_emits_that_page_again(
 ) -> None:
     organisation = Organisation.generate(only=["Deals"], sizes={"Deals": 8_000}, awkward=0)
     server = serve(organisation, page_size=4_000)
-    running = in_the_middle_of_a_page(tap, server)
+    running = tap.start(server.tap_config(**FAST))
+    running.stall_in_a_page()
 
     stopped = terminate_in_page(tap, running, server)
     rest = tap.sync(server, state=stopped.state)
@@ -184,49 +174,6 @@ def test_a_run_stopped_in_the_middle_of_a_page_emits_that_page_again(
     assert 0 < len(stopped.records("Deals")) < 8_000
     assert records_by_id(stopped, rest) == organisation.truth("Deals")
     assert [job.page for job in server.jobs] == [1, 2]
-
-
-@pytest.mark.parametrize("third", [False, True])
-def test_ctrl_c_in_meltano_is_one_stop_but_a_third_signal_ends_the_tap(
-    tap: TapCommand, serve: Serve, *, third: bool
-) -> None:
-    """On Ctrl-C, Meltano's child gets SIGINT from the terminal and SIGTERM from Meltano."""
-    organisation = Organisation.generate(only=["Deals"], sizes={"Deals": 8_000}, awkward=0)
-    server = serve(organisation, page_size=4_000)
-    running = in_the_middle_of_a_page(tap, server)
-
-    running.interrupt()
-    running.wait_for_event("run_stopping")
-    running.terminate()
-    if third:
-        running.interrupt_until_it_ends()
-        assert running.end()[0] in {-signal.SIGINT, -signal.SIGTERM}
-        return
-    running.taken.set()
-    stopped = tap.finish(running, server)
-    rest = tap.sync(server, state=stopped.state)
-
-    assert stopped.exit_code == 128 + signal.SIGINT
-    assert stopped.event("run_ended")["outcome"] == "stopped"
-    assert records_by_id(stopped, rest) == organisation.truth("Deals")
-
-
-def test_a_signal_waits_for_no_lock(server: ZohoServer) -> None:
-    """The main thread may hold one that another thread waits for, while that holds the log's."""
-    tap = TapZohoBulk(config=server.tap_config(**FAST))
-    log = logging.StreamHandler(io.StringIO())
-    tap.logger.addHandler(log)
-    try:
-        log.acquire()
-        signalled = threading.Thread(target=lambda: tap.run and tap.stop(signal.SIGINT))
-        signalled.start()
-        signalled.join(10)
-        assert not signalled.is_alive()
-    finally:
-        log.release()
-        signalled.join()
-        assert tap.run.stop.wait(10)
-        tap.logger.removeHandler(log)
 
 
 def test_a_job_made_while_a_page_goes_out_is_not_paid_twice(tap: TapCommand, serve: Serve) -> None:
@@ -242,8 +189,7 @@ def test_a_job_made_while_a_page_goes_out_is_not_paid_twice(tap: TapCommand, ser
 
     server.on_request = make_tasks_wait
     running = tap.start(server.tap_config(**FAST))
-    running.wait_for(lambda messages: messages[-1:] and messages[-1]["type"] == "RECORD")
-    running.taken.clear()  # The tap stays in the middle of the page until then.
+    running.stall_in_a_page()
     records_come.set()
     running.wait_for_event("job_created", "Tasks")
 

@@ -141,8 +141,7 @@ def start_with_a_target_that_stalls(
     """Start a tap whose target takes the first page's first records, and no more yet."""
     config = server.tap_config(**QUICK, **settings)
     running = tap.start(config, catalog=catalog(server.organisation))
-    running.wait_for(lambda messages: messages[-1:] and messages[-1]["type"] == "RECORD")
-    running.taken.clear()
+    running.stall_in_a_page()
     return running
 
 
