@@ -270,7 +270,7 @@ class RunningTap:
         return self._wait(check)
 
     def stall_in_a_page(self) -> None:
-        """Take the first records and no more, so that the tap waits in the middle of a page."""
+        """Stop taking messages after the first record, so that the tap waits in a page."""
         self.wait_for(lambda messages: messages[-1:] and messages[-1]["type"] == "RECORD")
         self.taken.clear()
 
