@@ -29,9 +29,11 @@ from local_zoho_crm.gateway import Gateway
 from local_zoho_crm.jobs import JobBoard
 from local_zoho_crm.oauth import TokenDesk
 from local_zoho_crm.rest import RestApi
+from local_zoho_crm.search_index import SearchIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from datetime import timedelta
     from types import TracebackType
 
     from starlette.requests import Request
@@ -68,6 +70,8 @@ class ZohoServer:
         tokens_per_ten_minutes: Maximum of token requests per refresh token; None for no limit.
         latency: Minimum duration of every request in seconds.
         csv: The style of CSV files, and of calendars.
+        count_lag: How old the index that counts are from may be, by the organisation's clock (Zoho:
+            up to ten minutes); None for no lag.
         no_content: The status of responses without records; default 204, or 304 if none changed.
         scopes: Scopes of the refresh token in `tap_config`; default all that the tap needs.
         tell_scopes: Whether token responses contain the scopes.
@@ -91,6 +95,7 @@ class ZohoServer:
     tokens_per_ten_minutes: int | None = 10
     latency: float = 0.0
     csv: CsvStyle = field(default_factory=CsvStyle)
+    count_lag: timedelta | None = None
     no_content: int | None = None
     scopes: Iterable[str] | None = None
     tell_scopes: bool = True
@@ -156,7 +161,8 @@ class ZohoServer:
             downloads_per_minute=self.downloads_per_minute,
             page_tokens=self.page_tokens,
         )
-        rest = RestApi(self.organisation, self._access, self.no_content)
+        index = SearchIndex(self.organisation, self.count_lag)
+        rest = RestApi(self.organisation, self._access, index, self.no_content)
         app = Starlette(
             routes=[
                 Route("/oauth/v2/token", self._token, methods=["POST"]),

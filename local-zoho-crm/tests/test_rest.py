@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from zoho_client import SECOND, leads
+from zoho_client import SECOND, Client, leads
 
 if TYPE_CHECKING:
+    from conftest import Serve
     from local_zoho_crm import Organisation
-    from zoho_client import Client
 
 
 def test_deleted_records_are_listed(client: Client, organisation: Organisation) -> None:
@@ -23,9 +23,12 @@ def test_deleted_records_are_listed(client: Client, organisation: Organisation) 
     answer = client.get("/crm/v8/Leads/deleted?type=all&per_page=1").json()
     assert [(row["id"], row["type"]) for row in answer["data"]] == [(second, "permanent")]
     assert answer["data"][0]["deleted_time"] == "2025-06-01T05:00:01-07:00"
+    # Of what is deleted permanently, Zoho knows neither what it was nor who deleted it.
+    assert answer["data"][0]["display_name"] is answer["data"][0]["deleted_by"] is None
     assert answer["info"]["more_records"] is True
     recycled = client.get("/crm/v8/Leads/deleted?type=recycle").json()["data"]
     assert [row["id"] for row in recycled] == [first]
+    assert recycled[0]["deleted_by"]["id"] == organisation.current_user["id"]
     for per_page in ("201", "0", "x", "9" * 5000, "%D9%A1"):
         assert client.get(f"/crm/v8/Leads/deleted?per_page={per_page}").status_code == 400
 
@@ -56,6 +59,21 @@ def test_a_cheap_look(client: Client, organisation: Organisation) -> None:
     assert client.get("/crm/v8/Leads").status_code == 400
 
 
+def test_counts_lag_behind(organisation: Organisation, serve: Serve) -> None:
+    server = serve(organisation, count_lag=timedelta(minutes=10))
+    client = Client(server)
+    organisation.insert("Leads", count=2)
+
+    def count() -> int:
+        return int(client.get("/crm/v8/Leads/actions/count").json()["count"])
+
+    assert count() == 45
+    organisation.advance(timedelta(minutes=9))
+    assert count() == 45
+    organisation.advance(timedelta(minutes=1))
+    assert count() == 47
+
+
 def test_converted_leads_are_exported_and_not_listed(
     client: Client, organisation: Organisation
 ) -> None:
@@ -80,3 +98,4 @@ def test_rows_that_left_a_subform_are_listed_nowhere(
     assert answer.status_code == 400
     assert answer.json()["code"] == "INVALID_MODULE"
     assert organisation.deleted("Quoted_Items") == []
+    assert client.get("/crm/v8/Quoted_Items/actions/count").json()["code"] == "INVALID_MODULE"
