@@ -105,11 +105,11 @@ def count_records(  # noqa: PLR0913 - two of them narrow what is counted
             spending=spending,
         )
     except (ZohoRefusedError, ZohoUnavailableError) as error:
-        logger.warning("%s The count is not verified.", error)
+        logger.warning("%s It is unknown how many records %s has.", error, module)
         return None
     count = str((response or {}).get("count"))
     if not (count.isascii() and count.isdigit() and len(count) <= _MAX_DIGITS):
-        logger.warning("Zoho's count of %s is not a number, so the count is not verified.", module)
+        logger.warning("Zoho's count of %s is not a number.", module)
         return None
     return int(count)
 

@@ -70,6 +70,11 @@ class BulkReadStream(VersionedStream):
     def least_credits(self) -> int:
         return 0
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether Zoho counts the records: it does not count the rows of subforms."""
+        return True
+
     @abstractmethod
     def plan(self) -> ReadPlan:
         """Return what to read.

@@ -275,7 +275,8 @@ class ModuleStream(WholeReadsStream):
                 }
             if self.reads_from_start(query):
                 self.read_from_start(progress)
-        if settings.verify_counts and query.since is None and query.criteria is None:
+        is_all = query.since is None and query.criteria is None
+        if settings.verify_counts and is_all and self.is_counted:
             self.write_state()  # Emit this before waiting for a request.
             self._verify_count(query, progress.count)
 

@@ -42,6 +42,15 @@ _SUBFORM_DAYS = 7
 class WholeReadsStream(DeletesStream):
     """A stream that reads all records again when that is due."""
 
+    @property
+    @override
+    def is_counted(self) -> bool:
+        return not self._is_subform
+
+    @property
+    def _is_subform(self) -> bool:
+        return self.effective_schema.get("description") == SUBFORM_NOTE
+
     @override
     def reads_all(self, query: BulkReadQuery) -> bool:
         if super().reads_all(query):
@@ -118,7 +127,7 @@ class WholeReadsStream(DeletesStream):
             return None
         days = settings.module_options.get(self.name, ModuleOptions()).replace_days
         days = settings.replace_days if days is None else days
-        if days is None and self.effective_schema.get("description") == SUBFORM_NOTE:
+        if days is None and self._is_subform:
             count = self.stream_state.get(READ_ALL_COUNT)
             if isinstance(count, int) and count <= PAGE_RECORDS:
                 return _SUBFORM_DAYS  # It costs one job, as reading the changes does.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -34,6 +35,32 @@ def test_records_that_bulk_read_leaves_out_are_reported(
     assert run.event("stream_ended", "Deals")["gap"] == 3
     assert run.event("stream_ended", "Leads")["gap"] == 0
     assert len(server.requests_matching("GET", COUNT)) == 2
+
+
+def test_a_count_that_lags_is_said_to_lag(
+    tap: TapCommand, serve: Serve, organisation: Organisation
+) -> None:
+    server = serve(organisation, count_lag=timedelta(minutes=10))
+    organisation.insert("Deals", count=2)
+    options: dict[str, Any] = {"modules": ["Deals"], "verify_counts": True}
+
+    run = tap.sync(server, **options)
+
+    assert run.event("stream_ended", "Deals")["gap"] == -2
+    (line,) = [each for each in run.stderr.splitlines() if "| WARNING " in each and "22" in each]
+    assert line.index("lag by up to ten minutes") < line.index("if it persists")
+    organisation.advance(timedelta(minutes=10))
+    assert tap.sync(server, **options).event("stream_ended", "Deals")["gap"] == 0
+
+
+def test_the_rows_of_a_subform_are_not_counted(tap: TapCommand, serve: Serve) -> None:
+    server = serve(Organisation.generate(seed=71, only=["Quoted_Items"]))
+
+    run = tap.sync(server, modules=["Quoted_Items"], verify_counts=True)
+
+    assert run.event("stream_ended", "Quoted_Items")["gap"] is None
+    assert not server.requests_matching("GET", COUNT)
+    assert "| WARNING " not in run.stderr
 
 
 def test_a_count_counts_what_came_before_a_stop_too(
