@@ -62,8 +62,11 @@ class Run:
         if self.settings.on_stream_error == "abort":
             raise error
         logger.error(
-            "%s failed; its bookmark has not moved. %s",
+            "%s failed; %s. %s",
             stream,
+            "its records are complete, its deletes are not"
+            if self.summary[stream].is_read
+            else "its bookmark has not moved",
             error,
             exc_info=None if isinstance(error, TapZohoBulkError) else error,
         )

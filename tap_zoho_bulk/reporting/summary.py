@@ -30,6 +30,7 @@ class StreamSummary:
         gap: Zoho's count of the records minus the number exported; None if they were not counted.
         began: When the stream began, on the monotonic clock; None if it has not.
         ended: When the stream ended; None if it has not.
+        is_read: Whether all pages of its chain were emitted, so that its bookmark has moved.
         outcome: How the stream ended, in a word or two.
     """
 
@@ -39,6 +40,7 @@ class StreamSummary:
     gap: int | None = None
     began: float | None = None
     ended: float | None = None
+    is_read: bool = False
     outcome: str = "ok"
 
     @property

@@ -214,7 +214,7 @@ def _problems_of_reconciling(config: Mapping[str, Any]) -> list[str]:
     problems = [
         f"{file!r} is not a readable file, {place}[{module!r}]"
         for module, file in files.items()
-        if isinstance(file, str) and not os.access(file, os.R_OK)
+        if isinstance(file, str) and (os.path.isdir(file) or not os.access(file, os.R_OK))  # noqa: PTH112
     ]
     if not config.get("emit_deletes"):
         problems.append(f"needs `emit_deletes`, {place}")

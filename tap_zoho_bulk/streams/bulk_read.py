@@ -387,6 +387,7 @@ class BulkReadStream(VersionedStream):
             state["replication_key"] = self.replication_key
         self.finish_version(progress.version)
         self._forget_progress()
+        self.summary.is_read = True
         self.completed(feed.plan.query, progress)
 
     def _forget_progress(self) -> None:

@@ -19,6 +19,7 @@ from typing_extensions import override
 from tap_zoho_bulk.catalog.deleted_list import PAGE_CREDITS, DeletedList
 from tap_zoho_bulk.catalog.discovery import DELETED_AT
 from tap_zoho_bulk.crm.timestamps import parse_instant, utc_or_none
+from tap_zoho_bulk.exceptions import UnreadableStreamError
 from tap_zoho_bulk.streams.bulk_read import BulkReadStream
 from tap_zoho_bulk.streams.reconcile import KnownIds, find_in_zoho
 
@@ -39,6 +40,9 @@ _OTHER_KEY = "`id` is not the only key"
 class DeletesStream(BulkReadStream):
     """A stream that also emits the deletes of its module, if `emit_deletes` is set."""
 
+    _known: KnownIds | None = None
+    """The ids to reconcile."""
+
     def selected_properties(self) -> list[str]:
         """Return the names of the selected properties."""
         return [
@@ -55,21 +59,40 @@ class DeletesStream(BulkReadStream):
     def least_credits(self) -> int:
         return PAGE_CREDITS if self._obstacle() is None else 0
 
+    @property
+    def reconciles(self) -> bool:
+        """Whether the ids of a warehouse are compared with Zoho's, as `reconcile_ids` says."""
+        return self.name in self.run.settings.reconcile_ids
+
+    @override
+    def open_feed(self) -> Feed:
+        """Read the ids to reconcile as well: wrong ones are named before a job is paid for."""
+        feed = super().open_feed()
+        if self.reconciles:
+            obstacle = self._obstacle()
+            if obstacle is not None:
+                raise UnreadableStreamError(
+                    f"{self.name}: `reconcile_ids` cannot be applied, because {obstacle}. Remove "
+                    "the module from that setting, or change its entry in the catalog."
+                )
+            self._known = KnownIds.from_file(self.run.settings.reconcile_ids[self.name])
+        return feed
+
     @override
     def finish(self, feed: Feed) -> None:
         """Move the bookmark, then emit the deletes."""
         super().finish(feed)
-        file = self.run.settings.reconcile_ids.get(self.name)
         obstacle = self._obstacle()
         if obstacle is not None:
-            if file is not None or obstacle == _OTHER_KEY:
+            if obstacle == _OTHER_KEY:
                 self.logger.warning("No deletes are emitted, because %s.", obstacle)
             return
         self.write_state()  # Emit this before waiting for requests.
         self._emit_deletes(feed.completed.position.started if feed.completed else None)
-        if file is not None:
+        if self._known is not None:
             self.write_state()
-            self._reconcile(KnownIds.from_file(file), feed.plan.query)
+            self._reconcile(self._known, feed.plan.query)
+            self._known = None
 
     def _obstacle(self) -> str | None:
         """Return why no deletes are emitted; None if they are."""
@@ -114,8 +137,18 @@ class DeletesStream(BulkReadStream):
         Args:
             known: The ids of the warehouse.
             query: What the stream has read.
+
+        Raises:
+            UnreadableStreamError: When Zoho has none of the ids.
         """
         started = find_in_zoho(self.run, query, known, self.spending) or _now()
+        if not known.any_found:
+            # A sandbox has other ids, and a target may remove the rows of deleted records.
+            raise UnreadableStreamError(
+                f"{self.name}: Zoho has none of the {len(known)} ids in the file, so it seems to "
+                "be of another module or organisation, and none was emitted as deleted. Correct "
+                "`reconcile_ids`, or if all records are gone, empty the table."
+            )
         count = self._emit_rows([(each, started) for each in ids] for ids in known.gone())
         self.logger.info(
             "Reconciled: of %d ids of the warehouse, %d are gone from Zoho, which has %d records "

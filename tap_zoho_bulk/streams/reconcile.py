@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.run import Run
 
 _MAX_ID = 2**64 - 1
+_MAX_DIGITS = 20
+_EXPORT = "Export the column `id` of the module's table, one id on each line."
 _GONE_ROWS = 500
 
 
@@ -52,18 +54,26 @@ class KnownIds:
             path: Of the file. Its first line may be a header.
 
         Raises:
-            UnreadableStreamError: When the file cannot be read, or a line has no id.
+            UnreadableStreamError: When the file cannot be read, a line has no id, or none has.
         """
         try:
             with open(path, encoding="utf-8-sig", newline="") as file:  # noqa: PTH123
-                return cls(_ids_in(path, csv.reader(file)))
+                known = cls(_ids_in(path, csv.reader(file)))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise UnreadableStreamError(
                 f"{path} in `reconcile_ids` cannot be read: {error}."
             ) from error
+        if not len(known):
+            raise UnreadableStreamError(f"{path} in `reconcile_ids` has no ids. {_EXPORT}")
+        return known
 
     def __len__(self) -> int:
         return len(self._ids)
+
+    @property
+    def any_found(self) -> bool:
+        """Whether Zoho has any of them."""
+        return any(self._found)
 
     def found(self, ids: Iterable[str]) -> None:
         """Note ids that Zoho has.
@@ -92,12 +102,13 @@ class KnownIds:
 def _ids_in(path: str, rows: Iterable[list[str]]) -> Iterator[int]:
     for number, row in enumerate(rows, 1):
         text = row[0].strip() if row else ""
-        if text.isascii() and text.isdigit() and int(text) <= _MAX_ID:
+        # Python refuses to parse thousands of digits.
+        is_number = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
+        if is_number and int(text) <= _MAX_ID:
             yield int(text)
         elif text and number > 1:
             raise UnreadableStreamError(
-                f"{path} in `reconcile_ids`: line {number} has no id of a record. Export the "
-                "column `id` of the module's table, one id on each line."
+                f"{path} in `reconcile_ids`: line {number} has no id of a record. {_EXPORT}"
             )
 
 

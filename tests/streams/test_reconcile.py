@@ -12,6 +12,7 @@ import pytest
 from local_zoho_crm import Fault, Organisation
 from tap_zoho_bulk.exceptions import ExitCode, UnreadableStreamError
 from tap_zoho_bulk.streams.reconcile import KnownIds
+from tests.support.singer import select
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,8 +82,8 @@ def test_an_export_whose_ids_are_no_numbers_deletes_nothing(
         ({"emit_deletes": False}, "needs `emit_deletes`, in config['reconcile_ids']"),
         ({"api_version": "v6"}, "needs `api_version` v7 or v8, in config['reconcile_ids']"),
         ({"reconcile_ids": {"Leads": "/missing"}}, "'/missing' is not a readable file"),
+        ({"reconcile_ids": {"Leads": "/"}}, "'/' is not a readable file"),
         ({"reconcile_ids": {"Leeds": __file__}}, "`reconcile_ids` names Leeds"),
-        ({}, "line 3 has no id of a record"),
     ],
 )
 def test_what_cannot_be_reconciled(
@@ -90,12 +91,67 @@ def test_what_cannot_be_reconciled(
 ) -> None:
     server = serve(Organisation.generate(seed=85, only=["Leads"], sizes={"Leads": 3}))
     file = tmp_path / "leads.txt"
-    file.write_text("id\n1\nBerlin\n")
+    file.write_text("id\n1\n")
 
     run = tap.run(server, **{**SETTINGS, "reconcile_ids": {"Leads": str(file)}, **settings})
 
-    assert run.exit_code == (ExitCode.FIX_FIRST if settings else ExitCode.STREAMS_FAILED)
+    assert run.exit_code == ExitCode.FIX_FIRST
     assert problem in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("id\n1\nBerlin\n", "line 3 has no id of a record"),
+        (f"id\n{'1' * 5000}\n", "line 2 has no id of a record"),
+        ("", "has no ids"),
+        ("psql: error: connection failed\n", "has no ids"),
+        ("id\n\xff", "cannot be read"),
+    ],
+)
+def test_a_wrong_file_is_named_before_a_job_is_paid_for(
+    tap: TapCommand, serve: Serve, tmp_path: Path, text: str, problem: str
+) -> None:
+    server = serve(Organisation.generate(seed=85, only=["Leads"], sizes={"Leads": 3}))
+    file = tmp_path / "leads.txt"
+    file.write_text(text, encoding="latin-1")
+
+    run = tap.run(server, **SETTINGS, reconcile_ids={"Leads": str(file)})
+
+    assert run.exit_code == ExitCode.STREAMS_FAILED
+    assert run.line("Leads failed; its bookmark has not moved", problem)
+    assert "Traceback" not in run.stderr
+    assert not server.jobs
+
+
+def test_ids_of_another_organisation_delete_nothing(
+    tap: TapCommand, serve: Serve, tmp_path: Path
+) -> None:
+    server = serve(Organisation.generate(seed=85, only=["Leads"], sizes={"Leads": 3}))
+    file = tmp_path / "leads.txt"
+    file.write_text("1\n2\n")
+
+    run = tap.run(server, **SETTINGS, reconcile_ids={"Leads": str(file)})
+
+    assert run.exit_code == ExitCode.STREAMS_FAILED
+    assert run.line("Leads failed; its records are complete", "none of the 2 ids")
+    assert not [each for each in run.records("Leads") if each["_sdc_deleted_at"]]
+    assert run.bookmark("Leads")["replication_key_value"]
+
+
+def test_a_module_without_deletes_cannot_be_reconciled(
+    tap: TapCommand, serve: Serve, tmp_path: Path
+) -> None:
+    server = serve(Organisation.generate(seed=85, only=["Leads"], sizes={"Leads": 3}))
+    file = tmp_path / "leads.txt"
+    file.write_text("1\n")
+    catalog = select(tap.discover(server, **SETTINGS), {"Leads": ["Last_Name", "Modified_Time"]})
+
+    run = tap.run(server, **SETTINGS, catalog=catalog, reconcile_ids={"Leads": str(file)})
+
+    assert run.exit_code == ExitCode.FIX_FIRST
+    assert run.line("Leads failed", "`_sdc_deleted_at` is not selected")
+    assert not server.jobs
 
 
 def test_ids_that_are_twice_in_the_file(tmp_path: Path) -> None:
