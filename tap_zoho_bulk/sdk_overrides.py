@@ -128,6 +128,14 @@ class StreamOverrides(Stream):
         return super().stream_maps
 
     @override
+    def _process_record(self, record: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        """Raise an error that names the setting if a filter fails; the SDK's would be a traceback."""
+        try:
+            super()._process_record(record, *args, **kwargs)
+        except Exception as error:
+            raise _not_mapped(self.name, error) from error
+
+    @override
     def _generate_record_messages(self, record: dict[str, Any]) -> Generator[Any, None, None]:
         """Raise an error that names the setting; the SDK's would be a traceback."""
         try:

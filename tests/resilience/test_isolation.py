@@ -148,13 +148,19 @@ def test_a_stream_map_that_cannot_be_applied_is_named_before_any_job(
 
 
 @pytest.mark.parametrize(
-    ("expression", "reason"), [("Title.upper()", "Title"), ("int(Name)", "ValueError")]
+    ("field", "expression", "reason"),
+    [
+        ("Name", "Title.upper()", "Title"),
+        ("Name", "int(Name)", "ValueError"),
+        ("__filter__", "len(Name) > 3", "len(Name) > 3"),
+        ("__filter__", "int(Name) > 3", "ValueError"),
+    ],
 )
 def test_a_stream_map_that_fails_at_a_record_fails_its_stream_without_a_traceback(
-    forks: TapForks, expression: str, reason: str
+    forks: TapForks, field: str, expression: str, reason: str
 ) -> None:
     organisation = small_organisation(SIZES)
-    maps = {"First": {"Name": expression}}
+    maps = {"First": {field: expression}}
     target = UpsertingTarget()
     with ZohoServer(organisation) as server:
         config = server.tap_config(**QUICK, stream_maps=maps)
