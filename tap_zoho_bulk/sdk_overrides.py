@@ -129,7 +129,7 @@ class StreamOverrides(Stream):
 
     @override
     def _process_record(self, record: dict[str, Any], *args: Any, **kwargs: Any) -> None:
-        """Raise an error that names the setting if a filter fails; the SDK's would be a traceback."""
+        """Raise an error that names the setting if a filter fails, instead of a traceback."""
         try:
             super()._process_record(record, *args, **kwargs)
         except Exception as error:

@@ -31,6 +31,7 @@ from tap_zoho_bulk.exceptions import (
     StreamsFailedError,
     TapZohoBulkError,
     TargetGoneError,
+    UnreadableStreamError,
 )
 from tap_zoho_bulk.reporting.events import event
 from tap_zoho_bulk.run import Run
@@ -46,6 +47,7 @@ from tap_zoho_bulk.streams.bulk_read import BulkReadStream
 from tap_zoho_bulk.streams.bulk_write_results import BulkWriteResultsStream
 from tap_zoho_bulk.streams.kinds import stream_of_catalog, streams_of_account
 from tap_zoho_bulk.streams.module import ModuleStream
+from tap_zoho_bulk.streams.selection import selection_problems, unmatched_options
 
 if TYPE_CHECKING:
     import threading
@@ -149,6 +151,20 @@ class TapZohoBulk(TapOverrides):
             if isinstance(stream, ModuleStream)
         }
 
+    def selection_problems(self) -> list[str]:
+        """Return what keeps a sync from beginning."""
+        maps = self.config.get("stream_maps")
+        return list(selection_problems(self.streams, self.run.settings, maps, self.skipped))
+
+    def unmatched_options(self) -> dict[str, str]:
+        """Return the modules of `module_options` that the given catalog lacks, and why that fails.
+
+        Without a catalog, discovery has compared them with the account.
+        """
+        if self.input_catalog is None:
+            return {}
+        return unmatched_options(self.streams, self.run.settings)
+
     # Running
 
     @override
@@ -158,8 +174,8 @@ class TapZohoBulk(TapOverrides):
             yield from self._syncing()
         summary = self.run.summary
         if summary.failures:
-            selected = sum(stream.selected for stream in self.streams.values())
-            raise StreamsFailedError(summary.failures, selected)
+            selected = {stream.name for stream in self.streams.values() if stream.selected}
+            raise StreamsFailedError(summary.failures, len(selected | summary.failures.keys()))
 
     def _syncing(self) -> Iterator[None]:
         run = self.run
@@ -172,19 +188,11 @@ class TapZohoBulk(TapOverrides):
                 len(names),
                 extra=event("streams_selected", names=names),
             )
-            if not names:
-                raise SettingsError(
-                    "No stream is selected. Select one in the catalog, or with Meltano by `select` "
-                    "in meltano.yml."
-                )
-            unread = run.settings.reconcile_ids.keys() - {
-                stream.name for stream in self._read() if isinstance(stream, ModuleStream)
-            }
-            if unread:
-                raise SettingsError(
-                    f"`reconcile_ids` names {', '.join(sorted(unread))}, which is not a selected "
-                    "module. Select it, or correct that setting."
-                )
+            problems = self.selection_problems()
+            if problems:
+                raise SettingsError(" ".join(problems))
+            for name, why in self.unmatched_options().items():
+                run.stream_failed(name, UnreadableStreamError(why))
             with self._last_state():
                 yield
             if run.summary.failures:
@@ -264,6 +272,7 @@ class TapZohoBulk(TapOverrides):
             known=modules,
             kept=state.get(CATALOG_CHECK),
         )
+        self._write_progress()  # It may be the last of all that the run does.
 
     @override
     def run_discovery(self) -> str:
