@@ -8,9 +8,11 @@ import logging
 import signal
 import sys
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
 
 from tap_zoho_bulk.exceptions import StoppedError, TapZohoBulkError, TargetGoneError
 from tap_zoho_bulk.reporting.printable import printable
@@ -18,6 +20,42 @@ from tap_zoho_bulk.tap import TapZohoBulk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+_MAX_MESSAGE_CHARACTERS = 200
+_SHAPES: dict[str, dict[str, Any]] = {
+    "catalog": {
+        "properties": {
+            "streams": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["tap_stream_id", "schema"],
+                    "properties": {
+                        "tap_stream_id": {"type": "string"},
+                        "schema": {
+                            "type": "object",
+                            "required": ["properties"],
+                            "properties": {"properties": {"type": "object"}},
+                        },
+                        "metadata": {"type": "array"},
+                    },
+                },
+            }
+        }
+    },
+    "state": {
+        "properties": {
+            "bookmarks": {
+                "type": "object",
+                "additionalProperties": {
+                    "type": "object",
+                    "properties": {"partitions": {"type": "array", "items": {"type": "object"}}},
+                },
+            }
+        }
+    },
+}
+"""What the SDK requires of the files of these options, as JSON Schemas."""
 
 logger = logging.getLogger(TapZohoBulk.name)
 
@@ -95,5 +133,10 @@ def _singer_file(
         raise click.BadParameter(message, context, option)
     if content.get("type") == "STATE":  # The SDK would find no bookmark, and read everything again.
         message = f"{file.name} is a STATE message; pass the message's `value` instead."
+        raise click.BadParameter(message, context, option)
+    problem = best_match(Draft202012Validator(_SHAPES[option.name or ""]).iter_errors(content))
+    if problem is not None:  # The SDK would end in a traceback.
+        shown = printable(problem.message)[:_MAX_MESSAGE_CHARACTERS]
+        message = f"{file.name} does not have its form, at {problem.json_path}: {shown}."
         raise click.BadParameter(message, context, option)
     return io.StringIO(text)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_zoho_crm import Fault, Organisation
+from local_zoho_crm.oauth import DEFAULT_SCOPES
 from tap_zoho_bulk.exceptions import ExitCode
 from tap_zoho_bulk.settings import CONFIG_JSONSCHEMA
 from tests.support.organisations import catalog as small_catalog
@@ -118,6 +119,34 @@ def test_a_connection_test_counts_what_can_be_read(tap: TapCommand, serve: Serve
     assert run.line("Skipping the module", "NO_PERMISSION", level="WARNING")
 
 
+@pytest.mark.parametrize("tell_scopes", [True, False])
+def test_a_connection_test_counts_no_module_without_its_scope(
+    tap: TapCommand, serve: Serve, *, tell_scopes: bool
+) -> None:
+    others = DEFAULT_SCOPES - {"ZohoCRM.modules.ALL"}
+    organisation = small_organisation({"Orders": 0, "Payments": 0})
+    one = serve(
+        organisation, scopes={*others, "ZohoCRM.modules.Orders.READ"}, tell_scopes=tell_scopes
+    )
+    none = serve(organisation, scopes=others, tell_scopes=tell_scopes)
+
+    some, nothing = tap.run(one, "--test"), tap.run(none, "--test")
+
+    assert some.exit_code == 0
+    assert some.line("ZohoCRM.modules.ALL", "cannot be read: Payments.", level="WARNING")
+    assert some.line("1 modules can be read", level="INFO")
+    assert nothing.exit_code == ExitCode.FIX_FIRST
+    assert nothing.line("ZohoCRM.modules.ALL", "cannot be read: Orders, Payments.", level="WARNING")
+    assert nothing.line("No module can be read", level="ERROR")
+
+
+def test_a_connection_test_may_want_no_module(tap: TapCommand, serve: Serve) -> None:
+    run = tap.run(serve(small_organisation({"Orders": 0})), "--test", modules=[])
+
+    assert run.exit_code == 0
+    assert run.line("0 modules can be read", level="INFO")
+
+
 def test_a_catalog_without_a_selected_stream_is_an_error(tap: TapCommand, serve: Serve) -> None:
     organisation = small_organisation({"Orders": 1})
     given = select(small_catalog(organisation), {})
@@ -217,6 +246,31 @@ def test_a_state_message_in_place_of_a_state_is_refused(
     assert run.exit_code == 2
     assert "STATE" in run.stderr
     assert "`value`" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "content", "place"),
+    [
+        ("--state", {"bookmarks": 5}, "$.bookmarks"),
+        ("--state", {"bookmarks": {"Leads": 5}}, "$.bookmarks.Leads"),
+        ("--state", {"bookmarks": {"x": {"partitions": [5]}}}, "$.bookmarks.x.partitions[0]"),
+        ("--catalog", {"streams": 5}, "$.streams"),
+        ("--catalog", {"streams": [{"schema": {"properties": {}}}]}, "tap_stream_id"),
+        ("--catalog", {"streams": [{"tap_stream_id": "x", "schema": {}}]}, "$.streams[0].schema"),
+    ],
+)
+def test_a_file_of_another_form_is_told_with_the_place(
+    tap: TapCommand, tmp_path: Path, option: str, content: dict[str, Any], place: str
+) -> None:
+    file = tmp_path / "file.json"
+    file.write_text(json.dumps(content), encoding="utf-8")
+
+    run = tap.start(None, option, str(file)).finish()
+
+    assert run.exit_code == 2
+    assert place in run.stderr
+    assert str(file) in run.stderr
+    assert "Traceback" not in run.stderr
 
 
 def test_help_says_what_the_connection_test_does(tap: TapCommand) -> None:
