@@ -143,7 +143,7 @@ class ZohoRefusedError(TapZohoBulkError):
 
 
 class MissingScopeError(ZohoRefusedError):
-    """The refresh token lacks a scope that the request needs."""
+    """The token lacks a scope that the request needs."""
 
 
 class UnreadableStreamError(TapZohoBulkError):

@@ -21,8 +21,8 @@ from typing_extensions import override
 from tap_zoho_bulk.catalog.discovery import discover_modules, log_skip
 from tap_zoho_bulk.catalog.drift import CATALOG_CHECK, check_catalog
 from tap_zoho_bulk.catalog.organisation import read_organisation
-from tap_zoho_bulk.catalog.probes import is_granted
-from tap_zoho_bulk.crm.scopes import BULK_READ
+from tap_zoho_bulk.catalog.probes import is_granted, modules_not_granted
+from tap_zoho_bulk.crm.scopes import BULK_READ, MODULES, grant_advice
 from tap_zoho_bulk.emit.record_lines import ChunkWriter, to_target
 from tap_zoho_bulk.exceptions import (
     SettingsError,
@@ -296,16 +296,30 @@ class TapZohoBulk(TapOverrides):
             org = read_organisation(client, settings)
             if not is_granted(client, settings, BULK_READ):
                 raise SignInError(
-                    f"The token lacks the scope {BULK_READ.name}, so nothing can be read. Sign in "
-                    "again with it."
+                    f"The token lacks the scope {BULK_READ.name}, so nothing can be read. "
+                    f"{grant_advice(BULK_READ.name, soid=settings.soid)}"
                 )
-            modules = self.discover_modules()
+            modules = [module.api_name for module in self.discover_modules()]
+            refused = modules_not_granted(client, settings, modules)
+            if refused:
+                self.logger.warning(
+                    "The token lacks the scope %s, so these modules cannot be read: %s. %s",
+                    MODULES.name,
+                    ", ".join(sorted(refused)),
+                    grant_advice(MODULES.name, soid=settings.soid),
+                )
             self.logger.info(
                 "Connected to %s (%s): %d modules can be read.",
                 org.get("company_name"),
                 org.get("time_zone"),
-                len(modules),
+                len(modules) - len(refused),
             )
+            wants_some = settings.modules and "*" not in settings.exclude_modules
+            if wants_some and not set(modules) - refused:
+                raise SettingsError(
+                    "No module can be read. Warnings above say why; check `modules`, "
+                    "`exclude_modules`, and the permissions of the user."
+                )
 
     @override
     def stop(self, signum: int) -> bool:

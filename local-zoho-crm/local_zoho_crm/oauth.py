@@ -101,6 +101,7 @@ class TokenDesk:
         self._issued: list[str] = []
         self._refresh_tokens: list[str] = []
         self._own = Grant("", frozenset())
+        self._allowed = None if scopes is None else frozenset(scopes)
         self.refresh_token = self.grant(scopes=scopes)
 
     @property
@@ -185,7 +186,11 @@ class TokenDesk:
                     raise _BadGrantError("invalid_soid")
                 scopes = filter(None, form.get("scope", "").split(","))
                 self._own.user_id = str(self._organisation.current_user["id"])
-                self._own.scopes = frozenset(scopes)
+                self._own.scopes = frozenset(
+                    scope
+                    for scope in scopes
+                    if self._allowed is None or covers(self._allowed, scope)
+                )
                 return self._own, {}
             case _:
                 raise _BadGrantError("unsupported_grant_type")

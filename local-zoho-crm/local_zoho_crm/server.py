@@ -73,7 +73,8 @@ class ZohoServer:
         count_lag: How old the index that counts are from may be, by the organisation's clock (Zoho:
             up to ten minutes); None for no lag.
         no_content: The status of responses without records; default 204, or 304 if none changed.
-        scopes: Scopes of the refresh token in `tap_config`; default all that the tap needs.
+        scopes: Scopes of the refresh token in `tap_config`, and those that client credentials may
+            get; default all that the tap needs.
         tell_scopes: Whether token responses contain the scopes.
         redirect_uris: Redirect URIs of the client, for consent in a browser.
         location: The data center in redirects after consent, as Zoho names it.

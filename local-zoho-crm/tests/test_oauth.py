@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from zoho_client import code, serving
+from zoho_client import Client, code, serving
 
 if TYPE_CHECKING:
+    from conftest import Serve
     from local_zoho_crm import Organisation
-    from zoho_client import Client
 
 
 def test_a_refresh_token_gives_an_access_token(client: Client) -> None:
@@ -95,6 +95,21 @@ def test_client_credentials_give_the_scopes_that_were_asked_for(client: Client) 
     client.session.headers["Authorization"] = f"Zoho-oauthtoken {answer['access_token']}"
     assert client.get("/crm/v8/org").status_code == 200
     assert code(client.get("/crm/v8/users")) == "OAUTH_SCOPE_MISMATCH"
+
+
+def test_client_credentials_give_no_scope_that_the_client_may_not_have(
+    organisation: Organisation, serve: Serve
+) -> None:
+    client = Client(serve(organisation, scopes=["ZohoCRM.settings.ALL"]))
+    asked = "ZohoCRM.settings.fields.READ,ZohoCRM.org.READ"
+
+    answer = client.token(
+        grant_type="client_credentials",
+        scope=asked,
+        soid=f"ZohoCRM.{organisation.company['zgid']}",
+    ).json()
+
+    assert answer["scope"] == "ZohoCRM.settings.fields.READ"
 
 
 def test_client_credentials_need_the_organisation(client: Client) -> None:

@@ -50,11 +50,13 @@ CLIENT_ADVICE = {
     ),
     _TOO_MANY: (
         "Too many access tokens were requested. Wait ten minutes, and check whether something "
-        "else keeps using the same refresh token."
+        "else keeps using the same refresh token or client."
     ),
 }
 """What to do about errors of any token request, by Zoho's code."""
-_GENERAL_ADVICE = "Check the client, `data_center` and `soid`, if set, and sign in again."
+_GENERAL_ADVICE = (
+    "Check the client and `data_center`, and `soid` if it is set; otherwise sign in again."
+)
 _ADVICE = {
     **CLIENT_ADVICE,
     "invalid_code": (

@@ -106,7 +106,7 @@ class ZohoClient:
             The object, or None for a response without content (HTTP 204 and 304).
 
         Raises:
-            MissingScopeError: When the refresh token lacks the scope.
+            MissingScopeError: When the token lacks the scope.
             SignInError: When Zoho issues no access token, or does not accept the one it issued.
             StoppedError: When the run is shutting down.
             ZohoRefusedError: When Zoho refuses the request.
@@ -140,7 +140,7 @@ class ZohoClient:
 
         Raises:
             CreditLimitReachedError: When the job would take the run past the limit.
-            MissingScopeError: When the refresh token lacks the scope.
+            MissingScopeError: When the token lacks the scope.
             SignInError: When Zoho issues no access token, or does not accept the one it issued.
             StoppedError: When the run is shutting down.
             ZohoRefusedError: When Zoho refuses the job.
@@ -189,7 +189,7 @@ class ZohoClient:
             Bytes downloaded.
 
         Raises:
-            MissingScopeError: When the refresh token lacks the scope.
+            MissingScopeError: When the token lacks the scope.
             SignInError: When Zoho issues no access token, or does not accept the one it issued.
             StoppedError: When the run is shutting down.
             ZohoRefusedError: When Zoho refuses the download.
@@ -271,8 +271,8 @@ class ZohoClient:
             f"Zoho issued {len(RENEWAL_PAUSES_SECONDS)} new access tokens but does not accept "
             f"them, so the tap could not {request.what}. Check that `data_center` and "
             f"`environment` are the account's; the API host is {api_url}. Check also whether "
-            "another program keeps requesting access tokens with the same refresh token: Zoho "
-            "drops the oldest ones."
+            "another program keeps requesting access tokens with the same refresh token or client: "
+            "Zoho drops the oldest ones."
         )
 
     def _json(self, response: requests.Response, request: ApiRequest) -> dict[str, Any] | None:
@@ -283,7 +283,9 @@ class ZohoClient:
             return None
         body = json_object(self._transport.read_text(response, limit=request.max_bytes))
         self._seen(request, response, body)
-        raise_for_problem(request, status, response.headers, body, self.redact)
+        raise_for_problem(
+            request, status, response.headers, body, self.redact, soid=self._settings.soid
+        )
         if not body:
             raise TransientError(f"the response is not a JSON object (HTTP {status})")
         return body

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from tap_zoho_bulk.api.transport import TransientError, retry_after_seconds
+from tap_zoho_bulk.crm.scopes import grant_advice
 from tap_zoho_bulk.exceptions import MissingScopeError, Problem, ZohoRefusedError
 
 if TYPE_CHECKING:
@@ -22,10 +23,10 @@ NO_ADVICE = "Look up the code in Zoho's documentation; retrying the same request
 _TOKEN_CODES = {"INVALID_TOKEN", "INVALID_OAUTHTOKEN", "AUTHENTICATION_FAILURE"}
 """Zoho documents them with several statuses."""
 _SERVER_ERROR_CODES = {"INTERNAL_ERROR", "INTERNAL_SERVER_ERROR"}
-_NO_PERMISSION = "Grant this permission to the profile of the user who created the refresh token."
+_NO_PERMISSION = "Grant this permission to the profile of the user who {signed_in}."
 _MODULE_GONE = (
-    "The module is gone from Zoho, or the user who created the refresh token may not read it now. "
-    "Discover the catalog again, or deselect the module."
+    "The module is gone from Zoho, or the user who {signed_in} may not read it now. Discover the "
+    "catalog again, or deselect the module."
 )
 _FIELD_GONE = "The field is gone from Zoho: discover the catalog again."
 _ADVICE = {
@@ -53,12 +54,14 @@ class TokenRejectedError(Exception):
     """The API host does not accept the access token."""
 
 
-def raise_for_problem(
+def raise_for_problem(  # noqa: PLR0913 - a response, and the account
     request: ApiRequest,
     status: int,
     headers: Mapping[str, str],
     body: dict[str, Any],
     redact: Callable[[str], str],
+    *,
+    soid: str | None = None,
 ) -> None:
     """Raise if a response is an error.
 
@@ -68,9 +71,10 @@ def raise_for_problem(
         headers: Of the response.
         body: Its JSON object; empty if it has none.
         redact: Removes the account's secrets from a text.
+        soid: The setting of this name; None if the tap signs in with a refresh token.
 
     Raises:
-        MissingScopeError: When the refresh token lacks the scope.
+        MissingScopeError: When the token lacks the scope.
         TokenRejectedError: When Zoho does not accept the access token.
         TransientError: When another attempt may succeed.
         ZohoRefusedError: When Zoho refuses the request.
@@ -83,7 +87,7 @@ def raise_for_problem(
         raise MissingScopeError(
             request.what,
             Problem(status, code),
-            advice=f"Create a new refresh token whose scopes include {request.scope}.",
+            advice=grant_advice(request.scope, soid=soid),
         )
     raise_if_transient(status, code, headers, f"{code} (HTTP {status})")
     if status == HTTPStatus.UNAUTHORIZED:
@@ -99,7 +103,9 @@ def raise_for_problem(
         raise ZohoRefusedError(
             request.what,
             Problem(status, code, message, _details(error, redact)),
-            advice=_ADVICE.get(code, NO_ADVICE),
+            advice=_ADVICE.get(code, NO_ADVICE).format(
+                signed_in="created the refresh token" if soid is None else "owns the client"
+            ),
         )
 
 

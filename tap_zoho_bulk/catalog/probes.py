@@ -12,9 +12,11 @@ from datetime import timezone
 from typing import TYPE_CHECKING
 
 from tap_zoho_bulk.api.request import ApiRequest
+from tap_zoho_bulk.crm.scopes import COUNTS, MODULES, SCOPES, module_scope, not_granted
 from tap_zoho_bulk.exceptions import MissingScopeError, ZohoRefusedError, ZohoUnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from tap_zoho_bulk.api.client import ZohoClient
@@ -100,7 +102,7 @@ def count_records(  # noqa: PLR0913 - two of them narrow what is counted
                 params=params,
                 what=f"count the records of {module}",
                 # It also needs that of the module, but bulk read would be refused without that.
-                scope="ZohoSearch.securesearch.READ",
+                scope=COUNTS.name,
             ),
             spending=spending,
         )
@@ -143,3 +145,45 @@ def is_granted(client: ZohoClient, settings: Settings, scope: Scope) -> bool:
     except ZohoRefusedError:
         pass  # For another reason, such as a module that the account does not have.
     return True
+
+
+def scopes_not_granted(client: ZohoClient, settings: Settings) -> tuple[Scope, ...]:
+    """Return the scopes that the access token lacks: as Zoho listed them, or as requests show.
+
+    Args:
+        client: Zoho's API.
+        settings: The run's settings.
+
+    Raises:
+        SignInError: When Zoho issues no access token.
+        StoppedError: When the run is shutting down.
+        ZohoUnavailableError: When a request keeps failing.
+    """
+    if client.granted_scopes is not None:
+        return tuple(not_granted(client.granted_scopes))
+    missing = tuple(scope for scope in SCOPES if not is_granted(client, settings, scope))
+    # A count needs both scopes: without that of modules, it shows nothing about the other.
+    return tuple(scope for scope in missing if scope != COUNTS or MODULES not in missing)
+
+
+def modules_not_granted(client: ZohoClient, settings: Settings, modules: Iterable[str]) -> set[str]:
+    """Return the modules whose records the access token's scopes do not cover.
+
+    Args:
+        client: Zoho's API.
+        settings: The run's settings.
+        modules: API names of the modules.
+
+    Raises:
+        SignInError: When Zoho issues no access token.
+        StoppedError: When the run is shutting down.
+        ZohoUnavailableError: When a request keeps failing.
+    """
+    scopes = {name: module_scope(name) for name in modules}
+    granted = client.granted_scopes
+    if granted is not None:
+        missing = not_granted(granted, scopes.values())
+        return {name for name, scope in scopes.items() if scope in missing}
+    if is_granted(client, settings, MODULES):
+        return set()
+    return {name for name, scope in scopes.items() if not is_granted(client, settings, scope)}

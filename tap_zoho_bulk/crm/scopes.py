@@ -10,6 +10,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True)
@@ -33,14 +37,20 @@ class Scope:
 BULK_READ = Scope(
     "ZohoCRM.bulk.READ", "bulk read jobs", "/crm/bulk/{version}/read/0", required=True
 )
+MODULES = Scope(
+    "ZohoCRM.modules.ALL",
+    "records, deleted records and counts of all modules",
+    "/crm/{version}/Leads/deleted?type=all",
+    required=True,
+)
+COUNTS = Scope(
+    "ZohoSearch.securesearch.READ",
+    "Zoho's counts of modules, which `verify_counts` compares",
+    "/crm/{version}/Leads/actions/count",
+)
 SCOPES = (
     BULK_READ,
-    Scope(
-        "ZohoCRM.modules.ALL",
-        "records, deleted records and counts of all modules",
-        "/crm/{version}/Leads/deleted?type=all",
-        required=True,
-    ),
+    MODULES,
     Scope(
         "ZohoCRM.settings.modules.READ",
         "discovery: the modules",
@@ -98,11 +108,7 @@ SCOPES = (
         "`--test`, and the stream of the organisation",
         "/crm/{version}/org",
     ),
-    Scope(
-        "ZohoSearch.securesearch.READ",
-        "Zoho's counts of modules, which `verify_counts` compares",
-        "/crm/{version}/Leads/actions/count",
-    ),
+    COUNTS,
 )
 BULK_WRITE_SCOPE = "ZohoCRM.bulk.CREATE"
 """Zoho requires it even to poll a bulk write job."""
@@ -110,14 +116,43 @@ SCOPE_TEXT = ",".join(scope.name for scope in SCOPES)
 """All scopes, as Zoho's consent page and API console expect them."""
 
 
-def not_granted(granted: str) -> list[Scope]:
+def module_scope(module: str) -> Scope:
+    """Return the scope for the records of one module, which is part of `MODULES`.
+
+    Args:
+        module: API name of the module.
+    """
+    return Scope(
+        f"ZohoCRM.modules.{module}.READ",
+        f"records of {module}",
+        f"/crm/{{version}}/{module}/deleted?type=all",
+    )
+
+
+def grant_advice(names: str, *, soid: str | None) -> str:
+    """Return how to get scopes that a token lacks.
+
+    Args:
+        names: Of the scopes, in words.
+        soid: The setting of this name: the tap then requests the scopes itself.
+    """
+    if soid is None:
+        return f"Create a new refresh token whose scopes include {names}."
+    return (
+        f"The tap requested {names} with `soid`, and Zoho did not grant it: check the client in "
+        "Zoho's API console, and what its owner may do in Zoho CRM."
+    )
+
+
+def not_granted(granted: str, scopes: Iterable[Scope] = SCOPES) -> list[Scope]:
     """Return the scopes that a list of granted scopes does not cover.
 
     Args:
         granted: Scopes as in Zoho's token response, separated by spaces or commas.
+        scopes: Those in question.
     """
     held = set(re.split(r"[\s,]+", granted.lower()))
-    return [scope for scope in SCOPES if not held & _covering(scope.name.lower())]
+    return [scope for scope in scopes if not held & _covering(scope.name.lower())]
 
 
 def _covering(name: str) -> set[str]:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from tap_zoho_bulk.api.auth import CLIENT_ADVICE, accounts_url, request_tokens
 from tap_zoho_bulk.api.client import ZohoClient
 from tap_zoho_bulk.api.transport import Transport
-from tap_zoho_bulk.catalog.probes import is_granted
-from tap_zoho_bulk.crm.scopes import SCOPES, not_granted
+from tap_zoho_bulk.catalog.probes import scopes_not_granted
+from tap_zoho_bulk.crm.scopes import not_granted
 from tap_zoho_bulk.exceptions import SignInError
 from tap_zoho_bulk.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tap_zoho_bulk.crm.scopes import Scope
     from tap_zoho_bulk.login.consent import Grant
@@ -73,7 +73,7 @@ def exchange(grant: Grant, config: Mapping[str, Any]) -> dict[str, Any]:
     return response
 
 
-def missing_scopes(response: Mapping[str, Any], config: Mapping[str, Any]) -> list[Scope]:
+def missing_scopes(response: Mapping[str, Any], config: Mapping[str, Any]) -> Sequence[Scope]:
     """Return the scopes that the tap uses and the refresh token lacks.
 
     Args:
@@ -91,7 +91,7 @@ def missing_scopes(response: Mapping[str, Any], config: Mapping[str, Any]) -> li
     settings = Settings.from_config({**config, **limits})
     client = ZohoClient(settings)
     try:
-        return [scope for scope in SCOPES if not is_granted(client, settings, scope)]
+        return scopes_not_granted(client, settings)
     finally:
         client.close()
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tap_zoho_bulk.catalog.organisation import read_organisation
-from tap_zoho_bulk.catalog.probes import is_granted
+from tap_zoho_bulk.catalog.probes import scopes_not_granted
 from tap_zoho_bulk.crm.editions import edition_of
-from tap_zoho_bulk.crm.scopes import SCOPES, not_granted
 from tap_zoho_bulk.exceptions import ZohoRefusedError
 
 if TYPE_CHECKING:
@@ -75,15 +74,8 @@ def read_account(client: ZohoClient, settings: Settings) -> Account:
         users=users,
         daily_credits=edition.daily_credits(users or 0) if edition else None,
         concurrent_requests=edition.concurrent_requests if edition else None,
-        missing_scopes=_missing_scopes(client, settings),
+        missing_scopes=scopes_not_granted(client, settings),
     )
-
-
-def _missing_scopes(client: ZohoClient, settings: Settings) -> tuple[Scope, ...]:
-    """Return the missing scopes: as the token's response listed them, or as requests show."""
-    if client.granted_scopes is not None:
-        return tuple(not_granted(client.granted_scopes))
-    return tuple(scope for scope in SCOPES if not is_granted(client, settings, scope))
 
 
 def _text(value: Any) -> str | None:

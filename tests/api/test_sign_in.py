@@ -12,6 +12,7 @@ import pytest
 
 from local_zoho_crm import Fault, Organisation, invalid_token
 from local_zoho_crm.faults import error_body
+from local_zoho_crm.oauth import DEFAULT_SCOPES
 from tap_zoho_bulk.api.auth import ZohoAuthenticator
 from tap_zoho_bulk.api.client import ZohoClient
 from tap_zoho_bulk.api.request import ApiRequest
@@ -141,6 +142,25 @@ def test_client_credentials_of_another_organisation_are_refused(
     (asked,) = server.requests_matching("POST", "/oauth/v2/token")
     form = dict(parse_qsl(asked.body.decode()))
     assert form["scope"] == f"{SCOPE_TEXT},{BULK_WRITE_SCOPE}"
+
+
+@pytest.mark.parametrize("flags", [(), ("--test",)])
+def test_a_scope_that_client_credentials_lack_asks_for_no_refresh_token(
+    tap: TapCommand, serve: Serve, organisation: Organisation, flags: tuple[str, ...]
+) -> None:
+    missing = "ZohoCRM.bulk.READ"
+    server = serve(organisation, scopes=DEFAULT_SCOPES - {missing})
+    config = server.tap_config(**FAST, soid=str(organisation.company["zgid"]))
+    del config["refresh_token"]
+
+    run = tap.finish(tap.start(config, *flags), server)
+
+    assert run.exit_code
+    lines = [line for line in run.stderr.splitlines() if missing in line]
+    assert lines
+    assert all("with `soid`" in line and "API console" in line for line in lines)
+    assert "efresh token" not in run.stderr
+    assert "ign in again" not in run.stderr
 
 
 def test_a_refresh_token_that_later_ones_displaced_is_told(
