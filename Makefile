@@ -5,6 +5,9 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Installed modules are compiled, as pip does. Where Python may not write files, each run would
+# compile the Singer SDK and SQLAlchemy again, for longer than all else that it does at its start.
+export UV_COMPILE_BYTECODE := 1
 # Split between the machine's cores; a file's tests stay together, and so share their fixtures.
 PYTEST_ARGS ?= -n auto --dist loadfile --no-loadscope-reorder
 # The stories that `make simulate` plays, such as 17, 0-999 or 3,5,10-20
