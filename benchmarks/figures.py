@@ -1,8 +1,14 @@
-"""A figure of the table, and how much is measured for it."""
+"""A figure of the table, the table, and how much is measured for it."""
 
 from __future__ import annotations
 
+import os
+import platform
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True)
@@ -46,3 +52,27 @@ class Figure:
     def met(self) -> bool:
         """Whether the goal is met."""
         return self.most is None or self.value <= self.most
+
+
+def table(figures: Sequence[Figure], rounds: int) -> list[str]:
+    """Return the lines of the table, and above it the machine.
+
+    Args:
+        figures: Its lines.
+        rounds: How often each was measured.
+    """
+    width = max((len(figure.what) for figure in figures), default=0)
+    machine = f"{os.cpu_count()} cores, {platform.machine()}"
+    return [
+        f"Python {platform.python_version()}, {machine}; medians of {rounds}",
+        "",
+        f"| {'measured':<{width}} | result      | goal     |",
+        f"| {'-' * width} | ----------- | -------- |",
+        *(_row(figure, width) for figure in figures),
+    ]
+
+
+def _row(figure: Figure, width: int) -> str:
+    digits = 2 if figure.unit == "times" else 0
+    goal = "" if figure.most is None else f"≤ {figure.most:g}" + ("" if figure.met else " ✗")
+    return f"| {figure.what:<{width}} | {figure.value:5.{digits}f} {figure.unit:<5} | {goal:<8} |"

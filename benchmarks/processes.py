@@ -29,6 +29,11 @@ _PIPE_BYTES = 4096
 
 ROOT = Path(__file__).parent.parent
 
+ENVIRONMENT = {
+    name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+}
+"""The first run compiles the tap's modules, and the others find them compiled, as if installed."""
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -61,6 +66,7 @@ def run(*arguments: str, target: Target | None = None, watch: Watch = nullcontex
         process = subprocess.Popen(  # noqa: S603 - this project's own programs
             [sys.executable, "-m", *arguments],
             cwd=ROOT,
+            env=ENVIRONMENT,
             stdout=subprocess.PIPE if target else subprocess.DEVNULL,
             stderr=log,
             pipesize=_PIPE_BYTES,
@@ -127,6 +133,7 @@ def page_server(
             *(str(rows), str(int(parallel)), *map(str, modules)),
         ],
         cwd=ROOT,
+        env=ENVIRONMENT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

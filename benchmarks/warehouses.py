@@ -1,11 +1,13 @@
 """Whole pipelines: pages at a local server, through the tap and a loader, into a table.
 
 `python -m benchmarks.warehouses` measures them, which takes half an hour; with `--quick`, some
-seconds, which says nothing but that it works. Meltano's plugins must be installed.
+seconds, which says nothing but that it works. `--only files --only alone` measures the ways whose
+names contain one of the texts. Meltano's plugins must be installed.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -22,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import pages, processes
-from benchmarks.processes import ROOT, Usage
+from benchmarks.processes import ENVIRONMENT, ROOT, Usage
 from benchmarks.server import Module
 from tests.support.loaders import batch_config, duckdb_loader, postgres_loader
 from tests.support.meltano_project import loader_executable
@@ -39,6 +41,7 @@ _HEADINGS = (
     "| peak of the loader |"
 )
 _TICKS = os.sysconf("SC_CLK_TCK")
+_BASE = "`csv.reader` alone"
 _UV = str(Path(sysconfig.get_path("scripts"), "uv"))
 _DLT = (_UV, "run", "--quiet", "--no-project", "--with", "dlt[duckdb]", "--with", "pyarrow")
 
@@ -85,7 +88,7 @@ class Bench:
         }
         csv = str(self.directory / "page.csv")
         return {
-            "`csv.reader` alone": lambda: self._alone("benchmarks.csv_alone", str(self._pages)),
+            _BASE: lambda: self._alone("benchmarks.csv_alone", str(self._pages)),
             "DuckDB's `read_csv` alone": lambda: self._alone(
                 "benchmarks.database_alone", "duckdb", csv, str(self.directory / "alone.duckdb")
             ),
@@ -127,8 +130,8 @@ class Bench:
         script = ROOT / "benchmarks" / "dlt_alone.py"
         with tempfile.TemporaryDirectory() as folder:
             command = [*_DLT, "python", str(script), csv, folder]
-            subprocess.run([*command, "--prepare"], check=True)  # noqa: S603 - our own program
-            usage = _wait(subprocess.Popen(command), time.monotonic())  # noqa: S603
+            subprocess.run([*command, "--prepare"], env=ENVIRONMENT, check=True)  # noqa: S603 - our own program
+            usage = _wait(subprocess.Popen(command, env=ENVIRONMENT), time.monotonic())  # noqa: S603
         return Took(usage.wall, usage)
 
     def _pipeline(
@@ -162,11 +165,16 @@ class Bench:
             tap = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-m", "tap_zoho_bulk", *options],
                 cwd=ROOT,
+                env=ENVIRONMENT,
                 stdout=subprocess.PIPE,
                 stderr=log,
             )
             target = subprocess.Popen(  # noqa: S603 - our own program
-                command, stdin=tap.stdout, stdout=subprocess.DEVNULL, stderr=log
+                command,
+                env=ENVIRONMENT,
+                stdin=tap.stdout,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
             )
             if tap.stdout:
                 tap.stdout.close()
@@ -206,7 +214,7 @@ def _lines(rows: int, took: dict[str, list[Took]]) -> list[str]:
     def median(name: str, value: Callable[[Took], float]) -> float:
         return statistics.median(value(each) for each in took[name])
 
-    csv = median("`csv.reader` alone", lambda each: each.wall)
+    csv = median(_BASE, lambda each: each.wall)
     lines = [_HEADINGS, "| --- | --- | --- | --- | --- | --- | --- | --- |"]
     for name in took:
         wall = median(name, lambda each: each.wall)
@@ -223,14 +231,20 @@ def _lines(rows: int, took: dict[str, list[Took]]) -> list[str]:
 
 def main() -> None:
     """Measure, and print the table."""
-    is_quick = "--quick" in sys.argv[1:]
-    rounds, rows = (1, 500) if is_quick else (3, 200_000)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.warehouses", description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", action="append", metavar="TEXT")
+    arguments = parser.parse_args()
+    rounds, rows = (1, 500) if arguments.quick else (3, 200_000)
+    parts = arguments.only or (["alone", "files"] if arguments.quick else [""])
     with tempfile.TemporaryDirectory() as directory, postgres_server() as uri:
         bench = Bench(Path(directory), rows, uri)
         bench.write_pages()
-        ways = bench.ways()
-        if is_quick:
-            ways = {name: way for name, way in ways.items() if "alone" in name or "files" in name}
+        ways = {
+            name: way
+            for name, way in bench.ways().items()
+            if name == _BASE or any(part in name for part in parts)
+        }
         took: dict[str, list[Took]] = {name: [] for name in ways}
         for number in range(1, rounds + 1):
             for name, way in ways.items():
