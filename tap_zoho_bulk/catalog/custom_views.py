@@ -7,6 +7,7 @@ Source: https://www.zoho.com/crm/developer/docs/api/v8/custom-view-meta.html
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -14,19 +15,22 @@ from typing import TYPE_CHECKING, Any
 from tap_zoho_bulk.api.lists import list_pages
 from tap_zoho_bulk.api.request import ApiRequest
 from tap_zoho_bulk.exceptions import RepeatedPageError, UnreadableStreamError, ZohoRefusedError
+from tap_zoho_bulk.reporting.spending import Spending
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from tap_zoho_bulk.api.client import ZohoClient
-    from tap_zoho_bulk.reporting.spending import Spending
     from tap_zoho_bulk.settings import Settings
 
 _SCOPE = "ZohoCRM.settings.custom_views.READ"
 _NAMES = ("name", "system_name", "display_value")
-_NOT_EXPORTED = frozenset({"Co-owner", "Shared by me", "Shared to me"})
+NOT_EXPORTED = ("Co-owner", "Shared by me", "Shared to me")
+"""Views of each module, of Zoho's own, that bulk read does not export."""
 _MAX_PAGES = 100
 _MAX_LISTED_VIEWS = 50
+
+logger = logging.getLogger("tap-zoho-bulk.custom_views")
 
 
 def custom_view_id(
@@ -63,11 +67,8 @@ def custom_view_id(
     }
     if len(matches) == 1:
         ((view_id, view),) = matches.items()
-        if view.get("system_name") and view.get("name") in _NOT_EXPORTED:
-            raise UnreadableStreamError(
-                f"{module}: Zoho does not export the custom view `{name}`. Choose another one by "
-                "`custom_view` in `module_options`."
-            )
+        if not is_exported(view):
+            raise _not_exported(module, name)
         return view_id
     if matches:
         raise UnreadableStreamError(
@@ -78,6 +79,53 @@ def custom_view_id(
         f"{module}: no custom view is named `{name}`. Available: {_listed(views) or 'none'}. "
         "Correct `custom_view` in `module_options`; private views of other users are not listed."
     )
+
+
+def is_exported(view: Mapping[str, Any]) -> bool:
+    """Return whether bulk read exports a custom view, as far as Zoho documents it.
+
+    Args:
+        view: As Zoho lists it.
+    """
+    return not (view.get("system_name") and view.get("name") in NOT_EXPORTED)
+
+
+def _not_exported(module: str, name: str) -> UnreadableStreamError:
+    return UnreadableStreamError(
+        f"{module}: Zoho does not export the custom view `{name}`. Choose another one in "
+        "`module_options`."
+    )
+
+
+def notes_on_view(client: ZohoClient, settings: Settings, module: str) -> list[str]:
+    """Look up the custom view that is chosen by id, which a sync does not, at one API credit.
+
+    Args:
+        client: Zoho's API.
+        settings: The run's settings.
+        module: API name of the module.
+
+    Returns:
+        What is to be known about it.
+
+    Raises:
+        UnreadableStreamError: When Zoho does not export it.
+        TapZohoBulkError: As `ZohoClient.get` does.
+    """
+    options = settings.module_options.get(module)
+    if options is None or options.custom_view_id is None:
+        return []
+    try:
+        views = list(_views(client, settings, module, Spending(module)))
+    except ZohoRefusedError as error:
+        logger.warning("%s It is unknown whether Zoho exports the custom view.", error)
+        return []
+    for view in views:
+        if view["id"] == options.custom_view_id:
+            if not is_exported(view):
+                raise _not_exported(module, view["name"])
+            return []
+    return ["Zoho does not list the custom view"]
 
 
 def _views(

@@ -149,6 +149,22 @@ def count_criteria(criteria: dict[str, Any]) -> int:
     return sum(1 for _ in _leaves(criteria))
 
 
+def fields_of(criteria: dict[str, Any]) -> Iterator[str]:
+    """Yield the field of each single criterion in all groups.
+
+    Args:
+        criteria: Criteria without structural problems.
+    """
+    return (_field(criterion)[0] for criterion, _ in _leaves(criteria))
+
+
+def _field(criterion: dict[str, Any]) -> tuple[str, Path]:
+    """Return the field of a single criterion, and where in it that stands."""
+    if "field" in criterion:
+        return criterion["field"]["api_name"], ("field", "api_name")
+    return criterion["api_name"], ("api_name",)
+
+
 def _levels(criteria: Any) -> int:
     """Return the depth of nested groups, in a loop: settings may nest beyond Python's limit."""
     depth, pending = 0, deque([(criteria, 1)])
@@ -204,9 +220,8 @@ def type_problems(
     if not any(map(zoho_type, own.values())):
         return
     for criterion, path in _leaves(criteria):
-        key = "field" if "field" in criterion else "api_name"
-        name = criterion["field"]["api_name"] if key == "field" else criterion["api_name"]
-        place = (*path, key, "api_name") if key == "field" else (*path, key)
+        name, inside = _field(criterion)
+        place = (*path, *inside)
         if name in own:
             yield from _problems(criterion, path, place, name, own[name])
         elif not _is_unlisted(name):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tap_zoho_bulk.catalog.organisation import read_organisation
 from tap_zoho_bulk.catalog.probes import scopes_not_granted
 from tap_zoho_bulk.crm.editions import edition_of
+from tap_zoho_bulk.crm.scopes import COUNTS, MODULES
 from tap_zoho_bulk.exceptions import ZohoRefusedError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Account:
         users: Users' licences.
         daily_credits: API credits of 24 hours by its edition, apart from those bought in addition.
         concurrent_requests: API requests that Zoho answers at once.
+        home_currency: ISO code of its home currency, in which criteria have their amounts.
         missing_scopes: Scopes that the tap uses, and that the token lacks.
     """
 
@@ -42,7 +44,13 @@ class Account:
     users: int | None
     daily_credits: int | None
     concurrent_requests: int | None
+    home_currency: str | None
     missing_scopes: tuple[Scope, ...]
+
+    @property
+    def counts(self) -> bool:
+        """Whether the token's scopes suffice for Zoho's counts."""
+        return not {COUNTS, MODULES} & {*self.missing_scopes}
 
 
 def read_account(client: ZohoClient, settings: Settings) -> Account:
@@ -74,6 +82,7 @@ def read_account(client: ZohoClient, settings: Settings) -> Account:
         users=users,
         daily_credits=edition.daily_credits(users or 0) if edition else None,
         concurrent_requests=edition.concurrent_requests if edition else None,
+        home_currency=_text(organisation.get("iso_code")),
         missing_scopes=scopes_not_granted(client, settings),
     )
 

@@ -7,26 +7,31 @@ many pages they have.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from singer_sdk.singerlib.catalog import Metadata
 
 from tap_zoho_bulk.api.credits import FOLLOWING_CREDITS, JOB_CREDITS
 from tap_zoho_bulk.bulk_read.refusals import REFUSAL_LIFE
+from tap_zoho_bulk.catalog.custom_views import notes_on_view
 from tap_zoho_bulk.catalog.probes import count_records
+from tap_zoho_bulk.crm.criteria import fields_of
 from tap_zoho_bulk.crm.field_types import zoho_type
 from tap_zoho_bulk.exceptions import ExitCode, SignInError, TapZohoBulkError
 from tap_zoho_bulk.streams.base import ZohoStream
 from tap_zoho_bulk.streams.bulk_read import BulkReadStream
 from tap_zoho_bulk.streams.bulk_write_results import BulkWriteResultsStream
+from tap_zoho_bulk.streams.deletes import DeletesStream
 from tap_zoho_bulk.streams.metadata import MetadataStream
+from tap_zoho_bulk.streams.module import ModuleStream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tap_zoho_bulk.bulk_read.feeds import Feed
     from tap_zoho_bulk.bulk_read.query import BulkReadQuery
+    from tap_zoho_bulk.plan.account import Account
     from tap_zoho_bulk.tap import TapZohoBulk
 
 _LEAST_FOLLOWING_CREDITS = 2
@@ -71,12 +76,14 @@ class StreamPlan:
     exit_code: int = 0
 
 
-def plan_streams(tap: TapZohoBulk, *, counts: bool, gone: Mapping[str, str]) -> list[StreamPlan]:
+def plan_streams(
+    tap: TapZohoBulk, *, account: Account, gone: Mapping[str, str]
+) -> list[StreamPlan]:
     """Return what a sync would do with each selected stream, requesting several counts at once.
 
     Args:
         tap: The tap.
-        counts: Whether Zoho's counts may be requested.
+        account: The account.
         gone: Modules that can no longer be read, and why.
 
     Raises:
@@ -100,7 +107,7 @@ def plan_streams(tap: TapZohoBulk, *, counts: bool, gone: Mapping[str, str]) -> 
     with ThreadPoolExecutor(
         tap.run.settings.max_concurrent_requests, thread_name_prefix="plan"
     ) as pool:
-        list(pool.map(lambda each: _estimate(*each, counts=counts), feeds))
+        list(pool.map(lambda each: _estimate(*each, account=account), feeds))
     return [plan for plan, _ in planned]
 
 
@@ -130,6 +137,8 @@ def _plan_stream(stream: ZohoStream) -> tuple[StreamPlan, Feed | None]:
             plan.downloads = len(stream.run.settings.bulk_write_job_ids)
         if not isinstance(stream, BulkReadStream):
             return plan, None
+        if isinstance(stream, ModuleStream):
+            plan.notes += notes_on_view(stream.run.client, stream.run.settings, stream.name)
         feed = stream.open_feed()
     except SignInError:
         raise
@@ -141,43 +150,67 @@ def _plan_stream(stream: ZohoStream) -> tuple[StreamPlan, Feed | None]:
     return plan, feed
 
 
-def _estimate(stream: BulkReadStream, plan: StreamPlan, feed: Feed, *, counts: bool) -> None:
-    """Complete the plan of a stream by bulk read, with one request or two."""
+def _estimate(stream: BulkReadStream, plan: StreamPlan, feed: Feed, *, account: Account) -> None:
+    """Complete the plan of a stream by bulk read, with a few requests."""
     query, position = feed.plan.query, feed.progress.position
     plan.fields = len(query.fields)
     plan.reads = "all records" if query.since is None else f"changes since {query.since:%F %T%:z}"
     plan.left_out = _left_out(stream, query, position.rejected)
     created = len(feed.progress.jobs)
-    if position.page > 1 or created:
+    is_resumed = position.page > 1 or created
+    if is_resumed:
         plan.notes.append(f"resumes at page {position.page}")
+    if not is_resumed and _is_unchanged(stream, plan, query):
+        plan.records = 0
+        plan.notes.append("has not changed, so no job is created")
     else:
-        is_unchanged = stream.unchanged_probe(query)
-        if is_unchanged is not None:
-            plan.credits += 1
-            plan.reserved += 1
-            if is_unchanged():
-                plan.records = 0
-                plan.notes.append("has not changed, so no job is created")
-                return
-    if counts:
-        plan.records = _count(stream, query)
+        plan.records = _count(stream, query, account)
         plan.at_most = query.criteria is not None and plan.records is not None
-    pages = -(-(plan.records or 1) // stream.max_page_records)
-    plan.downloads = max(pages - position.page + 1, 1)
-    plan.jobs = max(plan.downloads - created, 0)
-    if stream.name in stream.run.settings.reconcile_ids:
-        plan.notes.append("reconciles ids, by one more job or more")
-        plan.jobs += 1
-        plan.downloads += 1
+        pages = _pages(plan.records, stream.max_page_records)
+        plan.downloads = max(pages - position.page + 1, 1)
+        plan.jobs = max(plan.downloads - created, 0)
+    if isinstance(stream, DeletesStream) and stream.reconciles:
+        everything = replace(query, since=None, custom_view_id=None)
+        ids = plan.records if everything == query else _count(stream, everything, account)
+        pages = _pages(ids, stream.max_page_records)
+        plan.notes.append(f"reconciles {'all' if ids is None else f'{ids:,}'} ids")
+        plan.jobs += pages
+        plan.downloads += pages
     plan.credits += plan.jobs * JOB_CREDITS + plan.downloads * _LEAST_FOLLOWING_CREDITS
     plan.reserved += plan.jobs * JOB_CREDITS + plan.downloads * FOLLOWING_CREDITS
     if query.criteria is not None:
-        plan.notes.append("with criteria")
+        plan.notes.append(_about_criteria(stream, query.criteria, account))
     if query.custom_view_id is not None:
         plan.notes.append("of a custom view")
 
 
-def _count(stream: BulkReadStream, query: BulkReadQuery) -> int | None:
+def _is_unchanged(stream: BulkReadStream, plan: StreamPlan, query: BulkReadQuery) -> bool:
+    """Ask what the sync would ask, and add the cost of that to the plan."""
+    is_unchanged = stream.unchanged_probe(query)
+    if is_unchanged is None:
+        return False
+    plan.credits += 1
+    plan.reserved += 1
+    return is_unchanged()
+
+
+def _pages(records: int | None, of_page: int) -> int:
+    """Return how many jobs export records; one if there are none, or if it is unknown."""
+    return max(-(-(records or 0) // of_page), 1)
+
+
+def _about_criteria(stream: BulkReadStream, criteria: dict[str, Any], account: Account) -> str:
+    properties = stream.schema["properties"]
+    types = {zoho_type(properties.get(name, {})) for name in fields_of(criteria)}
+    if "currency" not in types:
+        return "with criteria"
+    return f"with criteria, whose amounts are in {account.home_currency or 'the home currency'}"
+
+
+def _count(stream: BulkReadStream, query: BulkReadQuery, account: Account) -> int | None:
+    """Return how many records a query has, without its criteria; None if it is unknown."""
+    if not (stream.is_counted and account.counts):
+        return None
     key, since = query.replication_key, query.since
     return count_records(
         stream.run.client,

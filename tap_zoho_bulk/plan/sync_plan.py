@@ -8,13 +8,16 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from tap_zoho_bulk.api.credits import CreditBudget
+from tap_zoho_bulk.catalog.custom_views import NOT_EXPORTED
 from tap_zoho_bulk.catalog.discovery import is_wanted
 from tap_zoho_bulk.catalog.drift import compare
+from tap_zoho_bulk.catalog.probes import modules_not_granted
+from tap_zoho_bulk.crm.scopes import MODULES, grant_advice
 from tap_zoho_bulk.exceptions import ExitCode, MissingScopeError
 from tap_zoho_bulk.plan.account import read_account
 from tap_zoho_bulk.plan.streams import plan_streams
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.settings import Settings
     from tap_zoho_bulk.tap import TapZohoBulk
 
-_COUNTS_SCOPE = "ZohoSearch.securesearch.READ"
 _DISCOVERY_SCOPES = frozenset({"ZohoCRM.settings.modules.READ", "ZohoCRM.settings.fields.READ"})
 
 logger = logging.getLogger("tap-zoho-bulk.plan")
@@ -62,6 +64,7 @@ class SyncPlan:
         credits_left: API credits left of the last 24 hours' limit; None if Zoho did not say.
         clock_ahead: Seconds by which Zoho's clock is ahead of the local one; None if unknown.
         streams: The selected streams.
+        problems: What settings and catalog name that is not there.
         skipped: Modules that are left out, and why.
         drift: What changed in Zoho since the catalog was made; None without a catalog.
         warnings: What the tap logged meanwhile.
@@ -76,6 +79,7 @@ class SyncPlan:
     credits_left: int | None
     clock_ahead: float | None
     streams: list[StreamPlan]
+    problems: list[str]
     skipped: dict[str, str]
     drift: Drift | None
     warnings: list[str]
@@ -123,8 +127,10 @@ class SyncPlan:
             if scope.required or scope.name in needed:
                 yield Obstacle(
                     f"The token lacks the scope {scope.name}, which is needed for "
-                    f"{scope.purpose}. Sign in again with it."
+                    f"{scope.purpose}. {grant_advice(scope.name, soid=self.settings.soid)}"
                 )
+        for problem in self.problems:
+            yield Obstacle(problem)
         for stream in self.streams:
             if stream.error is not None:
                 yield Obstacle(f"{stream.name}: {stream.error}", stream.exit_code)
@@ -180,6 +186,7 @@ class SyncPlan:
             "clock_ahead_seconds": self.clock_ahead,
             "streams": [asdict(stream) for stream in self.streams],
             "modules_left_out": self.skipped,
+            "views_left_out": NOT_EXPORTED,
             "since_the_catalog": None if self.drift is None else asdict(self.drift),
             "warnings": self.warnings,
         }
@@ -203,7 +210,7 @@ def make_plan(tap: TapZohoBulk, warnings: list[str]) -> SyncPlan:
     client.credits = CreditBudget(None, client.stop)
     account = read_account(client, settings)
     missing = {scope.name for scope in account.missing_scopes}
-    drift, streams = None, []
+    drift, streams, problems = None, [], []
     try:
         drift = _drift(tap)
     except MissingScopeError as error:
@@ -213,7 +220,9 @@ def make_plan(tap: TapZohoBulk, warnings: list[str]) -> SyncPlan:
             name: tap.skipped.get(name, "Zoho no longer lists it")
             for name in (drift.gone_modules if drift else ())
         }
-        streams = plan_streams(tap, counts=_COUNTS_SCOPE not in missing, gone=gone)
+        account = _without_modules_scope(tap, account)
+        streams = plan_streams(tap, account=account, gone=gone)
+        problems = [*tap.selection_problems(), *tap.unmatched_options().values()]
     headers = client.account_headers
     return SyncPlan(
         version=tap.plugin_version,
@@ -223,12 +232,29 @@ def make_plan(tap: TapZohoBulk, warnings: list[str]) -> SyncPlan:
         credits_left=headers.credits_left,
         clock_ahead=None if headers.clock_ahead is None else round(headers.clock_ahead),
         streams=streams,
+        problems=problems,
         skipped=tap.skipped,
         drift=drift,
         warnings=warnings,
         credits_spent=client.credits.spending.credits,
         disk_free=shutil.disk_usage(settings.spool_directory or tempfile.gettempdir()).free,
     )
+
+
+def _without_modules_scope(tap: TapZohoBulk, account: Account) -> Account:
+    """Return the account without the scope of all modules among the missing ones, if not needed.
+
+    A scope for each of the selected modules suffices as well.
+    """
+    selected = tap.run.modules()
+    if (
+        MODULES not in account.missing_scopes
+        or not selected
+        or modules_not_granted(tap.run.client, tap.run.settings, selected)
+    ):
+        return account
+    others = tuple(scope for scope in account.missing_scopes if scope != MODULES)
+    return replace(account, missing_scopes=others)
 
 
 def _drift(tap: TapZohoBulk) -> Drift | None:

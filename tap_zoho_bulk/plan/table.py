@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from tap_zoho_bulk.catalog.custom_views import NOT_EXPORTED
 from tap_zoho_bulk.reporting.printable import printable
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ def _fact_texts(plan: SyncPlan) -> Iterator[tuple[str, Iterable[str]]]:
     yield "scopes missing", [f"{scope.name}: {scope.purpose}" for scope in account.missing_scopes]
     yield "modules left out", _listed(plan.skipped)
     yield "fields left out", _fields_left_out(plan)
+    yield "views left out", [f"{', '.join(NOT_EXPORTED)}: Zoho's bulk read does not support them"]
     if plan.drift is not None:
         yield "since the catalog", [*plan.drift.parts()] or ["nothing has changed"]
     yield "warnings", plan.warnings

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tap_zoho_bulk.catalog.custom_views import is_exported
 from tap_zoho_bulk.crm.field_types import NOT_EXPORTABLE
 from tap_zoho_bulk.streams.list_columns import (
     Column,
@@ -180,6 +181,14 @@ CUSTOM_VIEWS = MetadataList(
         *columns("text", "id", "name", "display_value", "system_name", "category"),
         *columns("text", "access_type"),
         *columns("boolean", "default", "system_defined", "locked", "offline"),
+        Column(
+            "exported_by_bulk_read",
+            {
+                "type": ["boolean", "null"],
+                "description": "Whether Zoho documents that bulk read exports this view.",
+            },
+            is_exported,
+        ),
         column("integer", "favorite", description="Place among the favourites."),
         column("text", "criteria", description="Zoho's JSON."),
         *columns("text", "sort_by.id", "sort_by.api_name", "sort_order"),

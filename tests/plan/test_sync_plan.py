@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local_zoho_crm import Fault, Field, Organisation
+from local_zoho_crm import CustomView, Fault, Field, Organisation
 from tests.support.organisations import small_module, small_organisation
 from tests.support.singer import select
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import Serve
     from tests.plan.conftest import PlanCommand
     from tests.support.singer import TapCommand
@@ -95,6 +97,104 @@ def test_large_modules_take_several_jobs_and_minutes(
     assert planned.json["disk"]["needed_bytes"] > 10**9
 
 
+def test_reconciling_takes_jobs_for_all_ids(
+    tap: TapCommand, plan: PlanCommand, serve: Serve, organisation: Organisation, tmp_path: Path
+) -> None:
+    server = serve(organisation)
+    file = tmp_path / "ids"
+    file.write_text("1\n")
+    options: dict[str, Any] = {
+        "modules": ["Alpha"],
+        "emit_deletes": True,
+        "skip_unchanged": True,
+        "reconcile_ids": {"Alpha": str(file)},
+    }
+    catalog = tap.discover(server, **options)
+    state = tap.sync(server, catalog=catalog, **{**options, "reconcile_ids": {}}).state
+    organisation.advance(timedelta(minutes=1))
+    unchanged = plan(server, catalog=catalog, state=state, **options).stream("Alpha")
+    assert (unchanged["records"], unchanged["jobs"], unchanged["credits"]) == (0, 1, 2 + 1 + 52)
+
+    organisation.insert("Alpha")
+    body = {"count": 400_001}
+    # Of the two counts, that of the changes comes first.
+    server.faults.add(Fault(path="/actions/count$", status=200, body=body, skip=1))
+    planned = plan(server, catalog=catalog, state=state, **options)
+
+    alpha = planned.stream("Alpha")
+    assert alpha["records"] in {1, 2}  # with the one at the bookmark
+    assert alpha["jobs"] == planned.json["downloads"] == 1 + 3
+    assert alpha["credits"] == 2 + 1 + 4 * 52
+    assert "reconciles 400,001 ids" in alpha["notes"]
+    file.write_text("no id\n")
+    wrong = plan(server, catalog=catalog, state=state, **options)
+    assert wrong.exit_code == 78
+    assert "has no ids" in wrong.json["obstacles"][0]
+
+
+def test_the_rows_of_a_subform_are_not_counted(plan: PlanCommand, serve: Serve) -> None:
+    server = serve(Organisation.generate(seed=61, only=["Quoted_Items"]))
+
+    planned = plan(server)
+
+    assert planned.stream("Quoted_Items")["records"] is None
+    assert planned.stream("Quoted_Items")["jobs"] == 1
+    assert not planned.json["warnings"]
+
+
+def test_what_cannot_be_exported_is_said(plan: PlanCommand, serve: Serve) -> None:
+    organisation = Organisation.generate(seed=61, only=["Leads", "Deals"])
+    views = organisation.module("Leads").custom_views
+    views.append(CustomView(id="7", name="Shared to me", system_name="SHARED"))
+    amount = {"field": {"api_name": "Amount"}, "comparator": "greater_than", "value": 5}
+    server = serve(organisation)
+
+    planned = plan(
+        server,
+        module_options={
+            "Leads": {"custom_view_id": "7"},
+            "Deals": {"custom_view_id": "8", "criteria": amount},
+        },
+    )
+
+    assert planned.json["views_left_out"] == ["Co-owner", "Shared by me", "Shared to me"]
+    assert planned.json["account"]["home_currency"] == "USD"
+    (obstacle,) = planned.json["obstacles"]
+    assert obstacle == (
+        "Leads: Zoho does not export the custom view `Shared to me`. Choose another one in "
+        "`module_options`."
+    )
+    assert planned.stream("Deals")["notes"] == [
+        "Zoho does not list the custom view",
+        "with criteria, whose amounts are in USD",
+        "of a custom view",
+    ]
+    table = plan(server, "--format", "table").stdout
+    assert "Co-owner, Shared by me, Shared to me: Zoho's bulk read does not support them" in table
+
+
+def test_a_plan_of_nothing_is_an_obstacle(
+    tap: TapCommand, plan: PlanCommand, serve: Serve, organisation: Organisation
+) -> None:
+    server = serve(organisation)
+    catalog = tap.discover(server)
+
+    nothing = plan(server, catalog=select(catalog, {}))
+    wrong = plan(
+        server,
+        catalog=catalog,
+        module_options={"Alpa": {}},
+        stream_maps={"Bata": {"Name": "Name"}},
+    )
+
+    assert nothing.exit_code == wrong.exit_code == 78
+    assert "No stream is selected" in nothing.json["obstacles"][0]
+    assert [text.split(",")[0] for text in wrong.json["obstacles"]] == [
+        "`stream_maps` names `Bata`",
+        "`module_options` names `Alpa`",
+    ]
+
+
 def test_what_changed_since_the_catalog_is_named(
     tap: TapCommand, plan: PlanCommand, serve: Serve, organisation: Organisation
 ) -> None:
@@ -135,6 +235,31 @@ def test_credits_that_do_not_suffice_end_with_try_again_later(
     (obstacle,) = planned.json["obstacles"]
     assert f"{planned.json['credits']['least']} API credits" in obstacle
     assert planned.exit_code == 75
+
+
+@pytest.mark.parametrize("tell_scopes", [True, False])
+def test_scopes_for_the_selected_modules_suffice(
+    plan: PlanCommand, serve: Serve, organisation: Organisation, *, tell_scopes: bool
+) -> None:
+    others = ALL_SCOPES - {"ZohoCRM.modules.ALL"}
+    scopes = {*others, "ZohoCRM.modules.Alpha.READ", "ZohoCRM.modules.Beta.READ"}
+    some = serve(organisation, tell_scopes=tell_scopes, scopes=scopes)
+    none = serve(organisation, tell_scopes=tell_scopes, scopes=others)
+
+    enough = plan(some, modules=["Alpha", "Beta"])
+    not_enough = plan(some)
+    nothing = plan(none)
+
+    assert (enough.exit_code, enough.json["obstacles"]) == (0, [])
+    assert enough.stream("Alpha")["records"] == SIZES["Alpha"]
+    for planned in (not_enough, nothing):
+        assert planned.exit_code == 78
+        (obstacle,) = planned.json["obstacles"]
+        assert "lacks the scope ZohoCRM.modules.ALL" in obstacle
+        # Zoho's refusal of a count says nothing about the scope of counts then.
+        assert not planned.json["warnings"]
+        missing = [each["name"] for each in planned.json["account"]["missing_scopes"]]
+        assert missing == ["ZohoCRM.modules.ALL"]
 
 
 @pytest.mark.parametrize("tell_scopes", [True, False])
