@@ -119,7 +119,7 @@ class TapZohoBulk(TapOverrides):
 
     @override
     def discover_streams(self) -> Sequence[Stream]:
-        with self._naming_the_signal():
+        with self.naming_the_signal():
             if self.input_catalog is None:
                 return streams_of_account(self, self.run, self.discover_modules())
             entries = self.input_catalog.streams
@@ -170,7 +170,7 @@ class TapZohoBulk(TapOverrides):
     @override
     @contextmanager
     def syncing(self) -> Iterator[None]:
-        with self._naming_the_signal(), _live_view():
+        with self.naming_the_signal(), _live_view():
             yield from self._syncing()
         summary = self.run.summary
         if summary.failures:
@@ -291,7 +291,7 @@ class TapZohoBulk(TapOverrides):
         Raises:
             TapZohoBulkError: When one of them fails, or nothing can be read.
         """
-        with self._naming_the_signal():
+        with self.naming_the_signal():
             client, settings = self.run.client, self.run.settings
             org = read_organisation(client, settings)
             if not is_granted(client, settings, BULK_READ):
@@ -349,7 +349,7 @@ class TapZohoBulk(TapOverrides):
         stop.set()
 
     @contextmanager
-    def _naming_the_signal(self) -> Iterator[None]:
+    def naming_the_signal(self) -> Iterator[None]:
         """Add the signal that stopped the run to a StoppedError."""
         try:
             yield

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import sys
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
@@ -97,14 +98,10 @@ def _plan(  # noqa: PLR0913 - these are the options
     warnings: list[str] = []
     try:
         if probe is not None:
-            with _listening(warnings):
-                target = choose_target(tap, probe)
-            _confirm(target, yes=yes)
-            with _listening(warnings):
-                found = Probe(tap, target).run()
-            _print_probe(found, output_format)
+            _require_answer(yes=yes)
+            _probe(tap, probe, output_format, yes=yes)
             return 0
-        with _listening(warnings):
+        with tap.naming_the_signal(), _listening(warnings):
             plan = make_plan(tap, warnings)
     finally:
         tap.run.close()
@@ -117,18 +114,41 @@ def _plan(  # noqa: PLR0913 - these are the options
     return plan.exit_code
 
 
-def _confirm(target: Target, *, yes: bool) -> None:
-    """Ask before a job that costs API credits; raise if there is no terminal to ask on."""
-    records = "its" if target.records is None else f"{target.records:,}"
+def _probe(tap: TapZohoBulk, file_type: str, output_format: str, *, yes: bool) -> None:
+    """Choose what to probe, ask, and print what was found."""
+    with tap.naming_the_signal(), _listening([]):
+        target = choose_target(tap, file_type)
+    if not (yes or _is_confirmed(target)):
+        spent = tap.run.client.credits.spending.credits
+        click.echo(f"No job was started. To choose one cost {spent} API credits.", err=True)
+        return
+    with tap.naming_the_signal(), _listening([]):
+        found = Probe(tap, target).run()
+    _print_probe(found, output_format)
+
+
+def _require_answer(*, yes: bool) -> None:
+    """Raise if nothing can be asked, before anything is spent."""
+    if not (yes or sys.stdin.isatty()):
+        raise click.UsageError(
+            "--probe asks before it starts a job, which costs about 52 API credits, but there is "
+            "no terminal to ask on. Use --yes."
+        )
+
+
+def _is_confirmed(target: Target) -> bool:
+    """Ask before a job that costs API credits."""
+    records = "all" if target.records is None else f"{target.records:,}"
     question = (
         f"Start one bulk read job for {records} records of {printable(target.module)}, at about 52 "
         "API credits?"
     )
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise click.UsageError(f"{question} Use --yes, since there is no terminal to ask on.")
-    click.confirm(question, abort=True, err=True)
+    # The tap's own handler would let a request end first, and here none is under way.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return click.confirm(question, err=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _print_probe(found: dict[str, str], output_format: str) -> None:

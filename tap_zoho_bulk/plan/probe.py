@@ -170,16 +170,18 @@ class Probe:
         """Note a response."""
         self._statuses[request.what] = status
         self._headers |= {name for name in headers if name.lower().startswith("x-")}
-        if status == 429 or body.get("code") == "TOO_MANY_REQUESTS":  # noqa: PLR2004
+        data = body.get("data")
+        details = data[0] if isinstance(data, list) and data and isinstance(data[0], dict) else {}
+        code = body.get("code") or details.get("code")
+        if status == 429 or code == "TOO_MANY_REQUESTS":  # noqa: PLR2004
+            within = f", keys of data {sorted(details)}" if details else ""
             self._too_many.append(
-                f"HTTP {status}, keys {sorted(body)}, code {body.get('code')}, Retry-After "
+                f"HTTP {status}, keys {sorted(body)}{within}, code {code}, Retry-After "
                 f"{form_of(headers.get('Retry-After', '')) or 'missing'}"
             )
         elif request.what.startswith("download "):
             self._download = headers
         elif "/bulk/" in request.path:
-            data = body.get("data")
-            details = data[0] if isinstance(data, list) and data else {}
             if isinstance(details.get("details"), dict):
                 self._created = str(details["details"].get("created_time"))
             elif state := str(details.get("state") or ""):

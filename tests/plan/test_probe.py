@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,14 +13,18 @@ from hypothesis import strategies as st
 
 from local_zoho_crm import CsvStyle, Fault, Organisation
 from tap_zoho_bulk.plan.forms import calendar_form, form_of
-from tests.support.singer import ROOT
+from tests.support.singer import FAST, ROOT
+from tests.support.terminal import TerminalTap
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import Serve
     from tests.plan.conftest import PlanCommand
 
 PLAN = "tap_zoho_bulk/plan"
 LONG_WORD = re.compile(r"[^\W\d_]{4,}|\d{3,}")
+PROGRAM = ("-c", "from tap_zoho_bulk.plan.command import main; main()")
 ZOHOS_PRODID = "PRODID:-//Zoho CRM//NONSGML Calendar//EN"
 
 
@@ -125,12 +130,72 @@ def test_a_report_holds_no_data(plan: PlanCommand, serve: Serve) -> None:
 def test_without_a_terminal_a_probe_needs_a_yes(
     plan: PlanCommand, serve: Serve, organisation: Organisation
 ) -> None:
-    planned = plan(serve(organisation), "--probe")
+    server = serve(organisation)
+
+    planned = plan(server, "--probe")
 
     assert planned.exit_code == 2
     assert "--yes" in planned.stderr
-    assert "Leads" in planned.stderr
     assert not planned.stdout
+    assert not server.requests
+
+
+@pytest.mark.parametrize(("answer", "jobs"), [("n\r", 0), ("\r", 0), ("y\r", 1)])
+def test_a_probe_asks_before_it_starts_a_job(
+    serve: Serve, organisation: Organisation, tmp_path: Path, answer: str, jobs: int
+) -> None:
+    server = serve(organisation)
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(server.tap_config(**FAST)))
+
+    with TerminalTap(
+        ["--config", str(config), "--probe"], program=PROGRAM, stdin_too=True, size=(100, 24)
+    ) as terminal:
+        asked = terminal.wait_for(lambda lines: any("[y/N]" in line for line in lines))
+        assert "one bulk read job for 200 records of Leads, at about 52 API credits" in asked[0]
+        spent = server.credits
+        terminal.type(answer)
+        exit_code = terminal.end()
+        shown = "\n".join(terminal.lines)
+
+    assert exit_code == 0
+    assert len(server.jobs) == jobs
+    assert ("id column" in terminal.stdout.decode()) is bool(jobs)
+    if not jobs:
+        assert server.credits == spent
+        assert f"No job was started. To choose one cost {spent} API credits." in shown
+
+
+def test_ctrl_c_in_place_of_an_answer_starts_no_job(
+    serve: Serve, organisation: Organisation, tmp_path: Path
+) -> None:
+    server = serve(organisation)
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(server.tap_config(**FAST)))
+
+    with TerminalTap(
+        ["--config", str(config), "--probe"], program=PROGRAM, stdin_too=True
+    ) as terminal:
+        terminal.wait_for(lambda lines: any("[y/N]" in line for line in lines))
+        terminal.interrupt()
+        assert terminal.end() == 128 + signal.SIGINT
+
+    assert not server.jobs
+
+
+def test_a_refusal_within_data_is_seen(
+    plan: PlanCommand, serve: Serve, organisation: Organisation
+) -> None:
+    server = serve(organisation)
+    refused = {"code": "TOO_MANY_REQUESTS", "details": {}, "message": "", "status": "error"}
+    server.faults.add(Fault(path="/read$", status=200, body={"data": [refused]}))
+
+    planned = plan(server, "--probe", "--yes", jobs=1)
+
+    assert (
+        "429: HTTP 200, keys ['data'], keys of data ['code', 'details', 'message', 'status'], code "
+        "TOO_MANY_REQUESTS, Retry-After missing"
+    ) in planned.stdout
 
 
 @given(st.text())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,14 +11,14 @@ import pytest
 
 from local_zoho_crm import CustomView, Fault, Field, Organisation
 from tests.support.organisations import small_module, small_organisation
-from tests.support.singer import select
+from tests.support.singer import FAST, MAX_RUN_SECONDS, TapCommand, select
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import Serve
     from tests.plan.conftest import PlanCommand
-    from tests.support.singer import TapCommand
+    from tests.support.program import Program
 
 SIZES = {"Alpha": 7, "Beta": 3, "Gamma": 0}
 ALL_SCOPES = {
@@ -324,3 +326,25 @@ def test_wrong_files_and_settings_end_as_they_end_the_tap(
     refused = plan(server, refresh_token="1000.other")
     assert refused.exit_code == 78
     assert "invalid_code" in refused.stderr
+
+
+@pytest.mark.parametrize("flags", [(), ("--probe", "--yes")])
+def test_ctrl_c_ends_a_plan_like_a_sync(
+    plan_program: Program, serve: Serve, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    server = serve(small_organisation(SIZES))
+    command = TapCommand(plan_program, tmp_path)
+    began = threading.Event()
+    server.on_response = lambda request: "/actions/count" in request.path and began.set()
+    again = {"Retry-After": "300"}
+    server.faults.add(Fault(path="/actions/count$", status=503, headers=again, times=None))
+
+    running = command.start(server.tap_config(**FAST), *flags)
+    assert began.wait(MAX_RUN_SECONDS)
+    running.interrupt()
+    exit_code, stdout, stderr = running.end()
+    command.close()
+
+    assert exit_code == 128 + signal.SIGINT
+    assert not stdout
+    assert "The run was stopped." in stderr

@@ -27,22 +27,26 @@ _FOREIGN = ("CI", "NO_COLOR", "FORCE_COLOR", "TTY_", "COLUMNS", "LINES", "TAP_ZO
 
 
 class TerminalTap:
-    """The tap, run with its stderr on a terminal.
+    """The tap, or another of its programs, run with its stderr on a terminal.
 
     Args:
         arguments: Arguments of its command line.
+        program: Arguments of Python that start it.
         environment: Variables to add to those of this process.
         size: Columns and lines of the terminal.
+        stdin_too: Whether stdin is also this terminal.
         stdout_too: Whether stdout is also this terminal.
         stdout: Its stdout otherwise, if nothing here is to read it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a process and its terminal
         self,
         arguments: Sequence[str],
         *,
+        program: Sequence[str] = ("-m", "tap_zoho_bulk"),
         environment: Mapping[str, str] | None = None,
         size: tuple[int, int] = (80, 24),
+        stdin_too: bool = False,
         stdout_too: bool = False,
         stdout: int = subprocess.PIPE,
     ) -> None:
@@ -52,10 +56,10 @@ class TerminalTap:
         fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
         self._process: subprocess.Popen[bytes] = subprocess.Popen(
-            [sys.executable, "-m", "tap_zoho_bulk", *arguments],
+            [sys.executable, *program, *arguments],
             cwd=ROOT,
             env={**inherited, "TERM": "xterm-256color", **(environment or {})},
-            stdin=subprocess.DEVNULL,
+            stdin=end if stdin_too else subprocess.DEVNULL,
             stdout=end if stdout_too else stdout,
             stderr=end,
         )
@@ -134,6 +138,10 @@ class TerminalTap:
     def terminate(self) -> None:
         """Send SIGTERM."""
         self._process.terminate()
+
+    def type(self, text: str) -> None:
+        """Type text; Enter is a carriage return."""
+        os.write(self._terminal, text.encode())
 
     def interrupt(self) -> None:
         """Press Ctrl-C: the terminal shows it, and sends SIGINT."""
