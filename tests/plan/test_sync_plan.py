@@ -16,6 +16,7 @@ from tests.support.singer import FAST, MAX_RUN_SECONDS, TapCommand, select
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from local_zoho_crm import LoggedRequest
     from tests.conftest import Serve
     from tests.plan.conftest import PlanCommand
     from tests.support.program import Program
@@ -335,7 +336,12 @@ def test_ctrl_c_ends_a_plan_like_a_sync(
     server = serve(small_organisation(SIZES))
     command = TapCommand(plan_program, tmp_path)
     began = threading.Event()
-    server.on_response = lambda request: "/actions/count" in request.path and began.set()
+
+    def note(request: LoggedRequest) -> None:
+        if "/actions/count" in request.path:
+            began.set()
+
+    server.on_response = note
     again = {"Retry-After": "300"}
     server.faults.add(Fault(path="/actions/count$", status=503, headers=again, times=None))
 
