@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from local_zoho_crm import Organisation, ZohoServer
     from local_zoho_crm.jobs import Job
@@ -69,23 +69,40 @@ class Bookmarks:
                 found[name] = min(max(times), job.created_time.replace(microsecond=0))
         return cls(found, _deleted(organisation))
 
-    def due(self, organisation: Organisation) -> dict[str, set[Key]]:
+    def due(
+        self,
+        organisation: Organisation,
+        *,
+        in_streams: bool = False,
+        read_all: Collection[str] = (),
+    ) -> dict[str, set[Key]]:
         """Return the keys of the rows that the next sync must load, by stream.
 
         A record that was modified in the bookmark's own second is read again by design: another may
         have been written in that second after the first sync read it.
+
+        Args:
+            organisation: What is synced.
+            in_streams: Whether deletes come in the streams of their modules.
+            read_all: Modules of which all records are due.
         """
         due: dict[str, set[Key]] = {
             name: {
                 (record_id,)
                 for record_id in organisation.truth(name)
                 if name not in self.by_module
+                or name in read_all
                 or organisation.module(name).records[record_id]["Modified_Time"]
                 >= self.by_module[name]
             }
             for name in organisation.modules
         }
-        return due | {"deleted_records": set(_deleted(organisation) - self.deleted)}
+        deleted = set(_deleted(organisation) - self.deleted)
+        if not in_streams:
+            return due | {"deleted_records": deleted}
+        for name, record_id in deleted:
+            due[name].add((record_id,))
+        return due | {"deleted_records": set()}
 
     def repeated(self, organisation: Organisation) -> dict[str, int]:
         """Return how many records are due only because of the bookmark's second, by module."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from local_zoho_crm import Organisation
 from tests.support.batches import config
 from tests.support.singer import FAST, select
 from tests.support.warehouse import compare, differences
+from tools.demo.organisation import PAGE_SIZE, change, generate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,68 +16,52 @@ if TYPE_CHECKING:
     from tests.support.loaders import Loader
     from tests.support.singer import Json, TapCommand
 
-ROWS = "Quoted_Items"
-MODULES = ["Leads", "Quotes", ROWS]
 SETTINGS: dict[str, Any] = {
     **FAST,
-    "modules": MODULES,
     "emit_deletes": True,
     "emit_activate_version_messages": True,
 }
 
 
-def more_than_a_week_later(state: Json) -> Json:
-    """Return the state as if all rows of the subform were last read eight days ago."""
-    bookmark = state["bookmarks"][ROWS]
-    then = datetime.fromisoformat(bookmark["read_whole"]) - timedelta(days=8)
-    aged = {**bookmark, "read_whole": then.isoformat()}
-    return {**state, "bookmarks": {**state["bookmarks"], ROWS: aged}}
-
-
 def test_the_warehouse_equals_zoho_without_a_join(
     loader: Loader, tap: TapCommand, serve: Serve, tmp_path: Path
 ) -> None:
-    organisation = Organisation.generate(
-        seed=87, only=MODULES, sizes={"Leads": 30, "Quotes": 5, ROWS: 20}, awkward=0.3
-    )
-    server = serve(organisation, page_size=12)
-    catalog = select(tap.discover(server, **SETTINGS), dict.fromkeys(MODULES))
+    organisation = generate(weeks=2)
+    # Full table: its version drops what is gone.
+    history = sorted(organisation.truth("DealHistory"))
+    server = serve(organisation, page_size=PAGE_SIZE)
+    catalog = tap.discover(server, **SETTINGS)
+    modules = dict.fromkeys(organisation.modules)
+    catalog = select(catalog, modules)
     state: Json | None = None
 
-    def check(*, files: bool) -> list[int]:
-        """Run tap and loader, compare all values, and return the numbers of deleted rows."""
+    def check(*, files: bool) -> dict[str, int]:
+        """Run tap and loader, compare all values, and return how many rows are deleted."""
         nonlocal state
         batches = {"batch_config": config(tmp_path / "files", "parquet")} if files else {}
         settings = server.tap_config(**SETTINGS, **batches)
         state = loader.load(tap.line(settings, catalog=catalog, state=state))
-        found = compare(loader.warehouse, organisation, modules=MODULES)
+        found = compare(loader.warehouse, organisation)
         assert not differences(found)
-        return [each.deleted for each in found]
+        assert sum(each.values for each in found) > 290_000
+        assert loader.warehouse.table("deleted_records") is None
+        return {each.module: each.deleted for each in found if each.deleted}
 
-    leads, rows = (list(organisation.module(name).records) for name in ("Leads", ROWS))
-    assert check(files=True) == [0, 0, 0]
-    assert state is not None
-    organisation.advance(timedelta(hours=1))
-    organisation.delete("Leads", leads[0])
-    organisation.delete("Leads", leads[1], permanent=True)
-    organisation.update("Leads", leads[2], Last_Name="changed")
-    organisation.delete("Leads", leads[2])
-    for row in rows[:4]:
-        organisation.delete(ROWS, row)
-    state = more_than_a_week_later(state)
-    assert check(files=False) == [3, 0, 4]
-    organisation.advance(timedelta(hours=1))
-    organisation.restore("Leads", leads[0])
-    organisation.delete("Leads", leads[3])
-    organisation.insert("Leads", count=2)
-    organisation.insert(ROWS, count=2)
-    for row in rows[4:6]:
-        organisation.delete(ROWS, row)
-    state = more_than_a_week_later(state)
-    assert check(files=True) == [3, 0, 6]
+    leads = sorted(organisation.truth("Leads"))
+    assert check(files=True) == {}
+    change(organisation)
+    organisation.update("Leads", leads[20], Last_Name="changed")
+    organisation.delete("Leads", leads[20])
+    organisation.delete("DealHistory", history[0])
+    deleted = {"Leads": 5, "Contacts": 1, "Quoted_Items": 3, "DealHistory": 1}
+    assert check(files=False) == deleted
+    organisation.restore("Leads", leads[20])
+    change(organisation)  # It deletes four more leads, one contact, and three rows.
+    organisation.insert("Quoted_Items", count=2)
+    assert check(files=True) == {"Leads": 8, "Contacts": 2, "Quoted_Items": 6, "DealHistory": 1}
 
     # A deleted row keeps its other values.
     table = loader.warehouse.table("Leads")
     assert table is not None
-    (deleted,) = [row for row in table.rows if row["id"] == leads[1]]
-    assert deleted[loader.warehouse.name("Modified_Time")] is not None
+    (row,) = [row for row in table.rows if row["id"] == leads[11]]
+    assert row[loader.warehouse.name("Modified_Time")] is not None
