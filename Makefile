@@ -95,12 +95,12 @@ clean: ## Remove everything that was installed or generated, but not .env and *.
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The development environment
-.venv/installed: pyproject.toml local-zoho-crm/pyproject.toml
+.venv/installed: pyproject.toml local-zoho-crm/pyproject.toml deploy/fleet/pyproject.toml
 	$(PYTHON) -m venv .venv
 	# uv, since the pip of Python 3.10 looks for a set of versions that fit for a quarter of an hour.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --group dev \
-		--editable '.[parquet,s3]' --editable local-zoho-crm
+		--editable '.[parquet,s3]' --editable local-zoho-crm --editable deploy/fleet
 	touch $@
 
 # All that the tap and its tests need, in the lowest versions that pyproject.toml allows

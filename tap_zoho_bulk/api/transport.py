@@ -114,6 +114,13 @@ class Transport:
                 wait = error.retry_after
                 seconds = backoff.full_jitter(next(waits)) if wait is None else wait
                 if seconds > MAX_RETRY_AFTER_SECONDS:
+                    logger.warning(
+                        "Zoho asks to wait %.0f s before another attempt to %s, which is longer "
+                        "than a run waits.",
+                        seconds,
+                        what,
+                        extra=event("wait_refused", seconds=round(seconds, 3)),
+                    )
                     raise ZohoUnavailableError(
                         f"Could not {what}: {error}, and Zoho asks to wait {seconds:.0f} s. A "
                         "later run resumes here."

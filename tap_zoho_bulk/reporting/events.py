@@ -45,6 +45,7 @@ Kind = Literal[
     "catalog_outdated",  # new_modules, gone_modules, new_fields, gone_fields, retyped
     "limit_waited_for",  # limit, seconds if known; page, job_id of a download
     "request_repeated",  # attempt, seconds
+    "wait_refused",  # seconds
     "stream_ended",  # outcome, note, gap, invalid_values, records, jobs, bytes, credits, seconds
     "run_stopping",  # signal
     "summary_line",

@@ -1,0 +1,225 @@
+"""Tap and loader as child processes, from the run's side.
+
+Invariant: settings reach them in memory only. No disk, command line, environment or log has them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING
+
+from zoho_bulk_fleet.guard import STOP, Orders, Program, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+_STDERR = 2
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command, and the JSON files that it reads.
+
+    Args:
+        command: The command and its arguments.
+        options: Content of the file of each option, such as `--config`.
+        variables: Likewise, for environment variables.
+    """
+
+    command: Sequence[str]
+    options: Mapping[str, object]
+    variables: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The commands of a pipeline.
+
+    Args:
+        tap: The tap.
+        loader: What reads its output, if anything.
+        directory: Their temporary directory, which is removed when both have ended.
+    """
+
+    tap: Step
+    loader: Step | None
+    directory: str
+
+
+@dataclass(frozen=True)
+class Readers:
+    """What reads the lines of a pipeline, each in a thread of its own.
+
+    So no signal that raises an exception in the main thread can lose a line.
+
+    Args:
+        output: Of what the loader prints; of the tap's messages, if there is no loader.
+        tap_log: Of the tap's log.
+        loader_log: Of the loader's log.
+    """
+
+    output: Callable[[bytes], None]
+    tap_log: Callable[[bytes], None]
+    loader_log: Callable[[bytes], None]
+
+
+class Pipeline:
+    """Tap and loader, running.
+
+    Args:
+        guard: Their guard.
+        report: Where it reports.
+        readers: What reads their lines.
+    """
+
+    def __init__(
+        self, guard: subprocess.Popen[bytes], report: IO[bytes], readers: Sequence[_Reader]
+    ) -> None:
+        self._guard = guard
+        self._report = report
+        self._readers = readers
+
+    def extend(self, deadline: float) -> None:
+        """Let tap and loader run until another time.
+
+        Args:
+            deadline: On the monotonic clock.
+        """
+        self._say(repr(deadline).encode())
+
+    def stop(self) -> None:
+        """Stop the tap gracefully. The loader loads what it still sends."""
+        self._say(STOP)
+
+    def kill(self) -> None:
+        """Kill both."""
+        self.extend(0)
+
+    def wait(self) -> Report:
+        """Wait until both have ended and all is read, and return how they ended.
+
+        Raises:
+            Exception: What a reader raised.
+        """
+        for reader in self._readers:
+            reader.join()
+        written = self._report.read()
+        self._guard.wait()
+        for reader in self._readers:
+            if reader.error:
+                raise reader.error
+        return Report(**json.loads(written)) if written else Report(killed="their guard ended")
+
+    def _say(self, line: bytes) -> None:
+        assert self._guard.stdin is not None  # noqa: S101
+        with suppress(BrokenPipeError, ValueError):  # They have ended.
+            os.write(self._guard.stdin.fileno(), line + b"\n")
+
+
+@contextmanager
+def running(
+    steps: Steps, *, deadline: float, grace_seconds: float, readers: Readers
+) -> Iterator[Pipeline]:
+    """Start tap and loader, which the end of the block kills if they still run.
+
+    Args:
+        steps: Their commands.
+        deadline: When they are killed unless it is extended, on the monotonic clock.
+        grace_seconds: How long a stop may take.
+        readers: What reads their lines.
+    """
+    files: list[int] = []
+    try:
+        tap_log, tap_log_end = os.pipe()
+        report, report_end = os.pipe()
+        files += [tap_log_end, report_end]
+        orders = Orders(
+            _program(steps.tap, files, tap_log_end),
+            _program(steps.loader, files, _STDERR) if steps.loader else None,
+            deadline,
+            grace_seconds,
+            steps.directory,
+            report_end,
+        )
+        guard = subprocess.Popen(  # noqa: S603 - this package's own
+            [sys.executable, "-m", "zoho_bulk_fleet.guard", orders.to_json()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=files,
+            start_new_session=True,
+        )
+    finally:
+        for each in files:
+            os.close(each)
+    assert guard.stdin is not None  # noqa: S101
+    assert guard.stdout is not None  # noqa: S101
+    assert guard.stderr is not None  # noqa: S101
+    with guard, os.fdopen(report, "rb") as reported:
+        started: list[_Reader] = []
+        pipeline = Pipeline(guard, reported, started)
+        started += [
+            _Reader(guard.stdout, readers.output, pipeline.kill),
+            _Reader(os.fdopen(tap_log, "rb"), readers.tap_log, pipeline.kill),
+            _Reader(guard.stderr, readers.loader_log, pipeline.kill),
+        ]
+        for reader in started:
+            reader.start()
+        try:
+            yield pipeline
+        finally:
+            pipeline.kill()
+            for reader in started:
+                reader.join()
+
+
+class _Reader(threading.Thread):
+    """Reads lines to the end. After an error it reads on, so that their writer is not held up."""
+
+    def __init__(
+        self, lines: IO[bytes], take: Callable[[bytes], None], failed: Callable[[], None]
+    ) -> None:
+        super().__init__(daemon=True)
+        self._lines = lines
+        self._take = take
+        self._failed = failed
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        for line in self._lines:
+            if self.error is None:
+                try:
+                    self._take(line)
+                except Exception as error:  # noqa: BLE001 - `wait` raises it
+                    self.error = error
+                    self._failed()
+
+
+def _program(step: Step, files: list[int], log: int) -> Program:
+    options = {option: _in_memory(files, content) for option, content in step.options.items()}
+    variables = {name: _in_memory(files, content) for name, content in step.variables.items()}
+    return Program(
+        [*step.command, *(word for option in options for word in (option, _path(options[option])))],
+        [*options.values(), *variables.values()],
+        {name: _path(file) for name, file in variables.items()},
+        log,
+    )
+
+
+def _in_memory(files: list[int], content: object) -> int:
+    """Return the descriptor of a file that is in memory only, and gone with its last reader."""
+    file = os.memfd_create("zoho-bulk-fleet")
+    files.append(file)
+    with os.fdopen(os.dup(file), "wb") as writer:
+        writer.write(json.dumps(content).encode())
+    return file
+
+
+def _path(file: int) -> str:
+    return f"/dev/fd/{file}"
