@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -63,14 +64,16 @@ class QuitError(BaseException):
 class Actor(threading.Thread):
     """A run that acquires the lease, renews it for a while, and releases or abandons it."""
 
-    def __init__(self, world: World, number: int, offset: float, rate: float, plan: list[str]):
+    def __init__(
+        self, world: World, number: int, *, offset: float, rate: float, plan: list[str]
+    ) -> None:
         super().__init__(name=f"run {number}", daemon=True)
         self.world = world
         self.offset, self.rate = offset, rate
         self.plan = plan
         self.faults: list[str] = []
         self.quits = False
-        self.error: BaseException | None = None
+        self.error: Exception | None = None
         self.paused = threading.Semaphore(0)
         self.resumed = threading.Semaphore(0)
         self.holding = False
@@ -89,9 +92,11 @@ class Actor(threading.Thread):
         return self.holding and self.clock() < self.lease.valid_until
 
     def clock(self) -> float:
+        """Return this run's time."""
         return self.offset + self.rate * self.world.now
 
     def wait(self, seconds: float) -> None:
+        """Let others act until these seconds are over."""
         until = self.clock() + seconds
         while self.clock() < until:
             self.pause()
@@ -110,12 +115,12 @@ class Actor(threading.Thread):
         self.paused.acquire()
 
     def run(self) -> None:
+        """Follow the plan."""
         try:
             self.pause()
-            self._follow_plan()
-        except QuitError:
-            pass
-        except BaseException as error:
+            with suppress(QuitError):
+                self._follow_plan()
+        except Exception as error:  # noqa: BLE001 - the world raises it
             self.error = error
         finally:
             self.holding = False
@@ -167,12 +172,14 @@ class SlowFolder:
             raise StorageError(fault)
 
     def create(self, path: str, content: bytes) -> bool:
+        """Create an object, as `Folder` does."""
         created = False
         for _ in self._late():
             created = self.objects.setdefault(path, content) is content
         return created
 
     def numbers(self, folder: str) -> list[int]:
+        """Return the numbers of all objects."""
         found: list[int] = []
         for _ in self._late():
             found = sorted(int(path.split("/")[1].split(".")[0]) for path in self.objects)
@@ -180,12 +187,14 @@ class SlowFolder:
         return found
 
     def read_json(self, path: str) -> Any:
+        """Return an object's content."""
         found = b"null"
         for _ in self._late():
             found = self.objects.get(path, b"null")
         return json.loads(found)
 
     def remove(self, paths: list[str]) -> None:
+        """Remove objects."""
         for _ in self._late():
             for path in paths:
                 self.objects.pop(path, None)
@@ -228,9 +237,11 @@ class Clock:
         self.now = 0.0
 
     def __call__(self) -> float:
+        """Return its time."""
         return self.now
 
     def wait(self, seconds: float) -> None:
+        """Move it."""
         self.now += seconds
 
 
@@ -280,6 +291,35 @@ def test_an_abandoned_lease_is_taken_over_after_its_seconds_and_its_owner_knows(
     with pytest.raises(LeaseLostError):
         first.renew()
     second.renew()
+
+
+def test_the_owner_stops_before_another_run_may_start(folder: Folder) -> None:
+    lease, clock = lease_of(folder, "first")
+    lease.acquire()
+    clock.now = 30
+
+    lease.renew()
+
+    assert lease.valid_until == pytest.approx(30 + 0.9 * SECONDS)
+
+
+def test_a_number_that_is_free_again_is_not_the_lease(folder: Folder, tmp_path: Path) -> None:
+    first, _ = lease_of(folder, "first")
+    first.acquire()
+
+    class LateFolder(Folder):
+        """Its request to create an object arrives after another run has renewed three times."""
+
+        def create(self, path: str, content: bytes) -> bool:
+            """Create an object, as `Folder` does."""
+            for _ in range(3):
+                first.renew()
+            return super().create(path, content)
+
+    second, _ = lease_of(LateFolder(tmp_path.as_uri(), "acme"), "second")
+    with pytest.raises(LeaseHeldError):
+        second.acquire()
+    first.renew()
 
 
 def test_the_lease_of_a_run_that_died_while_it_wrote_ends_as_well(

@@ -192,13 +192,14 @@ class _Reader(threading.Thread):
         self.error: Exception | None = None
 
     def run(self) -> None:
-        for line in self._lines:
-            if self.error is None:
-                try:
-                    self._take(line)
-                except Exception as error:  # noqa: BLE001 - `wait` raises it
-                    self.error = error
-                    self._failed()
+        with self._lines:
+            for line in self._lines:
+                if self.error is None:
+                    try:
+                        self._take(line)
+                    except Exception as error:  # noqa: BLE001 - `wait` raises it
+                        self.error = error
+                        self._failed()
 
 
 def _program(step: Step, files: list[int], log: int) -> Program:

@@ -84,7 +84,7 @@ class TapLog:
             self._credits[stream] = event["credits"]
         if kind == "run_ended":
             self.ended = event
-        elif kind == "stream_ended" and event.get("outcome") == "failed":
+        elif kind == "stream_ended" and event.get("outcome") == "FAILED":
             self.failed_streams.append(stream)
         elif kind == "wait_refused":
             self.retry_after_seconds = max(self.retry_after_seconds or 0.0, event["seconds"])
