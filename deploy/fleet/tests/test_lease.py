@@ -30,7 +30,7 @@ class World:
     actors: list[Actor] = field(default_factory=list)
 
     def play(self, rng: random.Random, steps: int) -> None:
-        """Let actors act in turn, and check the invariant after each step."""
+        """Run actors in turn, and check the invariant after each step."""
         for actor in self.actors:
             actor.start()
             actor.paused.acquire()
@@ -48,7 +48,7 @@ class World:
                     assert len(holders) <= 1, holders
 
     def end(self) -> None:
-        """Let all actors end."""
+        """Run all actors to their end."""
         for actor in self.actors:
             actor.quits = True
             while actor.is_alive():
@@ -96,14 +96,14 @@ class Actor(threading.Thread):
         return self.offset + self.rate * self.world.now
 
     def wait(self, seconds: float) -> None:
-        """Let others act until these seconds are over."""
+        """Wait while others act, until these seconds are over."""
         until = self.clock() + seconds
         while self.clock() < until:
             self.pause()
             self.world.now += 1.0
 
     def pause(self) -> None:
-        """Let others act, for as long as it takes."""
+        """Wait while others act, for as long as it takes."""
         self.paused.release()
         self.resumed.acquire()
         if self.quits:

@@ -210,7 +210,13 @@ def test_some_streams_that_fail_are_named(server: local_zoho_crm.ZohoServer, fle
 def test_zoho_says_how_long_to_wait(server: local_zoho_crm.ZohoServer, fleet: Fleet) -> None:
     run(organisation_of(server), fleet)
     server.faults.add(
-        Fault(kind="status", path="^/(crm|bulk)", status=429, headers={"Retry-After": "1800"}, times=None)
+        Fault(
+            kind="status",
+            path="^/(crm|bulk)",
+            status=429,
+            headers={"Retry-After": "1800"},
+            times=None,
+        )
     )
 
     result = run(organisation_of(server), fleet)

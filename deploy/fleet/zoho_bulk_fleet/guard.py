@@ -5,7 +5,7 @@ killed. They are killed when
 
 - the lease has not been renewed in time,
 - the run's process has ended, however that came about,
-- or they go on after the grace period of a stop.
+- or they still run after the grace period of a stop.
 
 If the guard itself is killed, the kernel kills both.
 """
@@ -122,7 +122,7 @@ class _Guard:
             self._start(orders.loader, stdin=self._tap.stdout)
         if self._tap.stdout is not None:
             self._tap.stdout.close()
-        # Whoever reads it then sees the end when tap and loader have ended.
+        # Its reader then sees the end when tap and loader have ended.
         os.close(sys.stdout.fileno())
 
     def _start(self, program: Program, **streams: Any) -> subprocess.Popen[bytes]:

@@ -1,4 +1,4 @@
-"""The lease of an organisation: one run at a time, whoever starts it, and from wherever.
+"""The lease of an organisation: one run at a time, on all machines.
 
 Each acquisition and each renewal creates the object of the next number, which the storage lets one
 writer do only. The highest number is the lease.

@@ -27,7 +27,7 @@ class LoaderOutput:
         self._lock = threading.Lock()
 
     def take(self, line: bytes) -> None:
-        """Take a line of the loader's output.
+        """Read a line of the loader's output.
 
         Args:
             line: A state, as JSON.
@@ -68,7 +68,7 @@ class FilesOutput:
         self._lock = threading.Lock()
 
     def take(self, line: bytes) -> None:
-        """Take a message.
+        """Read a message.
 
         Args:
             line: The message, as JSON.

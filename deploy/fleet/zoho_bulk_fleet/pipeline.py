@@ -86,7 +86,7 @@ class Pipeline:
         self._readers = readers
 
     def extend(self, deadline: float) -> None:
-        """Let tap and loader run until another time.
+        """Allow tap and loader to run until another time.
 
         Args:
             deadline: On the monotonic clock.

@@ -56,7 +56,7 @@ class TapLog:
         """How long Zoho asks to wait, if that is longer than a run waits."""
 
     def take(self, line: bytes) -> None:
-        """Take one line of the log.
+        """Read one line of the log.
 
         Args:
             line: With its end.
