@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -19,17 +19,55 @@ from urllib.parse import urlparse
 import pyarrow.parquet as pq
 import pytest
 
-from local_zoho_crm import Fault
+import local_zoho_crm
 from zoho_bulk_fleet import Fleet, Organisation, Outcome, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import local_zoho_crm
-
 QUICK = {"poll_interval_seconds": 0.01, "max_poll_interval_seconds": 0.05, "max_retries": 0}
 LOADER = (sys.executable, str(Path(__file__).with_name("file_loader.py")))
 MAX_SECONDS = 60.0
+
+
+@pytest.fixture(autouse=True)
+def commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Find this environment's commands, as a scheduler's task does."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.fixture
+def crm() -> local_zoho_crm.Organisation:
+    """Return an organisation with two modules."""
+    organisation = local_zoho_crm.Organisation(seed=1)
+    organisation.advance(-timedelta(minutes=40))
+    for name in ("Leads", "Deals"):
+        organisation.add_module(
+            local_zoho_crm.Module.of(
+                name,
+                local_zoho_crm.Field("Name", "text", label="Name"),
+                local_zoho_crm.Field("Modified_Time", "datetime", label="Modified Time"),
+            )
+        )
+        for number in range(20):
+            organisation.insert(name, values={"Name": f"{name} {number}"})
+            organisation.advance(timedelta(minutes=1))
+    return organisation
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., local_zoho_crm.ZohoServer]]:
+    """Return what serves an organisation until the end of the test."""
+    with ExitStack() as stack:
+        yield lambda organisation, **options: stack.enter_context(
+            local_zoho_crm.ZohoServer(organisation, **options)
+        )
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Fleet:
+    """Return a fleet whose storage is a local folder."""
+    return Fleet((tmp_path / "storage").as_uri())
 
 
 @pytest.fixture
@@ -198,7 +236,9 @@ def test_what_a_person_must_fix_says_so(server: local_zoho_crm.ZohoServer, fleet
 
 def test_some_streams_that_fail_are_named(server: local_zoho_crm.ZohoServer, fleet: Fleet) -> None:
     run(organisation_of(server), fleet)
-    server.faults.add(Fault(kind="status", path="/bulk/", method="POST", status=400, times=1))
+    server.faults.add(
+        local_zoho_crm.Fault(kind="status", path="/bulk/", method="POST", status=400, times=1)
+    )
 
     result = run(organisation_of(server), fleet)
 
@@ -210,7 +250,7 @@ def test_some_streams_that_fail_are_named(server: local_zoho_crm.ZohoServer, fle
 def test_zoho_says_how_long_to_wait(server: local_zoho_crm.ZohoServer, fleet: Fleet) -> None:
     run(organisation_of(server), fleet)
     server.faults.add(
-        Fault(
+        local_zoho_crm.Fault(
             kind="status",
             path="^/(crm|bulk)",
             status=429,
