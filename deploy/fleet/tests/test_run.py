@@ -112,7 +112,7 @@ def files_of(fleet: Fleet) -> Iterator[tuple[str, dict[str, Any]]]:
             message = json.loads(line)
             if message["type"] == "BATCH":
                 for url in message["manifest"]:
-                    for row in pq.read_table(urlparse(url).path).to_pylist():  # type: ignore[no-untyped-call]
+                    for row in pq.read_table(urlparse(url).path).to_pylist():
                         yield message["stream"], row
 
 
