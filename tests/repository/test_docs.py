@@ -127,7 +127,7 @@ def test_each_folders_docstring_says_its_duty() -> None:
 
 def test_nothing_names_the_tap_at_a_package_index() -> None:
     """The project does not own the name there, so anybody could register it."""
-    folders = ("docs", "tap_zoho_bulk", "examples", "loaders", "local-zoho-crm")
+    folders = ("docs", "tap_zoho_bulk", "examples", "loaders", "local-zoho-crm", "deploy")
     files = [
         *ROOT.glob("*.*"),
         *(file for folder in folders for file in (ROOT / folder).rglob("*.*")),

@@ -26,9 +26,11 @@ def blocks(language: str) -> list[str]:
 
 def clone(folder: Path) -> Path:
     """Create what the tutorial needs of a clone, with this environment as the installed one."""
-    for name in ("Makefile", "pyproject.toml", "local-zoho-crm/pyproject.toml"):
+    packages = (ROOT / "local-zoho-crm", ROOT / "deploy" / "fleet", ROOT)
+    for file in (ROOT / "Makefile", *(package / "pyproject.toml" for package in packages)):
+        name = file.relative_to(ROOT)
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, folder / name)
+        shutil.copy2(file, folder / name)
     (folder / ".venv").mkdir()
     (folder / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
     (folder / ".venv" / "installed").touch()
