@@ -154,7 +154,10 @@ def _estimate(stream: BulkReadStream, plan: StreamPlan, feed: Feed, *, account: 
     """Complete the plan of a stream by bulk read, with a few requests."""
     query, position = feed.plan.query, feed.progress.position
     plan.fields = len(query.fields)
-    plan.reads = "all records" if query.since is None else f"changes since {query.since:%F %T%:z}"
+    if query.since is None:
+        plan.reads = "all records"
+    else:
+        plan.reads = f"changes since {query.since.isoformat(sep=' ', timespec='seconds')}"
     plan.left_out = _left_out(stream, query, position.rejected)
     created = len(feed.progress.jobs)
     is_resumed = position.page > 1 or created
