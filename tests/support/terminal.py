@@ -102,10 +102,12 @@ class TerminalTap:
         left = ["".join(line[x].data for x in columns) for line in self.screen.history.top]
         return [*(line.rstrip() for line in left), *self.lines]
 
-    def wait_for(self, seen: Callable[[list[str]], bool]) -> list[str]:
+    def wait_for(
+        self, seen: Callable[[list[str]], bool], seconds: float = MAX_RUN_SECONDS
+    ) -> list[str]:
         """Wait until `seen` returns true for the screen, and return its lines."""
         with self._changed:
-            self._changed.wait_for(lambda: seen(self.lines) or not self._is_open, MAX_RUN_SECONDS)
+            self._changed.wait_for(lambda: seen(self.lines) or not self._is_open, seconds)
             lines = self.lines
         assert seen(lines), "it did not come; the screen:\n" + "\n".join(lines)
         return lines

@@ -12,14 +12,19 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local_zoho_crm import Fault, Organisation, ZohoServer
+from local_zoho_crm import Fault, Field, Organisation, ZohoServer
 from tap_zoho_bulk.reporting.html_report import main as report
 from tests.support import structured_log
 from tests.support.singer import ROOT
 from tests.support.terminal import TerminalTap
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyte
+    from pyte.screens import Char
+
+    Line = Sequence[Char]
 
 DOCS = ROOT / "docs"
 SIZES = {
@@ -35,6 +40,11 @@ SIZES = {
     "Tasks": 4_000,
 }
 _COLUMNS, _LINES = 116, 27
+_PLAN = ("-c", "from tap_zoho_bulk.plan.command import main; main()")
+_PLAN_COLUMNS, _PLAN_LINES = 104, 60
+_PLANNED = ["Accounts", "Contacts", "Deals", "Events", "Leads", "Quotes", "Quoted_Items", "Notes"]
+_CELL = (9, 20)
+"""Width and height of a character in pixels."""
 _COLOURS = {
     "default": "#d8dee9",
     "black": "#3b4252",
@@ -64,11 +74,14 @@ def main() -> None:
             Fault(kind="job_failure", module="Quotes", times=None),
         )
         folder = Path(place)
+        planned = plan(folder)
+        (folder / "plan.html").write_text(as_html(planned), encoding="utf-8")
+        draw(browser, folder, "plan", picture_size(planned))
         terminal = run(server, folder)
         (folder / "terminal.html").write_text(terminal, encoding="utf-8")
         report([str(folder / "run.log"), "-o", str(folder / "report.html")])
         DOCS.mkdir(exist_ok=True)
-        draw(browser, folder, "terminal", (_COLUMNS * 9 + 28, _LINES * 20 + 32))
+        draw(browser, folder, "terminal", (_COLUMNS * _CELL[0] + 28, _LINES * _CELL[1] + 32))
         draw(browser, folder, "report", (1200, 1130))
 
 
@@ -83,29 +96,67 @@ def run(server: ZohoServer, folder: Path) -> str:
         environment=structured_log.environment(folder),
         size=(_COLUMNS, _LINES),
     ) as tap:
-        tap.wait_for(lambda lines: _is_telling("\n".join(lines)))
-        picture = as_html(tap.screen)
+        tap.wait_for(lambda lines: _is_telling("\n".join(lines)), seconds=600)
+        picture = as_html(lines_of(tap.screen))
         tap.end(seconds=600)
     return picture
 
 
 def _is_telling(shown: str) -> bool:
     """Return whether the view shows jobs of all kinds."""
-    parts = (r"decoding \d\d%", "IN PROGRESS|QUEUED", "waiting", "API credits$")
+    parts = (r"target \d\d%|decoding \d\d%", "IN PROGRESS|QUEUED", "waiting", "API credits$")
     return all(re.search(part, shown, re.MULTILINE) for part in parts)
 
 
-def as_html(screen: pyte.HistoryScreen) -> str:
-    """Return the screen of a terminal as HTML.
+def plan(folder: Path) -> list[Line]:
+    """Plan the second sync of a small organisation, whose fields have changed since the catalog."""
+    organisation = Organisation.generate(seed=7, only=_PLANNED, sizes={"Deals": 1_240})
+    with ZohoServer(organisation) as server:
+        config = folder / "plan.json"
+        config.write_text(json.dumps(server.tap_config()))
+        command = [sys.executable, "-m", "tap_zoho_bulk", "--config", str(config), "--discover"]
+        catalog = folder / "catalog.json"
+        catalog.write_bytes(subprocess.run(command, check=True, capture_output=True).stdout)
+        bookmark = {"replication_key": "Modified_Time", "replication_key_value": "2024-09-01"}
+        state = folder / "state.json"
+        state.write_text(json.dumps({"bookmarks": {"Contacts": bookmark, "Deals": bookmark}}))
+        organisation.module("Contacts").fields["Region"] = Field("Region", "text", custom=True)
+        with TerminalTap(
+            ["--config", str(config), "--catalog", str(catalog), "--state", str(state)],
+            program=_PLAN,
+            stdout_too=True,
+            size=(_PLAN_COLUMNS, _PLAN_LINES),
+        ) as shown:
+            shown.end()
+            return lines_of(shown.screen)
+
+
+def picture_size(lines: Sequence[Line]) -> tuple[int, int]:
+    """Return the width and height in pixels of the picture of lines."""
+    return len(lines[0]) * _CELL[0] + 28, len(lines) * _CELL[1] + 32
+
+
+def lines_of(screen: pyte.HistoryScreen) -> list[Line]:
+    """Return the lines of a terminal's screen, up to the last one that is not empty.
 
     Args:
         screen: The screen as it is now.
     """
+    used = [number for number, text in enumerate(screen.display) if text.strip()]
+    columns = range(screen.columns)
+    return [[screen.buffer[number][x] for x in columns] for number in range(max(used) + 1)]
+
+
+def as_html(shown: Sequence[Line]) -> str:
+    """Return lines of a terminal as HTML.
+
+    Args:
+        shown: The lines.
+    """
     lines = []
-    for number in range(screen.lines):
+    for cells in shown:
         line = ""
-        for column in range(screen.columns):
-            cell = screen.buffer[number][column]
+        for cell in cells:
             colour = _COLOURS.get(cell.fg, f"#{cell.fg}")
             weight = ";font-weight:bold" if cell.bold else ""
             line += f'<span style="color:{colour}{weight}">{escape(cell.data)}</span>'
