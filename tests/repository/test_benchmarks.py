@@ -13,6 +13,8 @@ import pytest
 import requests
 
 from benchmarks import processes
+from benchmarks.figures import Scale
+from benchmarks.records import record_figures
 from benchmarks.server import Module
 from benchmarks.shapes import SHAPES, Chains, Shape
 from benchmarks.target import target_of
@@ -42,6 +44,15 @@ def test_the_quick_benchmarks_print_tables() -> None:
     shapes = [[cell.strip() for cell in line.split("|")] for line in lines][2:]
     assert [cells[1] for cells in shapes] == ["1 x 1 x 0.1 s, 2 x 2 x 0.05 s", "2 x 2 x 0.05 s"]
     assert [cells[10].partition(" of ")[2] for cells in shapes] == ["5 pages", "4 pages"]
+
+
+def test_only_what_the_selected_figures_need_is_run() -> None:
+    said: list[str] = []
+
+    figures = [*record_figures(Scale(rounds=1, rows=100), said.append, ["parquet, five pages"])]
+
+    assert [figure.what for figure in figures] == ["BATCH parquet, five pages ÷ csv.reader alone"]
+    assert said == ["records, round 1 of 1", "writing 5 pages of 100 records"]
 
 
 @pytest.mark.parametrize(("parallel", "least"), [(True, 0.1), (False, 0.2)])
