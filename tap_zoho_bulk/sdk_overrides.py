@@ -24,7 +24,7 @@ from singer_sdk.singerlib import Catalog
 from typing_extensions import override
 
 from tap_zoho_bulk.exceptions import SettingsError, StoppedError, UnreadableStreamError
-from tap_zoho_bulk.settings import unknown_variables
+from tap_zoho_bulk.settings import as_objects, unknown_variables
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -290,6 +290,8 @@ class TapOverrides(Tap):
             variable = cls._env_var_prefix + name.upper()
             try:
                 config |= parse_environment_config(only, cls._env_var_prefix)
+                if isinstance(config.get(name), dict):
+                    config[name] = as_objects(config[name])
                 text = os.environ.get(variable, "")
                 if config.get(name) is False and text.lower() not in _FALSE:
                     raise ValueError  # noqa: TRY301 - as for other types

@@ -16,40 +16,14 @@ from tap_zoho_bulk.crm.api_names import did_you_mean
 from tap_zoho_bulk.crm.criteria import structure_problem
 from tap_zoho_bulk.crm.timestamps import parse_instant
 from tap_zoho_bulk.settings.schema import (
-    CONFIG_JSONSCHEMA,
     SECRET_SETTINGS,
     VERSIONS_WITH_PAGE_TOKENS,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from jsonschema import ValidationError
-
-_NO_SETTINGS = {"LOGLEVEL", "CHECKOUT", "PIP_URL"}
-"""Variables of the SDK and of Meltano projects. Meltano's own have another underscore."""
-
-
-def numbers_from_text(config: Mapping[str, Any]) -> dict[str, float]:
-    """Parse number settings that are text, such as those from the environment.
-
-    The SDK parses integers, booleans, arrays and objects from text, but not numbers.
-
-    Args:
-        config: Setting names to values.
-
-    Returns:
-        The parsed settings only.
-    """
-    parsed = {}
-    for name, schema in CONFIG_JSONSCHEMA["properties"].items():
-        value = config.get(name)
-        if "number" in schema["type"] and isinstance(value, str):
-            try:
-                parsed[name] = float(value)
-            except ValueError:
-                continue  # The schema's validation reports it.
-    return parsed
 
 
 def schema_problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
@@ -94,33 +68,6 @@ def _sign_in_problems(config: Mapping[str, Any], missing: list[str]) -> list[str
     if isinstance(refresh_token, str) and isinstance(soid, str):
         return ["`refresh_token` and `soid` are mutually exclusive"]
     return []
-
-
-def unknown_variables(
-    environment: Mapping[str, str], prefix: str, settings: Iterable[str]
-) -> dict[str, str]:
-    """Return what looks like a setting in the environment, but is unknown.
-
-    Args:
-        environment: Names of variables to texts.
-        prefix: Of the names of the tap's variables.
-        settings: All settings that there are.
-
-    Returns:
-        Names, as settings have them, to texts.
-    """
-    known = {name.upper() for name in settings}
-    # Those of a plugin such as tap-zoho-bulk-eu begin like the tap's own: BULK_EU_CLIENT_ID.
-    ends = tuple(f"_{name}" for name in known)
-    return {
-        name.lower(): text
-        for name, text in (
-            (variable.removeprefix(prefix), text)
-            for variable, text in environment.items()
-            if variable.startswith(prefix)
-        )
-        if not (name in known | _NO_SETTINGS or name.startswith("_") or name.endswith(ends))
-    }
 
 
 def _without_secrets(error: ValidationError) -> str:

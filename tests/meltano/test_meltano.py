@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -55,6 +56,20 @@ def test_the_connection_test_starts_no_job(tmp_path: Path, server: ZohoServer) -
     done = project(tmp_path, server).meltano("invoke", "tap-zoho-bulk", "--test")
     assert done.returncode == 0, done.stderr
     assert server.requests
+    assert not server.jobs
+
+
+def test_a_plan_has_the_objects_of_a_plugin_that_inherits(
+    tmp_path: Path, server: ZohoServer
+) -> None:
+    criteria = {"field": {"api_name": "Lead_Source"}, "comparator": "equal", "value": "Web"}
+    options = {"Leads": {"criteria": criteria, "replace_days": 30}}
+    planned = project(
+        tmp_path, server, module_options=options, emit_activate_version_messages=True
+    ).meltano("invoke", "tap-zoho-bulk-batch:plan")
+
+    assert planned.returncode == 0, planned.stderr
+    assert re.search(r"^Leads +all records .* with criteria", planned.stdout, re.MULTILINE)
     assert not server.jobs
 
 

@@ -194,6 +194,9 @@ def test_unknown_names_and_texts_in_the_environment_are_named(tap: TapCommand) -
         "TAP_ZOHO_BULK_LOGLEVEL": "DEBUG",
         "TAP_ZOHO_BULK_CHECKOUT": ".",
         "TAP_ZOHO_BULK_EU_CLIENT_ID": "1000.EU",
+        "TAP_ZOHO_BULK_EU__SELECT": "[]",
+        "TAP_ZOHO_BULK_BATCH_CONFIG_ENCODING_FORMAT": "parquet",
+        "TAP_ZOHO_BULK_BATCH_BATCH_CONFIG_STORAGE_ROOT": "file:///batch",
     }
 
     run = tap.start(None, "--config", "ENV", environment=environment).finish()
@@ -204,6 +207,25 @@ def test_unknown_names_and_texts_in_the_environment_are_named(tap: TapCommand) -
     assert run.line("'data_centre'", "Did you mean `data_center`?")
     assert run.line("the string is not of type 'boolean'", "skip_unchanged")
     assert "p4ss" not in run.stderr
+
+
+def test_objects_of_meltano_are_objects(tap: TapCommand, server: ZohoServer) -> None:
+    """Meltano joins the keys of an object's parts."""
+    flat = {
+        "Leads.criteria.field.api_name": "Lead_Source",
+        "Leads.criteria.comparator": "equal",
+        "Leads.criteria.value": "Web",
+    }
+    environment = as_environment(server.tap_config(modules=["Leads"], module_options=flat))
+
+    run = tap.start(None, "--config", "ENV", environment=environment).finish()
+
+    assert run.exit_code == 0, run.stderr
+    assert {each["Lead_Source"] for each in run.records("Leads")} == {"Web"}
+    wrong = as_environment(server.tap_config(module_options={"Leads": 5, "Leads.criteria": {}}))
+    run = tap.start(None, "--config", "ENV", environment=wrong).finish()
+    assert run.exit_code == ExitCode.FIX_FIRST
+    assert run.line("Wrong setting", "5 is not of type 'object'")
 
 
 @pytest.mark.parametrize(
