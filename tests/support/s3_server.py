@@ -53,7 +53,7 @@ def _serve(bucket: str) -> None:
         with lock:
             return put_object(self)
 
-    S3Response.put_object = put_one_at_a_time
+    S3Response.put_object = put_one_at_a_time  # type: ignore[assignment, method-assign]
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
