@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import local_zoho_crm
+from page_html import Html
 from zoho_bulk_fleet import Fleet, Organisation, Outcome, run
 
 if TYPE_CHECKING:
@@ -134,6 +135,8 @@ def test_without_a_loader_files_are_in_storage_and_the_next_run_continues(
     assert first.figures["records"] == 40
     assert 1 <= second.figures["records"] < 40
     assert second.figures["term"] > first.figures["term"]
+    for key in ("credits", "records"):
+        assert second.figures[f"{key}_24h"] == first.figures[key] + second.figures[key] > 40
 
 
 def test_the_catalog_is_discovered_once_a_day_or_when_settings_change(
@@ -232,6 +235,24 @@ def test_what_a_person_must_fix_says_so(server: local_zoho_crm.ZohoServer, fleet
     assert result.outcome is Outcome.FIX_FIRST
     assert "refresh token" in result.message
     assert result.figures["last_ok"] is None
+
+
+def test_the_page_shows_what_runs_left(server: local_zoho_crm.ZohoServer, fleet: Fleet) -> None:
+    wrong = organisation_of(server, settings={"refresh_token": "revoked"})
+    good = run(organisation_of(server), fleet)
+    bad = run(replace(wrong, name="revoked"), fleet)
+    command = [sys.executable, "-m", "zoho_bulk_fleet", "page", "--storage", fleet.storage]
+
+    page = subprocess.check_output([*command, "-o", "-"], text=True)
+
+    rows = Html(page).organisations()
+    assert list(rows) == ["revoked", "acme"]
+    assert rows["revoked"]["outcome"] == f"fix first {bad.message}"
+    assert rows["revoked"]["last ok"] == "late never"
+    assert rows["acme"]["outcome"] == "ok"
+    assert rows["acme"]["last ok"].endswith("s ago")
+    assert rows["acme"]["records in 24 h"] == "40"
+    assert rows["acme"]["credits in 24 h"] == f"{good.figures['credits']}"
 
 
 def test_some_streams_that_fail_are_named(server: local_zoho_crm.ZohoServer, fleet: Fleet) -> None:

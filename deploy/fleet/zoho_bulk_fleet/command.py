@@ -6,14 +6,21 @@ import json
 import logging
 import signal
 import sys
+from datetime import datetime, timedelta, timezone
 from typing import IO
 
 import click
 
+from zoho_bulk_fleet.figures import latest_figures
 from zoho_bulk_fleet.fleet import Fleet
 from zoho_bulk_fleet.organisation import Organisation
+from zoho_bulk_fleet.page import LATE_AFTER, fleet_page
 from zoho_bulk_fleet.run import run
+from zoho_bulk_fleet.storage import Folder, StorageError
 
+_PAGE = "fleet.html"
+_HOUR = timedelta(hours=1)
+_MAX_HOURS = 10_000
 _STORAGE = click.option(
     "--storage",
     required=True,
@@ -67,6 +74,37 @@ def run_command(
     if result.message:
         click.echo(f"{result.outcome.value}: {result.message}", err=True)
     sys.exit(result.outcome.exit_code)
+
+
+@main.command("page")
+@_STORAGE
+@click.option(
+    "-o",
+    "--output",
+    type=click.File("wb"),
+    help=f"The file to write, - for stdout.  [default: {_PAGE} in storage]",
+)
+@click.option(
+    "--late-after",
+    type=click.FloatRange(0, _MAX_HOURS),
+    default=LATE_AFTER / _HOUR,
+    show_default=True,
+    metavar="HOURS",
+    help="How long ago a run that was ok may have begun until its organisation is late.",
+)
+def page_command(storage: str, output: IO[bytes] | None, late_after: float) -> None:
+    """Make the page over all organisations, from the figures of their newest runs."""
+    try:
+        fleet = Folder(storage, None)
+        now = datetime.now(timezone.utc)
+        page = fleet_page(latest_figures(fleet), now=now, late_after=late_after * _HOUR).encode()
+        if output is None:
+            fleet.write(_PAGE, page, "text/html; charset=utf-8")
+        else:
+            output.write(page)
+            output.flush()
+    except (ValueError, StorageError, OSError) as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _exit(signum: int, _: object) -> None:

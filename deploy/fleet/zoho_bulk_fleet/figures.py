@@ -7,14 +7,30 @@ latest.json                                    of the newest run that has ended
 from __future__ import annotations
 
 import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
+from zoho_bulk_fleet.storage import ORGANISATIONS
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from zoho_bulk_fleet.storage import Folder
 
 LATEST = "latest.json"
+MAX_FIGURES_BYTES = 64 * 1024
+"""The maximum length of one organisation's newest figures, for those who read them."""
+NO_RUN = "no run yet"
+"""What stands for the outcome of an organisation without figures."""
+UNREADABLE = "no figures"
+"""What stands for the outcome of an organisation whose figures cannot be read."""
+
 _DAY = timedelta(days=1)
+_REQUESTS = 32
+_BATCH = 512
+"""How many organisations' figures are in memory before they are used."""
 
 
 def name_of_run(began: datetime, term: int) -> str:
@@ -27,8 +43,8 @@ def name_of_run(began: datetime, term: int) -> str:
     return f"{began:%Y-%m-%d/%H%M%S}-{term:012}"
 
 
-def credits_since(folder: Folder, since: datetime, *, except_for: str = "") -> int:
-    """Return the API credits of all runs that began in the day after an instant.
+def totals_since(folder: Folder, since: datetime, *, except_for: str = "") -> Counter[str]:
+    """Return the `credits` and `records` of all runs that began in the day after an instant.
 
     Args:
         folder: The organisation's.
@@ -38,15 +54,15 @@ def credits_since(folder: Folder, since: datetime, *, except_for: str = "") -> i
     Raises:
         StorageError: If the storage fails.
     """
-    total = 0
+    totals: Counter[str] = Counter()
     for day in (since, since + _DAY):
         for path in folder.paths(f"figures/{day:%Y-%m-%d}"):
             if path == f"figures/{except_for}.json":
                 continue
             figures = folder.read_json(path)
             if isinstance(figures, dict) and datetime.fromisoformat(figures["began"]) > since:
-                total += figures["credits"]
-    return total
+                totals.update({key: figures[key] for key in ("credits", "records")})
+    return totals
 
 
 def write_figures(
@@ -67,6 +83,46 @@ def write_figures(
     folder.write(f"figures/{run}.json", line)
     if newest:
         folder.write(LATEST, line)
+
+
+def latest_figures(fleet: Folder) -> Iterator[dict[str, Any]]:
+    """Yield the newest figures of each organisation, sorted by its name.
+
+    An organisation without figures, or with figures that cannot be read, has an outcome and a
+    message that say so.
+
+    Args:
+        fleet: The fleet's folder.
+
+    Raises:
+        StorageError: If the storage fails.
+    """
+    names = fleet.folders(ORGANISATIONS)
+
+    def read(name: str) -> bytes | None:
+        return fleet.read(f"{ORGANISATIONS}/{name}/{LATEST}", MAX_FIGURES_BYTES)
+
+    with ThreadPoolExecutor(_REQUESTS) as pool:
+        for first in range(0, len(names), _BATCH):
+            batch = names[first : first + _BATCH]
+            for name, content in zip(batch, pool.map(read, batch), strict=True):
+                yield {**_parsed(content), "organisation": name}
+
+
+def _parsed(content: bytes | None) -> dict[str, Any]:
+    if content is None:
+        return {"outcome": NO_RUN, "message": "No run has ended."}
+    if len(content) >= MAX_FIGURES_BYTES:
+        why = f"has {MAX_FIGURES_BYTES:,} bytes or more"
+    else:
+        try:
+            figures = json.loads(content)
+        except (ValueError, RecursionError):
+            figures = None
+        if isinstance(figures, dict):
+            return figures
+        why = "is not a JSON object"
+    return {"outcome": UNREADABLE, "message": f"{LATEST} {why}. The next run replaces it."}
 
 
 def utc_now() -> datetime:

@@ -16,8 +16,8 @@ from uuid import uuid4
 
 from zoho_bulk_fleet.figures import (
     LATEST,
-    credits_since,
     name_of_run,
+    totals_since,
     utc_now,
     write_figures,
 )
@@ -122,7 +122,7 @@ class _Run:
     def _sync(self) -> tuple[Outcome, str]:
         settings = dict(self._organisation.settings)
         if (cap := self._organisation.credits_per_day) is not None:
-            left = cap - credits_since(self._folder, self._began - _DAY)
+            left = cap - totals_since(self._folder, self._began - _DAY)["credits"]
             if left <= 0:
                 return Outcome.INCOMPLETE, f"The {cap} API credits of 24 hours are spent."
             settings["api_credit_limit"] = min(left, settings.get("api_credit_limit") or left)
@@ -238,12 +238,12 @@ class _Run:
         """Store the figures and the log, and return the figures."""
         folder, figures = self._folder, self._figures(outcome.value, message)
         try:
-            earlier = folder.read_json(LATEST) or {}
-            spent = credits_since(folder, self._began - _DAY, except_for=self._name)
-            figures["credits_24h"] = spent + self._log.credits
-            figures["last_ok"] = (
-                figures["began"] if outcome is Outcome.OK else earlier.get("last_ok")
-            )
+            others = totals_since(folder, self._began - _DAY, except_for=self._name)
+            for key in ("credits", "records"):
+                figures[f"{key}_24h"] = others[key] + figures[key]
+            newest = folder.read_json(LATEST)
+            last_ok = newest.get("last_ok") if isinstance(newest, dict) else None
+            figures["last_ok"] = figures["began"] if outcome is Outcome.OK else last_ok
             folder.write(f"logs/{self._name}.jsonl.gz", self._log.compressed())
             write_figures(folder, self._name, figures, newest=self._keeper.holds)
             if outcome in {Outcome.FIX_FIRST, Outcome.STREAMS_FAILED}:

@@ -1,9 +1,9 @@
-"""One organisation's folder in object storage.
+"""Folders in object storage: a fleet's, and each organisation's in it.
 
-Invariant: an object is never overwritten, but `latest.json` and what a person puts there. What
-changes has a number, each change creates the object of a higher one, and the highest that is
-complete counts. So an object that is cut off hides nothing, and the storage itself decides who of
-two writers was first.
+Invariant: an object is never overwritten, but `latest.json`, `fleet.html` and what a person puts
+there. What changes has a number, each change creates the object of a higher one, and the highest
+that is complete counts. So an object that is cut off hides nothing, and the storage itself decides
+who of two writers was first.
 
 Source: https://developmentseed.org/obstore/latest/
 """
@@ -18,16 +18,19 @@ from typing import TYPE_CHECKING, Any
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
-from obstore.store import from_url
+from obstore.store import LocalStore, from_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from obstore import Attributes
     from obstore.store import ObjectStore
 
 _REQUEST_SECONDS = 20
 _RETRY_SECONDS = 60
 _DIGITS = 12
+ORGANISATIONS = "organisations"
+"""The folder of all organisations' folders."""
 
 
 class StorageError(Exception):
@@ -35,11 +38,11 @@ class StorageError(Exception):
 
 
 class Folder:
-    """An organisation's folder in object storage.
+    """A fleet's folder in object storage, or that of one of its organisations.
 
     Args:
         url: The fleet's, such as `s3://bucket/fleet`, `gs://…`, `az://…` or `file:///…`.
-        organisation: The organisation's name.
+        organisation: The organisation's name; None for the fleet's folder.
         options: Options of obstore's store, such as `access_key_id`; by default those of the
             environment, such as `AWS_ACCESS_KEY_ID` and `AWS_ENDPOINT_URL`.
 
@@ -50,22 +53,30 @@ class Folder:
     """
 
     def __init__(
-        self, url: str, organisation: str, options: Mapping[str, Any] | None = None
+        self, url: str, organisation: str | None, options: Mapping[str, Any] | None = None
     ) -> None:
-        self.url = f"{url.rstrip('/')}/organisations/{organisation}"
+        self.url = url.rstrip("/")
+        if organisation is not None:
+            self.url += f"/{ORGANISATIONS}/{organisation}"
         self._store = open_store(self.url, options)
 
-    def read(self, path: str) -> bytes | None:
+    def read(self, path: str, max_bytes: int | None = None) -> bytes | None:
         """Return the content of an object; None if there is none.
 
         Args:
             path: Its path in this folder.
+            max_bytes: What is returned of a longer object, from its beginning.
         """
         with self._errors(f"read {path}"):
             try:
-                return bytes(obstore.get(self._store, path).bytes())
+                response = obstore.get(self._store, path)
             except FileNotFoundError:
                 return None
+            if max_bytes is None:
+                return bytes(response.bytes())
+            # Not a range: S3 refuses each range of an empty object.
+            first = next(iter(response.stream(min_chunk_size=max_bytes)), b"")
+            return bytes(first)[:max_bytes]
 
     def read_json(self, path: str) -> Any:
         """Return the parsed content of an object; None if there is none, or it is cut off.
@@ -75,18 +86,22 @@ class Folder:
         """
         try:
             return json.loads(self.read(path) or b"null")
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
-    def write(self, path: str, content: bytes) -> None:
+    def write(self, path: str, content: bytes, content_type: str | None = None) -> None:
         """Create or overwrite an object.
 
         Args:
             path: Its path in this folder.
             content: What it contains afterwards.
+            content_type: Its type, as browsers need it. A local file has none.
         """
+        attributes: Attributes = {}
+        if content_type is not None and not isinstance(self._store, LocalStore):
+            attributes["Content-Type"] = content_type
         with self._errors(f"write {path}"):
-            obstore.put(self._store, path, content)
+            obstore.put(self._store, path, content, attributes=attributes)
 
     def create(self, path: str, content: bytes) -> bool:
         """Create an object, and return whether this call did: not if it was there already.
@@ -122,6 +137,16 @@ class Folder:
         """
         with self._errors(f"list {folder}"):
             return [each["path"] for part in obstore.list(self._store, folder) for each in part]
+
+    def folders(self, folder: str) -> list[str]:
+        """Return the names of the folders in a folder, sorted.
+
+        Args:
+            folder: Its path in this folder.
+        """
+        with self._errors(f"list {folder}"):
+            found = obstore.list_with_delimiter(self._store, folder)["common_prefixes"]
+        return sorted(path.rpartition("/")[2] for path in found)
 
     def remove(self, paths: list[str]) -> None:
         """Remove objects, as far as they are there.
@@ -177,4 +202,5 @@ def open_store(url: str, options: Mapping[str, Any] | None) -> ObjectStore:
     try:
         return from_url(url, **options)
     except Exception as error:
-        raise ValueError(f"The storage {url} cannot be used: {error}") from error
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"The storage {url} cannot be used: {reason}") from error
