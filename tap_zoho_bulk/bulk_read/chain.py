@@ -41,7 +41,8 @@ POSITION_LIFE = timedelta(hours=24)
 MAX_JOBS_PER_PAGE = 3
 """Jobs that are created for one page before the stream fails."""
 
-_REJECTED_FIELD = frozenset({"FIELD_NOT_AVAILABLE", "FIELD_NOT_SUPPORTED"})
+_GONE = "FIELD_NOT_AVAILABLE"
+_REJECTED_FIELD = frozenset({_GONE, "FIELD_NOT_SUPPORTED"})
 _TOO_MANY_JOINS = "JOIN_LIMIT_EXCEEDED"
 
 logger = logging.getLogger("tap-zoho-bulk.chain")
@@ -290,13 +291,14 @@ class Chain:
         logger.log(
             logging.WARNING if codes else logging.INFO,
             "%s: Zoho does not export the field%s %s (%s). Continuing without, and requesting them "
-            "again after %d days, or when the selection changes. Deselect what you do not need to "
-            "silence this line.",
+            "again after %d days, or when the selection changes. %sDeselect what you do not need "
+            "to silence this line.",
             self.query.module,
             "" if len(names) == 1 else "s",
             _listed(names),
             ", ".join(codes) or "refused in an earlier run",
             REFUSAL_LIFE.days,
+            "If one is gone from Zoho, discover the catalog again. " if _GONE in codes else "",
             extra=event("fields_left_out", self.spending.stream, names=[*names], codes=codes),
         )
         self._left_out_logged = names

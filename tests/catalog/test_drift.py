@@ -89,9 +89,13 @@ def test_errors_of_an_old_catalog_say_to_discover_it_again(
     for record_id in organisation.module("Alpha").records:
         organisation.update("Alpha", record_id, Amount="many")
     del organisation.modules["Beta"]
+    del organisation.module("Alpha").fields["Notes"]
 
     run = tap.run(server, catalog=catalog)
 
     assert run.exit_code
+    assert "iscover the catalog again" in run.line(
+        "`Notes`", "FIELD_NOT_AVAILABLE", level="WARNING"
+    )
     assert "iscover the catalog again" in run.line("Alpha failed", "`Amount`")
     assert "iscover the catalog again" in run.line("Beta failed", "MODULE_NOT_AVAILABLE")
