@@ -14,6 +14,7 @@ import click
 from zoho_bulk_fleet.figures import latest_figures
 from zoho_bulk_fleet.fleet import Fleet
 from zoho_bulk_fleet.organisation import Organisation
+from zoho_bulk_fleet.outcome import Outcome
 from zoho_bulk_fleet.page import LATE_AFTER, fleet_page
 from zoho_bulk_fleet.run import run
 from zoho_bulk_fleet.storage import Folder, StorageError
@@ -69,7 +70,8 @@ def run_command(
         result = run(Organisation.from_json(json.load(organisation)), fleet)
     except ValueError as error:
         # A JSON error names a place, and no value.
-        raise click.ClickException(str(error)) from error
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(Outcome.FIX_FIRST.exit_code)
     click.echo(json.dumps(result.figures))
     if result.message:
         click.echo(f"{result.outcome.value}: {result.message}", err=True)

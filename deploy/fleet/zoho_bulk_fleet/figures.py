@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -60,8 +61,9 @@ def totals_since(folder: Folder, since: datetime, *, except_for: str = "") -> Co
             if path == f"figures/{except_for}.json":
                 continue
             figures = folder.read_json(path)
-            if isinstance(figures, dict) and datetime.fromisoformat(figures["began"]) > since:
-                totals.update({key: figures[key] for key in ("credits", "records")})
+            with suppress(KeyError, TypeError, ValueError):  # It is not a run's.
+                if datetime.fromisoformat(figures["began"]) > since:
+                    totals.update({key: figures[key] for key in ("credits", "records")})
     return totals
 
 

@@ -5,6 +5,7 @@ Invariant: settings, which contain secrets, are in no text of it.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,13 @@ class Organisation:
         for key in ("settings", "loader_settings"):
             if not isinstance(getattr(self, key), dict):
                 raise ValueError(f"{self.name}: `{key}` must be an object.")  # noqa: TRY004
-        if isinstance(self.loader, str) or not all(isinstance(word, str) for word in self.loader):
+            try:
+                json.dumps(getattr(self, key))
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{self.name}: `{key}` cannot be JSON: {error}.") from error
+        if not isinstance(self.loader, (list, tuple)) or not all(
+            isinstance(word, str) for word in self.loader
+        ):
             raise ValueError(f"{self.name}: `loader` must be a list: a command and its arguments.")
         if self.credits_per_day is not None and not (
             type(self.credits_per_day) is int and self.credits_per_day > 0

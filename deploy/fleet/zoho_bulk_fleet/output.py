@@ -7,12 +7,20 @@ are in storage, and so are the messages that name them.
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from zoho_bulk_fleet.state import StateFile
     from zoho_bulk_fleet.storage import Folder
+
+
+logger = logging.getLogger(__name__)
+
+
+class OutputError(Exception):
+    """What tap or loader printed cannot be used."""
 
 
 class LoaderOutput:
@@ -30,10 +38,17 @@ class LoaderOutput:
         """Read a line of the loader's output.
 
         Args:
-            line: A state, as JSON.
+            line: A state, as JSON. Any other line is skipped: a loader may print more, and one that
+                is killed may print half a state.
         """
-        if line.strip():
-            self._state.value = json.loads(line)
+        try:
+            state = json.loads(line)
+        except ValueError:
+            state = None
+        if isinstance(state, dict):
+            self._state.value = state
+        elif line.strip() not in {b"", b"null"}:
+            logger.warning("Skipped a line of the loader's output, which is not a state.")
 
     def store(self) -> None:
         """Store the newest state, if it is not stored.
@@ -74,11 +89,14 @@ class FilesOutput:
             line: The message, as JSON.
 
         Raises:
-            ValueError: If it is a RECORD, which would be lost.
+            OutputError: If it is a RECORD, which would be lost, or not a message.
         """
-        kind = json.loads(line)["type"]
+        try:
+            kind = json.loads(line)["type"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise OutputError("The tap printed a line that is not a Singer message.") from error
         if kind == "RECORD":
-            raise ValueError(
+            raise OutputError(
                 "The tap emits records, and there is no loader. Set a loader, or `batch_config`."
             )
         if kind == "STATE":

@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import tempfile
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from zoho_bulk_fleet.figures import (
 from zoho_bulk_fleet.keeper import Keeper
 from zoho_bulk_fleet.lease import Lease, LeaseHeldError
 from zoho_bulk_fleet.outcome import Outcome, Result
-from zoho_bulk_fleet.output import FilesOutput, LoaderOutput
+from zoho_bulk_fleet.output import FilesOutput, LoaderOutput, OutputError
 from zoho_bulk_fleet.pipeline import Readers, Step, Steps, running
 from zoho_bulk_fleet.state import StateFile, newest_bookmark
 from zoho_bulk_fleet.storage import Folder, StorageError
@@ -83,6 +84,10 @@ def run(organisation: Organisation, fleet: Fleet) -> Result:
         keeper.end()
 
 
+class _FixFirstError(Exception):
+    """A person must fix something."""
+
+
 class _Run:
     def __init__(
         self,
@@ -113,8 +118,13 @@ class _Run:
         except StorageError as error:
             outcome = Outcome.TRY_AGAIN_LATER if self._keeper.holds else Outcome.LEASE_LOST
             message = f"{error}. The next run repeats what was not stored."
-        except ValueError as error:
+        except _FixFirstError as error:
+            outcome, message = Outcome.FIX_FIRST, str(error)
+        except OutputError as error:
             outcome, message = Outcome.FAILED, str(error)
+        except Exception as error:
+            outcome, message = Outcome.FAILED, f"An unexpected error: {type(error).__name__}."
+            raise
         finally:
             figures = self._leave(outcome, message)
         return Result(outcome, message, self._log.retry_after_seconds, figures)
@@ -125,7 +135,9 @@ class _Run:
             left = cap - totals_since(self._folder, self._began - _DAY)["credits"]
             if left <= 0:
                 return Outcome.INCOMPLETE, f"The {cap} API credits of 24 hours are spent."
-            settings["api_credit_limit"] = min(left, settings.get("api_credit_limit") or left)
+            limit = settings.setdefault("api_credit_limit", left)
+            if isinstance(limit, int):  # Else the tap says what is wrong with it.
+                settings["api_credit_limit"] = min(left, limit)
         catalog = self._catalog(settings)
         if catalog is None:
             return self._ended()
@@ -137,9 +149,11 @@ class _Run:
             output = FilesOutput(self._state, self._folder, f"data/{self._name}/messages.jsonl")
             settings.setdefault("batch_config", _PARQUET)
         with _directory() as directory:
-            if batches := settings.get("batch_config"):
+            batches = settings.get("batch_config")
+            if isinstance(batches, dict):
                 root = directory if loader else f"{self._folder.url}/data/{self._name}"
-                settings["batch_config"] = {"storage": {"root": root}, **batches}
+                storage = {"root": root, **(batches.get("storage") or {})}
+                settings["batch_config"] = {**batches, "storage": storage}
             files = {"--config": settings, "--catalog": catalog, "--state": self._state.value}
             steps = Steps(
                 Step(self._fleet.tap, files, STRUCTURED),
@@ -175,25 +189,34 @@ class _Run:
 
     def _catalog(self, settings: Mapping[str, Any]) -> object:
         """Return the operator's catalog, or else the discovered one; None if discovery failed."""
-        if (own := self._folder.read_json(_CATALOG)) is not None:
-            return own
+        if (own := self._folder.read(_CATALOG)) is not None:
+            try:
+                return json.loads(own)
+            except ValueError as error:
+                raise _FixFirstError(
+                    f"{_CATALOG} in {self._folder.url} is not JSON: {error}. Correct or remove it."
+                ) from error
         asked = {name: settings[name] for name in sorted(settings.keys() - _CREDENTIALS)}
         asked.pop("api_credit_limit", None)
         digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
         kept = self._folder.read_json(_DISCOVERED)
-        if (
-            isinstance(kept, dict)
-            and kept["settings"] == digest
-            and datetime.fromisoformat(kept["at"]) > self._began - _DAY
-        ):
-            return kept["catalog"]
+        # What another version of this package has stored is discovered again.
+        with suppress(KeyError, TypeError, ValueError):
+            if (
+                kept["settings"] == digest
+                and datetime.fromisoformat(kept["at"]) > self._began - _DAY
+            ):
+                return kept["catalog"]
         printed: list[bytes] = []
         tap = Step([*self._fleet.tap, "--discover"], {"--config": settings}, STRUCTURED)
         with _directory() as directory:
             self._pipe(Steps(tap, None, directory), printed.append, lambda: None)
         if self._report is None or self._report.tap or self._report.killed:
             return None
-        catalog = json.loads(b"".join(printed))
+        try:
+            catalog = json.loads(b"".join(printed))
+        except ValueError as error:
+            raise OutputError(f"The tap's catalog is not JSON: {error}.") from error
         found = {"at": self._began.isoformat(), "settings": digest, "catalog": catalog}
         self._folder.write(_DISCOVERED, json.dumps(found).encode())
         return catalog

@@ -68,7 +68,8 @@ def newest_bookmark(state: dict[str, Any]) -> datetime | None:
         state: A Singer state.
     """
     found = []
-    for stream in state.get("bookmarks", {}).values():
+    bookmarks = state.get("bookmarks")
+    for stream in bookmarks.values() if isinstance(bookmarks, dict) else ():
         value = stream.get("replication_key_value") if isinstance(stream, dict) else None
         try:
             instant = datetime.fromisoformat(str(value).replace("Z", "+00:00"))

@@ -31,6 +31,7 @@ _RETRY_SECONDS = 60
 _DIGITS = 12
 ORGANISATIONS = "organisations"
 """The folder of all organisations' folders."""
+_SCHEMES = ("s3", "s3a", "gs", "az", "adl", "abfs", "abfss", "file")
 
 
 class StorageError(Exception):
@@ -163,8 +164,7 @@ class Folder:
         try:
             yield
         except (BaseError, OSError) as error:
-            reason = str(error).partition("\n")[0]  # Below, obstore prints its structures.
-            raise StorageError(f"Could not {what} in {self.url}: {reason}") from error
+            raise StorageError(f"Could not {what} in {self.url}: {_first_line(error)}") from error
 
 
 def numbered(folder: str, number: int) -> str:
@@ -188,7 +188,14 @@ def open_store(url: str, options: Mapping[str, Any] | None) -> ObjectStore:
         ValueError: If the URL or the options are wrong.
     """
     options = dict(options or {})
-    if url.startswith("file:"):
+    scheme = url.partition("://")[0]
+    if scheme not in _SCHEMES:
+        # Others have no conditional put, such as WebDAV, or end with the process, such as memory.
+        raise ValueError(
+            f"The storage must be a URL that begins with one of {', '.join(_SCHEMES)} and ://; a "
+            "folder on this machine is file:// and its absolute path."
+        )
+    if scheme == "file":
         options.setdefault("mkdir", True)
     else:
         # As other clients of S3 do, connect without TLS if the user's endpoint is so.
@@ -202,5 +209,13 @@ def open_store(url: str, options: Mapping[str, Any] | None) -> ObjectStore:
     try:
         return from_url(url, **options)
     except Exception as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"The storage {url} cannot be used: {reason}") from error
+        raise ValueError(f"The storage {url} cannot be used: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    """Return what an error says. On further lines, obstore prints its structures.
+
+    Args:
+        error: Of obstore.
+    """
+    return str(error).partition("\n")[0]

@@ -71,6 +71,8 @@ class TapLog:
         except (ValueError, KeyError, TypeError, AttributeError):
             event, text, level = {}, line.decode(errors="replace").rstrip(), logging.WARNING
             self.last_line = text[:_MAX_MESSAGE_CHARACTERS]
+        if not isinstance(event, dict):
+            event = {}
         self._note(event, str(text), level if isinstance(level, int) else logging.INFO)
 
     @property

@@ -1,0 +1,223 @@
+"""Odd files, settings and programs end a run with a message that says what to do."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlparse
+
+import pytest
+
+from zoho_bulk_fleet import Fleet, Organisation, Outcome, run
+from zoho_bulk_fleet.state import newest_bookmark
+
+if TYPE_CHECKING:
+    from zoho_bulk_fleet import Result
+
+PROGRAM = (sys.executable, "-IS", "-c")
+"""A command that starts quickly, as a tap or a loader that is not ours."""
+READ = "import sys; sys.stdin.read();"
+STATE = {"bookmarks": {"Leads": {"replication_key_value": "2026-01-02T03:04:05+00:00"}}}
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Fleet:
+    """Return a fleet whose organisation has a catalog, and whose tap prints nothing."""
+    fleet = Fleet(tmp_path.as_uri(), tap=(*PROGRAM, ""))
+    put(fleet, "catalog.json", b'{"streams": []}')
+    return fleet
+
+
+def put(fleet: Fleet, path: str, content: bytes) -> Path:
+    file = Path(urlparse(fleet.storage).path) / "organisations" / "acme" / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    return file
+
+
+def run_of(fleet: Fleet, *, tap: str = "", loader: str = "", **options: Any) -> Result:
+    """Run with programs of Python."""
+    organisation = Organisation(
+        "acme",
+        options.pop("settings", {}),
+        loader=(*PROGRAM, loader) if loader else (),
+        **options,
+    )
+    return run(organisation, Fleet(fleet.storage, tap=(*PROGRAM, tap)))
+
+
+def test_a_catalog_that_is_not_json_is_not_replaced_by_a_discovered_one(fleet: Fleet) -> None:
+    put(fleet, "catalog.json", b'{"streams": [')
+
+    result = run_of(fleet)
+
+    assert result.outcome is Outcome.FIX_FIRST
+    assert "catalog.json" in result.message
+
+
+@pytest.mark.parametrize("kept", [{}, []])
+def test_what_another_version_discovered_is_discovered_again(fleet: Fleet, kept: Any) -> None:
+    put(fleet, "catalog.json", b"").unlink()
+    discovered = put(fleet, "discovered.json", json.dumps(kept).encode())
+
+    run_of(fleet, tap="import sys; print({} if '--discover' in sys.argv else '')")
+
+    assert json.loads(discovered.read_bytes())["catalog"] == {}
+
+
+def test_a_discovery_that_prints_no_catalog_fails(fleet: Fleet) -> None:
+    put(fleet, "catalog.json", b"").unlink()
+
+    result = run_of(fleet, tap="print('hello')")
+
+    assert result.outcome is Outcome.FAILED
+    assert "catalog is not JSON" in result.message
+
+
+def test_odd_figures_are_skipped(fleet: Fleet) -> None:
+    for number, odd in enumerate([b"[]", b"3", b"{", b'{"began": "2026"}', b'{"began": 1}']):
+        put(fleet, f"figures/{datetime.now(timezone.utc):%Y-%m-%d}/00000{number}-1.json", odd)
+    put(fleet, "latest.json", b"[]")
+
+    result = run_of(fleet, credits_per_day=100, tap="import sys; sys.exit(1)")
+
+    assert result.outcome is Outcome.FAILED
+    assert result.figures["credits_24h"] == 0
+    assert result.figures["last_ok"] is None
+
+
+def test_an_odd_state_is_the_taps_to_refuse(fleet: Fleet) -> None:
+    put(fleet, "state/000000000000.json", b'{"bookmarks": []}')
+
+    result = run_of(fleet, tap="import sys; sys.exit(78)", loader=READ)
+
+    assert result.outcome is Outcome.FIX_FIRST
+    for odd in ([], {"Leads": 1}, {"Leads": {"replication_key_value": 3}}, 1, None):
+        assert newest_bookmark({"bookmarks": odd}) is None
+
+
+def test_a_line_of_a_loader_that_is_not_a_state_is_skipped(fleet: Fleet) -> None:
+    odd = ["hello", "null", "[]", "3", "", json.dumps(STATE)[:9]]
+    loader = f"{READ} print({json.dumps(STATE)!r}, *{odd}, sep=chr(10))"
+
+    result = run_of(fleet, loader=loader)
+
+    assert result.outcome is Outcome.OK
+    assert result.figures["newest_bookmark"] == "2026-01-02T03:04:05+00:00"
+
+
+@pytest.mark.parametrize("line", ["hello", "[]", "{}"])
+def test_an_odd_line_of_a_tap_fails_without_a_loader(fleet: Fleet, line: str) -> None:
+    result = run_of(fleet, tap=f"print({line!r})")
+
+    assert result.outcome is Outcome.FAILED
+    assert result.message.startswith("The tap ")
+    assert result.figures["message"] == result.message
+
+
+def test_odd_lines_of_a_log_are_passed_on(fleet: Fleet) -> None:
+    odd = ["3", '{"extra": {"sync_event": 3}, "message": 1, "level": "info"}']
+
+    result = run_of(fleet, tap=f"import sys; print(*{odd}, sep=chr(10), file=sys.stderr)")
+
+    assert result.outcome is Outcome.OK
+
+
+PRINT_SETTINGS = """
+import json, sys
+with open(sys.argv[sys.argv.index("--config") + 1]) as file:
+    settings = json.load(file)
+print(json.dumps(settings), file=sys.stderr)
+sys.exit(78)
+"""
+
+
+def settings_of(result: Result) -> Any:
+    """Return the settings that a tap was started with."""
+    return json.loads(result.message)
+
+
+@pytest.mark.parametrize("batches", [[], None, {"storage": {"prefix": "x"}}])
+def test_any_batch_config_reaches_the_tap(fleet: Fleet, batches: Any) -> None:
+    result = run_of(fleet, tap=PRINT_SETTINGS, settings={"batch_config": batches})
+
+    given = settings_of(result)["batch_config"]
+    if isinstance(batches, dict):
+        assert given["storage"]["root"].startswith(fleet.storage)
+        assert given["storage"].get("prefix") == (batches["storage"] or {}).get("prefix")
+    else:
+        assert given == batches
+
+
+def test_files_go_where_the_user_wants_them(fleet: Fleet) -> None:
+    batches = {"storage": {"root": "file:///elsewhere"}}
+
+    result = run_of(fleet, tap=PRINT_SETTINGS, settings={"batch_config": batches})
+
+    assert settings_of(result)["batch_config"] == batches
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(None, 70), (20, 20), (900, 70), ("900", "900")])
+def test_the_lower_limit_of_credits_counts(fleet: Fleet, limit: Any, expected: Any) -> None:
+    settings = {} if limit is None else {"api_credit_limit": limit}
+
+    result = run_of(fleet, tap=PRINT_SETTINGS, settings=settings, credits_per_day=70)
+
+    assert settings_of(result)["api_credit_limit"] == expected
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["memory://", "/srv/fleet", "fleet", "https://me:secret@dav.example.com", "ftp://secret/"],
+)
+def test_storage_that_cannot_keep_a_lease(url: str) -> None:
+    with pytest.raises(ValueError, match="must be a URL") as raised:
+        run(Organisation("acme", {}), Fleet(url, tap=(*PROGRAM, "")))
+
+    assert "secret" not in str(raised.value)
+
+
+def test_an_option_that_storage_does_not_have() -> None:
+    with pytest.raises(ValueError, match="nonsense") as raised:
+        run(
+            Organisation("acme", {}),
+            Fleet("s3://bucket", {"nonsense": 1, "secret_access_key": "hush"}, (*PROGRAM, "")),
+        )
+
+    assert "\n" not in str(raised.value)
+    assert "hush" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("described", "expected"),
+    [
+        ([], "must be an object"),
+        ({"name": "acme"}, "needs settings"),
+        ({"name": "../acme", "settings": {}}, "letters"),
+        ({"name": 3, "settings": {}}, "letters"),
+        ({"name": "acme", "settings": []}, "must be an object"),
+        ({"name": "acme", "settings": {}, "loader": None}, "must be a list"),
+        ({"name": "acme", "settings": {}, "loader": 3}, "must be a list"),
+        ({"name": "acme", "settings": {}, "loader": "target"}, "must be a list"),
+        ({"name": "acme", "settings": {}, "credits_per_day": "9"}, "credits_per_day"),
+        ({"name": "acme", "settings": {}, "secret": 9}, "has no secret"),
+        ({"name": "acme", "settings": {"a": {3}}}, "cannot be JSON"),
+    ],
+)
+def test_an_organisation_that_is_described_wrongly(described: Any, expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
+        Organisation.from_json(described)
+
+
+@pytest.mark.parametrize("described", [b"{", b"[]", b"\xff", b'{"name": "acme", "settings": 1}'])
+def test_a_wrong_file_is_a_persons_to_fix(fleet: Fleet, described: bytes) -> None:
+    command = [sys.executable, "-m", "zoho_bulk_fleet", "run", "--storage", fleet.storage, "-"]
+
+    ended = subprocess.run(command, input=described, capture_output=True, check=False)
+
+    assert ended.returncode == Outcome.FIX_FIRST.exit_code
+    assert b"Traceback" not in ended.stderr
