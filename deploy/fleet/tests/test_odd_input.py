@@ -96,7 +96,8 @@ def test_an_odd_state_is_the_taps_to_refuse(fleet: Fleet) -> None:
     result = run_of(fleet, tap="import sys; sys.exit(78)", loader=READ)
 
     assert result.outcome is Outcome.FIX_FIRST
-    for odd in ([], {"Leads": 1}, {"Leads": {"replication_key_value": 3}}, 1, None):
+    oddities: list[Any] = [[], {"Leads": 1}, {"Leads": {"replication_key_value": 3}}, 1, None]
+    for odd in oddities:
         assert newest_bookmark({"bookmarks": odd}) is None
 
 

@@ -7,7 +7,8 @@ killed. They are killed when
 - the run's process has ended, however that came about,
 - or they still run after the grace period of a stop.
 
-If the guard itself is killed, the kernel kills both.
+Killed with them is what they have started, as a command such as `uv run` is only the parent of the
+program. If the guard itself is killed, the kernel kills tap and loader.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +35,9 @@ _READ_BYTES = 1 << 12
 
 STOP = b"stop"
 """Line by which the run stops the tap. Any other line is a new deadline."""
+
+LEASE_ENDED = "the lease ended"
+"""Why tap and loader were killed, if the lease was not renewed in time."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +136,7 @@ class _Guard:
             pass_fds=program.files,
             env=os.environ | program.environment,
             stderr=program.log,
+            start_new_session=True,
             preexec_fn=_killed_with(os.getpid()),  # noqa: PLW1509 - the guard has one thread
             **streams,
         )
@@ -147,9 +153,7 @@ class _Guard:
                 left = min(self._deadline, self._stop_at) - time.monotonic()
                 if left <= 0:
                     self._kill(
-                        "the lease ended"
-                        if self._deadline <= self._stop_at
-                        else "stopping took too long"
+                        LEASE_ENDED if self._deadline <= self._stop_at else "stopping took too long"
                     )
             for key, _ in self._selector.select(left):
                 if key.fd in self._running:
@@ -176,12 +180,13 @@ class _Guard:
     def _kill(self, why: str) -> None:
         self._report.killed = self._report.killed or why
         for child in self._running.values():
-            child.kill()
+            _kill_group(child)
 
     def _ended(self, pidfd: int) -> None:
         child = self._running.pop(pidfd)
         self._selector.unregister(pidfd)
         os.close(pidfd)
+        _kill_group(child)  # Else what it leaves behind would hold the pipes open.
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         self._report.peak_memory_bytes += usage.ru_maxrss << 10
@@ -190,6 +195,12 @@ class _Guard:
             self._report.tap = child.returncode
         else:
             self._report.loader = child.returncode
+
+
+def _kill_group(child: subprocess.Popen[bytes]) -> None:
+    """Kill a process that has not been waited for, and what it has started."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
 
 
 def _killed_with(parent: int) -> Callable[[], None]:
@@ -216,6 +227,8 @@ def main() -> None:
     orders = Orders.from_json(sys.argv[1])
     try:
         report = _Guard(orders).watch()
+    except OSError as error:  # A program cannot be started. If the other one was, it ends with us.
+        report = Report(killed=str(error))
     finally:
         shutil.rmtree(orders.directory, ignore_errors=True)
     with os.fdopen(orders.report, "w") as file:

@@ -43,6 +43,7 @@ class Keeper(threading.Thread):
         self._interval = seconds / _RENEWALS
         self._stop_at = time.monotonic() + timeout_seconds
         self._ending = threading.Event()
+        self._lock = threading.Lock()
         self._pipeline: Pipeline | None = None
         self._store: Callable[[], None] = lambda: None
         self.timed_out = False
@@ -54,7 +55,7 @@ class Keeper(threading.Thread):
 
     @contextmanager
     def keeping(self, pipeline: Pipeline, store: Callable[[], None]) -> Iterator[None]:
-        """Extend a pipeline's deadline, and store its progress, during the block.
+        """Extend a pipeline's deadline, and store its progress, during the block and not after it.
 
         Args:
             pipeline: Tap and loader.
@@ -64,7 +65,8 @@ class Keeper(threading.Thread):
         try:
             yield
         finally:
-            self._pipeline, self._store = None, lambda: None
+            with self._lock:
+                self._pipeline, self._store = None, lambda: None
 
     def end(self) -> None:
         """Keep the lease no longer, and release it."""
@@ -80,22 +82,29 @@ class Keeper(threading.Thread):
         """Renew and store, until the run ends or the lease is lost."""
         renew_at = time.monotonic() + self._interval
         while not self._ending.wait(min(_STORE_SECONDS, self._interval)):
-            pipeline = self._pipeline
-            if pipeline and time.monotonic() >= self._stop_at:
-                self.timed_out = True
-                pipeline.stop()
-            try:
-                if time.monotonic() >= renew_at:
-                    renew_at = time.monotonic() + self._interval
-                    self._lease.renew()
-                    if pipeline:
-                        pipeline.extend(self._lease.valid_until)
-                self._store()
-            except LeaseLostError as error:
-                logger.error("%s", error)  # noqa: TRY400 - it says all
-                self._lease.valid_until = 0.0
-                if pipeline:
-                    pipeline.kill()
-                return
-            except StorageError as error:
-                logger.warning("%s. Trying again, until the lease ends.", error)
+            now = time.monotonic()
+            with self._lock:
+                if self._pipeline and now >= self._stop_at:
+                    self.timed_out = True
+                    self._pipeline.stop()
+                try:
+                    if now >= renew_at:
+                        renew_at = now + self._interval
+                        self._renew()
+                    self._store()
+                except LeaseLostError as error:
+                    logger.error("%s", error)  # noqa: TRY400 - it says all
+                    return
+                except StorageError as error:
+                    logger.warning("%s. Trying again, until the lease ends.", error)
+
+    def _renew(self) -> None:
+        try:
+            self._lease.renew()
+        except LeaseLostError:
+            self._lease.valid_until = 0.0
+            if self._pipeline:
+                self._pipeline.kill()
+            raise
+        if self._pipeline:
+            self._pipeline.extend(self._lease.valid_until)

@@ -10,16 +10,21 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
+from zoho_bulk_fleet import guard
 from zoho_bulk_fleet.guard import STOP, Orders, Program, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _STDERR = 2
+_MAX_LINE_BYTES = 64 << 20
+_READ_SECONDS = 30.0
+"""How long reading may take once the guard has ended, so that pipes are no longer filled."""
 
 
 @dataclass(frozen=True)
@@ -107,14 +112,21 @@ class Pipeline:
         Raises:
             Exception: What a reader raised.
         """
-        for reader in self._readers:
-            reader.join()
-        written = self._report.read()
-        self._guard.wait()
+        self.join()
+        if any(reader.is_alive() for reader in self._readers):
+            return Report(killed="a process that they started has not ended")
         for reader in self._readers:
             if reader.error:
                 raise reader.error
+        written = self._report.read()
         return Report(**json.loads(written)) if written else Report(killed="their guard ended")
+
+    def join(self) -> None:
+        """Wait until both have ended and all is read."""
+        self._guard.wait()
+        until = time.monotonic() + _READ_SECONDS
+        for reader in self._readers:
+            reader.join(max(0.0, until - time.monotonic()))
 
     def _say(self, line: bytes) -> None:
         assert self._guard.stdin is not None  # noqa: S101
@@ -136,9 +148,8 @@ def running(
     """
     files: list[int] = []
     try:
-        tap_log, tap_log_end = os.pipe()
-        report, report_end = os.pipe()
-        files += [tap_log_end, report_end]
+        tap_log, tap_log_end = _pipe(files)
+        report, report_end = _pipe(files)
         orders = Orders(
             _program(steps.tap, files, tap_log_end),
             _program(steps.loader, files, _STDERR) if steps.loader else None,
@@ -147,8 +158,9 @@ def running(
             steps.directory,
             report_end,
         )
-        guard = subprocess.Popen(  # noqa: S603 - this package's own
-            [sys.executable, "-m", "zoho_bulk_fleet.guard", orders.to_json()],
+        process = subprocess.Popen(  # noqa: S603 - this package's own
+            # By its path and isolated, since an import of this package takes longer.
+            [sys.executable, "-IS", guard.__file__, orders.to_json()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -158,16 +170,16 @@ def running(
     finally:
         for each in files:
             os.close(each)
-    assert guard.stdin is not None  # noqa: S101
-    assert guard.stdout is not None  # noqa: S101
-    assert guard.stderr is not None  # noqa: S101
-    with guard, os.fdopen(report, "rb") as reported:
+    assert process.stdin is not None  # noqa: S101
+    assert process.stdout is not None  # noqa: S101
+    assert process.stderr is not None  # noqa: S101
+    with process.stdin, report:
         started: list[_Reader] = []
-        pipeline = Pipeline(guard, reported, started)
+        pipeline = Pipeline(process, report, started)
         started += [
-            _Reader(guard.stdout, readers.output, pipeline.kill),
-            _Reader(os.fdopen(tap_log, "rb"), readers.tap_log, pipeline.kill),
-            _Reader(guard.stderr, readers.loader_log, pipeline.kill),
+            _Reader(process.stdout, readers.output, pipeline.kill),
+            _Reader(tap_log, readers.tap_log, pipeline.kill),
+            _Reader(process.stderr, readers.loader_log, pipeline.kill),
         ]
         for reader in started:
             reader.start()
@@ -175,8 +187,14 @@ def running(
             yield pipeline
         finally:
             pipeline.kill()
-            for reader in started:
-                reader.join()
+            pipeline.join()
+
+
+def _pipe(files: list[int]) -> tuple[IO[bytes], int]:
+    """Return both ends of a new pipe, the second of which is added to `files`."""
+    end, other_end = os.pipe()
+    files.append(other_end)
+    return os.fdopen(end, "rb"), other_end
 
 
 class _Reader(threading.Thread):
@@ -193,7 +211,7 @@ class _Reader(threading.Thread):
 
     def run(self) -> None:
         with self._lines:
-            for line in self._lines:
+            while line := self._lines.readline(_MAX_LINE_BYTES):
                 if self.error is None:
                     try:
                         self._take(line)

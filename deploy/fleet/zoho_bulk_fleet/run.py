@@ -22,6 +22,7 @@ from zoho_bulk_fleet.figures import (
     utc_now,
     write_figures,
 )
+from zoho_bulk_fleet.guard import LEASE_ENDED
 from zoho_bulk_fleet.keeper import Keeper
 from zoho_bulk_fleet.lease import Lease, LeaseHeldError
 from zoho_bulk_fleet.outcome import Outcome, Result
@@ -225,7 +226,7 @@ class _Run:
         """Return how tap and loader ended, and why."""
         report, log = self._report, self._log
         assert report is not None  # noqa: S101
-        if not self._keeper.holds:
+        if not self._keeper.holds or report.killed == LEASE_ENDED:
             return Outcome.LEASE_LOST, "The lease could not be renewed in time."
         if self._keeper.timed_out:
             return Outcome.STOPPED, "The run's time was over. The next one continues."
