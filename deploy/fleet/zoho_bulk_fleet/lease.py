@@ -94,7 +94,7 @@ class Lease:
         if not entry.released:
             number, entry = self._watch(number, entry)
         if not self._create(number + 1, self._entry):
-            raise LeaseHeldError("Another run", entry.seconds)
+            raise LeaseHeldError("Another run", self._entry.seconds)
         self.term = self._number
 
     def renew(self) -> None:

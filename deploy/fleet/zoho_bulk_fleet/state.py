@@ -52,10 +52,11 @@ class StateFile:
         content = json.dumps(self.value).encode()
         if not self.value or content == self._written:
             return
-        # Only this run uses these numbers. If one exists, this run created it, and the response was
-        # lost.
-        self._folder.create(numbered(_FOLDER, self._next), content)
+        # Each attempt has a number of its own, which only this run uses: an earlier attempt whose
+        # response was lost, or that is late, has an older content.
+        number = self._next
         self._next += 1
+        self._folder.create(numbered(_FOLDER, number), content)
         self._written = content
         old = self._folder.numbers(_FOLDER)[:-_KEPT]
         self._folder.remove([numbered(_FOLDER, number) for number in old])
