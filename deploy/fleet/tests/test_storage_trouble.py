@@ -35,12 +35,12 @@ class TroubledFolder(Folder):
             raise StorageError("The response was lost.")
         return created
 
-    def write(self, path: str, content: bytes) -> None:
+    def write(self, path: str, content: bytes, content_type: str | None = None) -> None:
         """Write an object, as `Folder` does."""
         if self.lost_writes:
             self.lost_writes -= 1
             raise StorageError("The request was lost.")
-        super().write(path, content)
+        super().write(path, content, content_type)
 
 
 @pytest.fixture
