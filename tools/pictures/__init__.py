@@ -1,1 +1,1 @@
-"""The documentation's pictures: the live view and the report of a run."""
+"""The documentation's pictures: a plan, the live view and the report of a run, and a fleet."""

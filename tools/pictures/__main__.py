@@ -17,6 +17,7 @@ from tap_zoho_bulk.reporting.html_report import main as report
 from tests.support import structured_log
 from tests.support.singer import ROOT
 from tests.support.terminal import TerminalTap
+from tools.pictures import fleet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,6 +84,8 @@ def main() -> None:
         DOCS.mkdir(exist_ok=True)
         draw(browser, folder, "terminal", (_COLUMNS * _CELL[0] + 28, _LINES * _CELL[1] + 32))
         draw(browser, folder, "report", (1200, 1130))
+        (folder / "fleet.html").write_text(fleet.page(), encoding="utf-8")
+        draw(browser, folder, "fleet", (1280, 1245))
 
 
 def run(server: ZohoServer, folder: Path) -> str:

@@ -428,12 +428,19 @@ def test_the_command_writes_the_page_into_a_file(tmp_path: Path) -> None:
             "Error: Could not open file '{folder}/none/page.html': ",
         ),
         (["-o", "/dev/full"], "Error: [Errno 28] No space left on device"),
-        (["--storage", "file://{folder}/file"], "Error: "),
+        (
+            ["--storage", "file://{folder}/file"],
+            "Error: The storage file://{folder}/file cannot be",
+        ),
+        (["--storage", "file://{folder}/fleet"], "Error: Could not read organisations/acme/latest"),
         (["--late-after", "nan"], "Error: "),
     ],
 )
 def test_errors_are_one_line(tmp_path: Path, arguments: list[str], error: str) -> None:
     (tmp_path / "file").write_text("not a folder")
+    refused = tmp_path / "fleet" / "organisations" / "acme" / "latest.json"
+    refused.parent.mkdir(parents=True)
+    refused.symlink_to(refused)
     given_arguments = [each.format(folder=tmp_path) for each in arguments]
 
     done = page_command("--storage", tmp_path.as_uri(), *given_arguments)
