@@ -49,7 +49,7 @@ _PHASES: dict[PhaseName, str] = {
     "downloading": "The tap is downloading the result.",
     "waiting for target": (
         "The page is on disk. The tap is emitting others, or a stream without jobs; or it is "
-        "emitting this one, and the target has yet to read what was written."
+        "emitting this one, and the target has yet to read what was written; that is drawn last."
     ),
     "decoding": "The tap is decoding the result and encoding records.",
 }
@@ -185,8 +185,14 @@ class ReportPage:
                     f"{row.stream.name}, page {job.page}, job {job.id}: {self.described(phase)} "
                     f"for {duration(until - phase.began)}"
                 )
-                kind = phase.name.replace(" ", "-")
-                _add(row.bars, self._bar(phase.began, until, lane, kind, title))
+                # When in the phase the target blocked it is unknown: it is drawn as its end.
+                free = until - phase.seconds_blocked(self.timeline.latest)
+                pieces = [(phase.name, phase.began, free)]
+                if free < until:
+                    pieces.append(("waiting for target", free, until))
+                for name, start, end in pieces:
+                    kind = name.replace(" ", "-")
+                    _add(row.bars, self._bar(start, end, lane, kind, title))
             if job.failed:
                 title = f"{row.stream.name}, page {job.page}, job {job.id}: failed"
                 x = max(self._x(ended - self.began) - _FAILURE_WIDTH, 0.0)

@@ -191,6 +191,25 @@ def test_of_several_runs_the_last_is_taken_or_the_one_that_is_named(
     )
 
 
+def test_what_the_target_took_of_a_page_is_drawn_as_a_wait_for_it() -> None:
+    about = {"stream": "Deals", "page": 1, "job_id": "1"}
+
+    html = page(
+        structured(
+            {"kind": "run_began", "at": 0},
+            {"kind": "job_created", "at": 0, **about},
+            {"kind": "job_completed", "at": 20, **about},
+            {"kind": "download_ended", "at": 30, "seconds": 10, "bytes": 9, **about},
+            {"kind": "decode_ended", "at": 90, "seconds": 60, "blocked": 45, **about},
+            {"kind": "run_ended", "at": 90, "outcome": "ok"},
+        )
+    )
+
+    assert html.bars["Deals"][-2:] == ["decoding", "waiting-for-target"]
+    spent = html.streams()["Deals"]
+    assert (spent["decoding"], spent["for target"]) == ("15 s", "45 s")
+
+
 def test_warnings_of_another_process_are_not_the_runs() -> None:
     own = structured({"kind": "run_began"}, text="of the run", level="warning")
     other = {"level": "warning", "pid": 2, "logger_name": "tap-zoho-bulk", "message": "another's"}
