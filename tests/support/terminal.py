@@ -66,7 +66,7 @@ class TerminalTap:
         os.close(end)
         self.raw = b""
         """Everything that was written to the terminal."""
-        self.stdout = b""
+        self.stdout = bytearray()
         self._changed = threading.Condition()
         self._taken = threading.Event()
         self._taken.set()
