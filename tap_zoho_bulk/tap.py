@@ -276,7 +276,15 @@ class TapZohoBulk(TapOverrides):
 
     @override
     def run_discovery(self) -> str:
-        catalog = self.catalog_json_text
+        try:
+            catalog = self.catalog_json_text
+        finally:
+            spent = self.run.client.credits.spending.credits
+            self.logger.info(
+                "Discovery ended. It has spent %d API credits.",
+                spent,
+                extra=event("discovery_ended", credits=spent),
+            )
         with to_target():
             sys.stdout.write(f"{catalog}\n")
             sys.stdout.flush()

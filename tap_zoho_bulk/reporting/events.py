@@ -25,6 +25,7 @@ Kind = Literal[
     "run_began",  # version
     "streams_selected",  # names
     "module_skipped",  # module, reason
+    "discovery_ended",  # credits
     "stream_began",
     "job_created",  # page, job_id, credits
     "job_state",  # page, job_id, state, seconds, credits

@@ -52,6 +52,7 @@ def test_the_catalog_has_every_readable_module_with_its_types(
     catalog, log = tap.discover_with_log(server)
 
     assert module_names(catalog, organisation) == organisation.modules.keys() - SKIPPED.keys()
+    assert f"It has spent {server.credits} API credits" in log
     leads = entry(catalog, "Leads")
     assert leads["stream"] == "Leads"
     assert leads["key_properties"] == ["id"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
@@ -169,6 +169,45 @@ def test_the_lower_limit_of_credits_counts(fleet: Fleet, limit: Any, expected: A
     result = run_of(fleet, tap=PRINT_SETTINGS, settings=settings, credits_per_day=70)
 
     assert settings_of(result)["api_credit_limit"] == expected
+
+
+def test_a_run_that_ended_in_the_day_counts(fleet: Fleet) -> None:
+    """Also if it began before midnight, more than a day ago."""
+    now = datetime.now(timezone.utc)
+    for hours, spent in ((25, 3), (36, 50)):
+        began = now - timedelta(hours=hours)
+        figures = {
+            "began": began.isoformat(),
+            "seconds": 2 * 3600,
+            "credits": spent,
+            "records": 1,
+        }
+        path = f"figures/{began:%Y-%m-%d/%H%M%S}-000000000000.json"
+        put(fleet, path, json.dumps(figures).encode())
+
+    assert run_of(fleet).figures["credits_24h"] == 3
+
+
+def test_what_a_discovery_spends_counts(fleet: Fleet) -> None:
+    put(fleet, "catalog.json", b"").unlink()
+    event = {"kind": "discovery_ended", "credits": 30}
+    spent = {"message": "", "level": "info", "extra": {"sync_event": event}}
+    tap = f"""
+import sys
+if "--discover" in sys.argv:
+    print({json.dumps(spent)!r}, file=sys.stderr)
+    print("{{}}")
+    sys.exit()
+{PRINT_SETTINGS}"""
+
+    result = run_of(fleet, tap=tap, credits_per_day=70)
+    assert settings_of(result)["api_credit_limit"] == 40
+    assert result.figures["credits"] == 30
+
+    put(fleet, "discovered.json", b"")
+    result = run_of(fleet, tap=tap, credits_per_day=50)
+    assert result.outcome is Outcome.INCOMPLETE
+    assert result.figures["credits_24h"] == 60
 
 
 @pytest.mark.parametrize(

@@ -291,13 +291,14 @@ def test_the_credits_of_a_day_are_kept(server: local_zoho_crm.ZohoServer, fleet:
 
     results = [run(capped, fleet) for _ in range(3)]
 
+    assert sum(result.figures["credits"] for result in results) == server.credits
     assert [result.outcome for result in results] == [Outcome.INCOMPLETE] * 3
     assert sum(result.figures["credits"] for result in results) <= 100
     assert len(server.requests_matching("POST", "/bulk/")) == 1
     # A day later, it continues.
     for file in folder_of(fleet).glob("figures/*/*.json"):
         figures = json.loads(file.read_bytes())
-        began = datetime.now(timezone.utc) - timedelta(hours=24, minutes=1)
+        began = datetime.now(timezone.utc) - timedelta(hours=25)
         file.write_text(json.dumps({**figures, "began": began.isoformat()}))
     assert run(capped, fleet).figures["credits"] > 0
 

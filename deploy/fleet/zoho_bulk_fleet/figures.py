@@ -44,25 +44,23 @@ def name_of_run(began: datetime, term: int) -> str:
     return f"{began:%Y-%m-%d/%H%M%S}-{term:012}"
 
 
-def totals_since(folder: Folder, since: datetime, *, except_for: str = "") -> Counter[str]:
-    """Return the `credits` and `records` of all runs that began in the day after an instant.
+def totals_since(folder: Folder, since: datetime) -> Counter[str]:
+    """Return the `credits` and `records` of all runs that ended in the day after an instant.
 
     Args:
         folder: The organisation's.
         since: The instant.
-        except_for: A run that does not count, by what `name_of_run` returned.
 
     Raises:
         StorageError: If the storage fails.
     """
     totals: Counter[str] = Counter()
-    for day in (since, since + _DAY):
+    for day in (since - _DAY, since, since + _DAY):  # As a run may have begun on the day before.
         for path in folder.paths(f"figures/{day:%Y-%m-%d}"):
-            if path == f"figures/{except_for}.json":
-                continue
             figures = folder.read_json(path)
             with suppress(KeyError, TypeError, ValueError):  # It is not a run's.
-                if datetime.fromisoformat(figures["began"]) > since:
+                seconds = timedelta(seconds=figures["seconds"])
+                if datetime.fromisoformat(figures["began"]) + seconds > since:
                     totals.update({key: figures[key] for key in ("credits", "records")})
     return totals
 

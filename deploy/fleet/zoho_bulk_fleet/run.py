@@ -85,8 +85,12 @@ def run(organisation: Organisation, fleet: Fleet) -> Result:
         keeper.end()
 
 
-class _FixFirstError(Exception):
-    """A person must fix something."""
+class _EndedError(Exception):
+    """The run ends before the tap does anything."""
+
+    def __init__(self, outcome: Outcome, message: str) -> None:
+        super().__init__(message)
+        self.outcome = outcome
 
 
 class _Run:
@@ -105,6 +109,7 @@ class _Run:
         self._keeper = keeper
         self._began = utc_now()
         self._name = name_of_run(self._began, lease.term)
+        self._others = totals_since(folder, self._began - _DAY)
         self._log = TapLog(organisation.name)
         self._loader_line = ""
         self._report: Report | None = None
@@ -119,8 +124,8 @@ class _Run:
         except StorageError as error:
             outcome = Outcome.TRY_AGAIN_LATER if self._keeper.holds else Outcome.LEASE_LOST
             message = f"{error}. The next run repeats what was not stored."
-        except _FixFirstError as error:
-            outcome, message = Outcome.FIX_FIRST, str(error)
+        except _EndedError as ended:
+            outcome, message = ended.outcome, str(ended)
         except OutputError as error:
             outcome, message = Outcome.FAILED, str(error)
         except Exception as error:
@@ -132,16 +137,11 @@ class _Run:
 
     def _sync(self) -> tuple[Outcome, str]:
         settings = dict(self._organisation.settings)
-        if (cap := self._organisation.credits_per_day) is not None:
-            left = cap - totals_since(self._folder, self._began - _DAY)["credits"]
-            if left <= 0:
-                return Outcome.INCOMPLETE, f"The {cap} API credits of 24 hours are spent."
-            limit = settings.setdefault("api_credit_limit", left)
-            if isinstance(limit, int):  # Else the tap says what is wrong with it.
-                settings["api_credit_limit"] = min(left, limit)
+        self._limit_credits(settings)
         catalog = self._catalog(settings)
         if catalog is None:
             return self._ended()
+        self._limit_credits(settings)
         loader = self._organisation.loader
         output: LoaderOutput | FilesOutput
         if loader:
@@ -165,6 +165,18 @@ class _Run:
             )
             self._pipe(steps, output.take, output.store)
         return self._ended()
+
+    def _limit_credits(self, settings: dict[str, Any]) -> None:
+        """Limit the tap to what is left of the credits of a day, also after its discovery."""
+        cap = self._organisation.credits_per_day
+        if cap is None:
+            return
+        left = cap - self._others["credits"] - self._log.credits
+        if left <= 0:
+            raise _EndedError(Outcome.INCOMPLETE, f"The {cap} API credits of 24 hours are spent.")
+        limit = settings.setdefault("api_credit_limit", left)
+        if isinstance(limit, int):  # Else the tap says what is wrong with it.
+            settings["api_credit_limit"] = min(left, limit)
 
     def _pipe(self, steps: Steps, take: Callable[[bytes], None], store: Callable[[], None]) -> None:
         """Run tap and loader to their end, whatever ends them."""
@@ -194,8 +206,9 @@ class _Run:
             try:
                 return json.loads(own)
             except ValueError as error:
-                raise _FixFirstError(
-                    f"{_CATALOG} in {self._folder.url} is not JSON: {error}. Correct or remove it."
+                raise _EndedError(
+                    Outcome.FIX_FIRST,
+                    f"{_CATALOG} in {self._folder.url} is not JSON: {error}. Correct or remove it.",
                 ) from error
         asked = {name: settings[name] for name in sorted(settings.keys() - _CREDENTIALS)}
         asked.pop("api_credit_limit", None)
@@ -262,9 +275,8 @@ class _Run:
         """Store the figures and the log, and return the figures."""
         folder, figures = self._folder, self._figures(outcome.value, message)
         try:
-            others = totals_since(folder, self._began - _DAY, except_for=self._name)
             for key in ("credits", "records"):
-                figures[f"{key}_24h"] = others[key] + figures[key]
+                figures[f"{key}_24h"] = self._others[key] + figures[key]
             newest = folder.read_json(LATEST)
             last_ok = newest.get("last_ok") if isinstance(newest, dict) else None
             figures["last_ok"] = figures["began"] if outcome is Outcome.OK else last_ok

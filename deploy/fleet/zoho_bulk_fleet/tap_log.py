@@ -47,6 +47,7 @@ class TapLog:
         self.ended: dict[str, Any] = {}
         """Fields of the event `run_ended`; {} if the tap has not ended its run."""
         self._credits: dict[str, int] = {}
+        self._discovery_credits = 0
         self.failed_streams: list[str] = []
         self.error = ""
         """The first error, which the others follow from."""
@@ -78,11 +79,14 @@ class TapLog:
     @property
     def credits(self) -> int:
         """The API credits that were spent."""
-        return int(self.ended.get("credits", sum(self._credits.values())))
+        spent = self.ended.get("credits", sum(self._credits.values()))
+        return self._discovery_credits + int(spent)
 
     def _note(self, event: dict[str, Any], text: str, level: int) -> None:
         kind, stream = event.get("kind"), str(event.get("stream"))
-        if "credits" in event:  # so far, by this stream
+        if kind == "discovery_ended":
+            self._discovery_credits = event["credits"]
+        elif "credits" in event:  # so far, by this stream
             self._credits[stream] = event["credits"]
         if kind == "run_ended":
             self.ended = event
