@@ -17,13 +17,12 @@ from airflow.sdk import (
     Connection,
     RetryDecision,
     RetryPolicy,
-    TriggerRule,
     Variable,
     dag,
-    get_current_context,
     task,
+    teardown,
 )
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from zoho_bulk_fleet import Fleet, Organisation, Outcome, run
 
@@ -83,7 +82,8 @@ def organisation_of(described: dict[str, Any]) -> Organisation:
     schedule="@hourly",
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     catchup=False,
-    max_active_runs=1,
+    # A run starts although one organisation of the last one is still at work: its lease skips it.
+    max_active_runs=4,
     tags=["zoho"],
 )
 def zoho_fleet() -> None:
@@ -95,7 +95,7 @@ def zoho_fleet() -> None:
         return [each if isinstance(each, dict) else {"name": each} for each in listed]
 
     @task(
-        map_index_template="{{ organisation }}",
+        map_index_template="{{ task.op_kwargs['described']['name'] }}",
         pool="zoho_bulk_jobs",
         retries=5,
         retry_delay=timedelta(minutes=5),
@@ -103,7 +103,6 @@ def zoho_fleet() -> None:
         execution_timeout=timedelta(hours=7),
     )
     def sync(described: dict[str, Any]) -> dict[str, Any]:
-        get_current_context()["organisation"] = described["name"]
         # Airflow's own handler raises nothing, so the run would not stop until it is killed.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit("Airflow ends this task."))
         fleet = Variable.get("zoho_fleet", deserialize_json=True)
@@ -111,11 +110,14 @@ def zoho_fleet() -> None:
         result = run(organisation_of(described), fleet)
         if result.outcome is Outcome.FIX_FIRST:
             raise AirflowFailException(result.message)
+        if result.outcome is Outcome.HELD:
+            raise AirflowSkipException(result.message)
         if result.outcome.exit_code:
             raise RunEndedError(result)
         return result.figures
 
-    @task(trigger_rule=TriggerRule.ALL_DONE)
+    # As a teardown, it runs in any case, and does not make a run green in which a sync failed.
+    @teardown
     def page() -> None:
         storage = Variable.get("zoho_fleet", deserialize_json=True)["storage"]
         command = [sys.executable, "-m", "zoho_bulk_fleet", "page", "--storage", storage]
