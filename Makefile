@@ -21,7 +21,7 @@ LOWEST_PYTHON ?= $(shell PYENV_VERSION=3.10 python3.10 -c 'import sys; print(sys
 LOWEST_TESTS ?= tests --ignore=tests/meltano --ignore=tests/warehouses \
 	--ignore=tests/repository/test_words.py --deselect=tests/emit/test_batches.py::test_files_on_s3_hold_every_record
 
-.PHONY: help demo test test-lowest test-prerelease simulate bench docs lint prose configuration pictures format types settings dist clean
+.PHONY: help demo test test-lowest test-prerelease test-airflow simulate bench docs lint prose configuration pictures format types settings dist clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test-lowest: .venv-lowest/installed ## Run it at the lowest versions of all that
 
 test-prerelease: .venv-prerelease/installed ## Run it with the newest pre-release of the Singer SDK
 	.venv-prerelease/bin/python -m pytest $(PYTEST_ARGS) $(LOWEST_TESTS)
+
+test-airflow: .meltano/installed .venv-airflow/installed ## Run a fleet of organisations on a real Airflow
+	$(BIN)/python -m pytest deploy/airflow/tests
 
 simulate: .venv/installed ## Play stories of the simulation, those of SEEDS
 	$(BIN)/python -m tests.simulation $(SEEDS)
@@ -91,7 +94,7 @@ dist: .venv/installed ## Build what is released, and try it in an environment of
 	cd dist && ../.venv-dist/bin/tap-zoho-bulk --about --format=json >/dev/null
 
 clean: ## Remove everything that was installed or generated, but not .env and *.duckdb
-	rm -rf .venv .venv-lowest .venv-prerelease .venv-dist .meltano .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist output
+	rm -rf .venv .venv-airflow .venv-lowest .venv-prerelease .venv-dist .meltano .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The development environment
@@ -121,6 +124,13 @@ clean: ## Remove everything that was installed or generated, but not .env and *.
 		--group test --editable '.[parquet,s3]' --editable local-zoho-crm
 	.venv-prerelease/bin/python -c \
 		'from importlib.metadata import version; print("singer-sdk", version("singer-sdk"))'
+
+# Airflow, which runs a fleet, in the versions that it was tested with
+.venv-airflow/installed: deploy/airflow/constraints.txt deploy/fleet/pyproject.toml .venv/installed
+	$(BIN)/uv venv --quiet --clear --no-python-downloads --python $(BIN)/python .venv-airflow
+	$(BIN)/uv pip install --quiet --python .venv-airflow/bin/python \
+		--constraint deploy/airflow/constraints.txt apache-airflow --editable deploy/fleet
+	touch $@
 
 # The Meltano plugins: this tap and the targets, each in an environment of its own
 .meltano/installed: meltano.yml .venv/installed $(wildcard loaders/*/*.toml loaders/*/*/*.py)
