@@ -422,7 +422,10 @@ def test_the_command_writes_the_page_into_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["--storage", "ftp://host/fleet"], "Error: The storage ftp://host/fleet cannot be used: "),
+        (
+            ["--storage", "ftp://host/fleet"],
+            "Error: The storage must be a URL that begins with one of ",
+        ),
         (
             ["-o", "{folder}/none/page.html"],
             "Error: Could not open file '{folder}/none/page.html': ",
