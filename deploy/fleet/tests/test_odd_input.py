@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -208,6 +209,39 @@ if "--discover" in sys.argv:
     result = run_of(fleet, tap=tap, credits_per_day=50)
     assert result.outcome is Outcome.INCOMPLETE
     assert result.figures["credits_24h"] == 60
+
+
+def test_a_program_that_prints_its_settings_reveals_no_secret(
+    fleet: Fleet, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a loader does that reports a wrong setting with all others."""
+    caplog.set_level("INFO")
+    settings = {"refresh_token": "hush-1", "modules": ["Leads"]}
+    loader_settings = {
+        "password": 'hush-2"\\',
+        "ssh_tunnel": {"private_key": "hush-'3\nhush-3"},
+        "url": "postgresql://me:hush-4@warehouse/crm",
+        "token": "",
+    }
+    show = """
+import json, sys
+with open(sys.argv[sys.argv.index("--config") + 1]) as file:
+    settings = json.load(file)
+print(json.dumps(settings), settings, *settings.values(), "the end", file=sys.stderr)
+sys.exit(1)
+"""
+
+    result = run_of(
+        fleet, tap=show, loader=show, settings=settings, loader_settings=loader_settings
+    )
+
+    assert result.outcome is Outcome.FAILED
+    assert "postgresql://me:***@warehouse" in caplog.text
+    assert "the end" in result.message
+    (log,) = tmp_path.glob("organisations/acme/logs/*/*.gz")
+    kept = [file.read_bytes() for file in tmp_path.rglob("*.json")]
+    for text in (caplog.text.encode(), gzip.decompress(log.read_bytes()), *kept):
+        assert b"hush" not in text
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,21 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", re.ASCII)
+_SECRET = re.compile(
+    "secret|password|passphrase|token|credential|(api|access|private)_?key", re.IGNORECASE
+)
+"""What the names of secret settings contain."""
+_MIN_SECRET_CHARACTERS = 6
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,33 @@ class Organisation:
         ):
             raise ValueError(f"{self.name}: `credits_per_day` must be an integer of at least 1.")
 
+    @cached_property
+    def _secrets(self) -> re.Pattern[bytes] | None:
+        found = {*_secrets_of(self.settings), *_secrets_of(self.loader_settings)}
+        written = {
+            each
+            for secret in found
+            # In JSON, in Python, and as they are
+            for each in (json.dumps(secret)[1:-1], repr(secret)[1:-1], *secret.splitlines())
+        }
+        longest_first = sorted(written, key=len, reverse=True)
+        patterns = [
+            re.escape(each.encode())
+            for each in longest_first
+            if len(each) >= _MIN_SECRET_CHARACTERS
+        ]
+        return re.compile(b"|".join(patterns)) if patterns else None
+
+    def redact(self, line: bytes) -> bytes:
+        """Return a line of a log without the values of secret settings.
+
+        A loader may print its settings, such as in an error about one of them.
+
+        Args:
+            line: The line.
+        """
+        return self._secrets.sub(b"***", line) if self._secrets else line
+
     @classmethod
     def from_json(cls, content: object) -> Organisation:
         """Return the organisation that a JSON object describes, by the names of the arguments.
@@ -80,3 +115,18 @@ class Organisation:
         if missing := sorted({"name", "settings"} - content.keys()):
             raise ValueError(f"An organisation needs {' and '.join(missing)}.")
         return cls(**content)
+
+
+def _secrets_of(value: object, name: str = "") -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from _secrets_of(each, str(key))
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _secrets_of(each, name)
+    elif isinstance(value, str):
+        if _SECRET.search(name):
+            yield value
+        elif "://" in value:
+            with suppress(ValueError):
+                yield urlsplit(value).password or ""

@@ -185,7 +185,7 @@ class _Run:
                 steps,
                 deadline=self._lease.valid_until,
                 grace_seconds=self._fleet.grace_seconds,
-                readers=Readers(take, self._log.take, self._take_loader_log),
+                readers=Readers(take, self._take_tap_log, self._take_loader_log),
             ) as pipeline,
             self._keeper.keeping(pipeline, partial(self._store, store)),
         ):
@@ -258,8 +258,15 @@ class _Run:
         }
         return outcome, messages.get(outcome, why)
 
+    def _take_tap_log(self, line: bytes) -> None:
+        self._log.take(self._organisation.redact(line))
+
     def _take_loader_log(self, line: bytes) -> None:
-        text = line.decode(errors="replace").rstrip()[:_MAX_MESSAGE_CHARACTERS]
+        text = (
+            self._organisation.redact(line)
+            .decode(errors="replace")
+            .rstrip()[:_MAX_MESSAGE_CHARACTERS]
+        )
         if text:
             self._loader_line = text
             logger.info("%s: loader: %s", self._organisation.name, text)
