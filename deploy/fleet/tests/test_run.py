@@ -37,9 +37,22 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 
 
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Return the catalog of the organisation, discovered once."""
+    config = tmp_path_factory.mktemp("discovery") / "config.json"
+    with local_zoho_crm.ZohoServer(organisation_with_two_modules()) as server:
+        config.write_text(json.dumps({**server.tap_config(), **QUICK}))
+        tap = Path(sys.executable).with_name("tap-zoho-bulk")
+        return subprocess.check_output([tap, "--discover", "--config", config])
+
+
 @pytest.fixture
 def crm() -> local_zoho_crm.Organisation:
-    """Return an organisation with two modules."""
+    return organisation_with_two_modules()
+
+
+def organisation_with_two_modules() -> local_zoho_crm.Organisation:
     organisation = local_zoho_crm.Organisation(seed=1)
     organisation.advance(-timedelta(minutes=40))
     for name in ("Leads", "Deals"):
@@ -66,9 +79,17 @@ def serve() -> Iterator[Callable[..., local_zoho_crm.ZohoServer]]:
 
 
 @pytest.fixture
-def fleet(tmp_path: Path) -> Fleet:
-    """Return a fleet whose storage is a local folder."""
+def new_fleet(tmp_path: Path) -> Fleet:
+    """Return a fleet whose storage is a local folder, with nothing in it."""
     return Fleet((tmp_path / "storage").as_uri())
+
+
+@pytest.fixture
+def fleet(new_fleet: Fleet, catalog: bytes) -> Fleet:
+    """Return a fleet whose organisation has a catalog, so that runs need no discovery."""
+    folder_of(new_fleet).mkdir(parents=True)
+    (folder_of(new_fleet) / "catalog.json").write_bytes(catalog)
+    return new_fleet
 
 
 @pytest.fixture
@@ -118,17 +139,17 @@ def files_of(fleet: Fleet) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def test_without_a_loader_files_are_in_storage_and_the_next_run_continues(
-    crm: local_zoho_crm.Organisation, server: local_zoho_crm.ZohoServer, fleet: Fleet
+    crm: local_zoho_crm.Organisation, server: local_zoho_crm.ZohoServer, new_fleet: Fleet
 ) -> None:
     organisation = organisation_of(server)
 
-    first = run(organisation, fleet)
+    first = run(organisation, new_fleet)
     crm.insert("Leads", values={"Name": "a new one"})
-    second = run(organisation, fleet)
+    second = run(organisation, new_fleet)
 
     assert [first.outcome, second.outcome] == [Outcome.OK, Outcome.OK]
     for module in ("Leads", "Deals"):
-        assert {row["Name"] for stream, row in files_of(fleet) if stream == module} == names(
+        assert {row["Name"] for stream, row in files_of(new_fleet) if stream == module} == names(
             crm, module
         )
     # What the second exported again has the same instant as the bookmark.
@@ -139,37 +160,21 @@ def test_without_a_loader_files_are_in_storage_and_the_next_run_continues(
         assert second.figures[f"{key}_24h"] == first.figures[key] + second.figures[key] > 40
 
 
-def test_the_catalog_is_discovered_once_a_day_or_when_settings_change(
-    server: local_zoho_crm.ZohoServer, fleet: Fleet
-) -> None:
-    def fields_read() -> int:
-        return len(server.requests_matching("GET", r"/settings/fields"))
-
-    run(organisation_of(server), fleet)
-    discovered = fields_read()
-    run(organisation_of(server), fleet)
-    assert fields_read() == discovered
-
-    run(organisation_of(server, settings={"modules": ["Leads"]}), fleet)
-    assert fields_read() > discovered
-
-
 def test_an_operators_catalog_is_used_as_it_is(
     server: local_zoho_crm.ZohoServer, fleet: Fleet
 ) -> None:
-    run(organisation_of(server), fleet)
-    discovered = json.loads((folder_of(fleet) / "discovered.json").read_bytes())["catalog"]
-    for stream in discovered["streams"]:
+    own = folder_of(fleet) / "catalog.json"
+    selected = json.loads(own.read_bytes())
+    for stream in selected["streams"]:
         for entry in stream["metadata"]:
             if not entry["breadcrumb"]:
                 entry["metadata"]["selected"] = stream["tap_stream_id"] == "Deals"
-    (folder_of(fleet) / "catalog.json").write_text(json.dumps(discovered))
-    jobs = len(server.requests_matching("POST", "/bulk/"))
+    own.write_text(json.dumps(selected))
 
     result = run(organisation_of(server), fleet)
 
     assert result.outcome is Outcome.OK
-    assert len(server.requests_matching("POST", "/bulk/")) == jobs + 1
+    assert len(server.requests_matching("POST", "/bulk/")) == 1
 
 
 def test_a_loader_gets_records_and_its_state_is_kept(
@@ -229,8 +234,10 @@ def test_records_without_a_loader_are_an_error(
     assert "there is no loader" in result.message
 
 
-def test_what_a_person_must_fix_says_so(server: local_zoho_crm.ZohoServer, fleet: Fleet) -> None:
-    result = run(organisation_of(server, settings={"refresh_token": "revoked"}), fleet)
+def test_what_a_person_must_fix_says_so(
+    server: local_zoho_crm.ZohoServer, new_fleet: Fleet
+) -> None:
+    result = run(organisation_of(server, settings={"refresh_token": "revoked"}), new_fleet)
 
     assert result.outcome is Outcome.FIX_FIRST
     assert "refresh token" in result.message
@@ -269,7 +276,6 @@ def test_some_streams_that_fail_are_named(server: local_zoho_crm.ZohoServer, fle
 
 
 def test_zoho_says_how_long_to_wait(server: local_zoho_crm.ZohoServer, fleet: Fleet) -> None:
-    run(organisation_of(server), fleet)
     server.faults.add(
         local_zoho_crm.Fault(
             kind="status",
@@ -286,21 +292,21 @@ def test_zoho_says_how_long_to_wait(server: local_zoho_crm.ZohoServer, fleet: Fl
     assert result.retry_after_seconds == pytest.approx(1800)
 
 
-def test_the_credits_of_a_day_are_kept(server: local_zoho_crm.ZohoServer, fleet: Fleet) -> None:
+def test_the_credits_of_a_day_are_kept(server: local_zoho_crm.ZohoServer, new_fleet: Fleet) -> None:
     capped = organisation_of(server, credits_per_day=100)
 
-    results = [run(capped, fleet) for _ in range(3)]
+    results = [run(capped, new_fleet) for _ in range(3)]
 
     assert sum(result.figures["credits"] for result in results) == server.credits
     assert [result.outcome for result in results] == [Outcome.INCOMPLETE] * 3
     assert sum(result.figures["credits"] for result in results) <= 100
     assert len(server.requests_matching("POST", "/bulk/")) == 1
     # A day later, it continues.
-    for file in folder_of(fleet).glob("figures/*/*.json"):
+    for file in folder_of(new_fleet).glob("figures/*/*.json"):
         figures = json.loads(file.read_bytes())
         began = datetime.now(timezone.utc) - timedelta(hours=25)
         file.write_text(json.dumps({**figures, "began": began.isoformat()}))
-    assert run(capped, fleet).figures["credits"] > 0
+    assert run(capped, new_fleet).figures["credits"] > 0
 
 
 def test_a_run_that_takes_too_long_is_stopped_and_the_next_one_continues(
