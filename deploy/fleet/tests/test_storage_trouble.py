@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from zoho_bulk_fleet import Fleet, Organisation, Outcome, run
+from zoho_bulk_fleet.keeper import Keeper
 from zoho_bulk_fleet.lease import Lease, LeaseHeldError
 from zoho_bulk_fleet.output import FilesOutput
 from zoho_bulk_fleet.state import StateFile
@@ -185,3 +187,19 @@ while not os.path.exists({str(ends)!r}):
     assert result.outcome is Outcome.OK
     (path,) = folder.paths("figures")
     assert folder.read_json(path) == result.figures
+
+
+def test_a_lease_ends_while_its_machine_is_suspended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = Lease(Folder(tmp_path.as_uri(), "acme"), "first", 60)
+    lease.acquire()
+    keeper = Keeper(lease, 60, 600)
+    assert keeper.holds
+
+    clock = time.clock_gettime
+    monkeypatch.setattr(
+        time, "clock_gettime", lambda kind: clock(kind) + 100 * (kind == time.CLOCK_BOOTTIME)
+    )
+
+    assert not keeper.holds

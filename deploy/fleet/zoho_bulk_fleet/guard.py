@@ -32,12 +32,19 @@ if TYPE_CHECKING:
 
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl
 _READ_BYTES = 1 << 12
+_MAX_WAIT_SECONDS = 1.0
+"""Waiting does not count the time in which the machine is suspended, so it is short."""
 
 STOP = b"stop"
 """Line by which the run stops the tap. Any other line is a new deadline."""
 
 LEASE_ENDED = "the lease ended"
 """Why tap and loader were killed, if the lease was not renewed in time."""
+
+
+def now() -> float:
+    """Return the seconds of a clock that runs as well while this machine is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ class Orders:
     Args:
         tap: The tap.
         loader: What reads the tap's output; None to write it to the guard's stdout.
-        deadline: When the lease ends, on the monotonic clock of this machine.
+        deadline: When the lease ends, on the clock of `now`.
         grace_seconds: How long a stop may take.
         directory: A temporary directory, which the guard removes at the end.
         report: File descriptor for a Report, as JSON.
@@ -148,14 +155,14 @@ class _Guard:
     def watch(self) -> Report:
         """Return when tap and loader have ended."""
         while self._running:
-            left = None
+            left = math.inf
             if not self._report.killed:
-                left = min(self._deadline, self._stop_at) - time.monotonic()
+                left = min(self._deadline, self._stop_at) - now()
                 if left <= 0:
                     self._kill(
                         LEASE_ENDED if self._deadline <= self._stop_at else "stopping took too long"
                     )
-            for key, _ in self._selector.select(left):
+            for key, _ in self._selector.select(min(left, _MAX_WAIT_SECONDS)):
                 if key.fd in self._running:
                     self._ended(key.fd)
                 else:
@@ -173,7 +180,7 @@ class _Guard:
             if line != STOP:
                 self._deadline = float(line)
             elif self._stop_at == math.inf:
-                self._stop_at = time.monotonic() + self._grace_seconds
+                self._stop_at = now() + self._grace_seconds
                 if self._tap in self._running.values():
                     self._tap.terminate()  # The loader then reads to the end.
 

@@ -12,6 +12,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from zoho_bulk_fleet.guard import now
 from zoho_bulk_fleet.lease import LeaseLostError
 from zoho_bulk_fleet.storage import StorageError
 
@@ -51,7 +52,7 @@ class Keeper(threading.Thread):
     @property
     def holds(self) -> bool:
         """Whether the lease is still this run's."""
-        return time.monotonic() < self._lease.valid_until
+        return now() < self._lease.valid_until
 
     @contextmanager
     def keeping(self, pipeline: Pipeline, store: Callable[[], None]) -> Iterator[None]:
@@ -82,14 +83,13 @@ class Keeper(threading.Thread):
         """Renew and store, until the run ends or the lease is lost."""
         renew_at = time.monotonic() + self._interval
         while not self._ending.wait(min(_STORE_SECONDS, self._interval)):
-            now = time.monotonic()
             with self._lock:
-                if self._pipeline and now >= self._stop_at:
+                if self._pipeline and time.monotonic() >= self._stop_at:
                     self.timed_out = True
                     self._pipeline.stop()
                 try:
-                    if now >= renew_at:
-                        renew_at = now + self._interval
+                    if time.monotonic() >= renew_at:
+                        renew_at = time.monotonic() + self._interval
                         self._renew()
                     self._store()
                 except LeaseLostError as error:

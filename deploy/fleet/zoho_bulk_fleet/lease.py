@@ -15,6 +15,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from zoho_bulk_fleet.guard import now
 from zoho_bulk_fleet.storage import numbered
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ class Lease:
         folder: The organisation's.
         owner: A name of this run that no other run has.
         seconds: How long the lease lasts unless it is renewed.
-        clock: Returns seconds that never go back, and that also pass while this process is paused.
+        clock: Returns seconds that never go back, and that also pass while this process is paused
+            or its machine suspended.
         wait: Waits so many seconds.
     """
 
@@ -70,7 +72,7 @@ class Lease:
         owner: str,
         seconds: float,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = now,
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
         self._folder = folder

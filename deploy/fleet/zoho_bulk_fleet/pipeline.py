@@ -94,7 +94,7 @@ class Pipeline:
         """Allow tap and loader to run until another time.
 
         Args:
-            deadline: On the monotonic clock.
+            deadline: On the clock of `guard.now`.
         """
         self._say(repr(deadline).encode())
 
@@ -142,7 +142,7 @@ def running(
 
     Args:
         steps: Their commands.
-        deadline: When they are killed unless it is extended, on the monotonic clock.
+        deadline: When they are killed unless it is extended, on the clock of `guard.now`.
         grace_seconds: How long a stop may take.
         readers: What reads their lines.
     """
