@@ -84,6 +84,7 @@ def organisation_of(described: dict[str, Any]) -> Organisation:
     catchup=False,
     # A run starts although one organisation of the last one is still at work: its lease skips it.
     max_active_runs=4,
+    max_active_tasks=1000,  # The pool is the limit.
     tags=["zoho"],
 )
 def zoho_fleet() -> None:
