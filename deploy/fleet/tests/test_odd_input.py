@@ -138,6 +138,41 @@ sys.exit(78)
 """
 
 
+def test_the_first_error_and_the_longest_wait_are_the_message(fleet: Fleet) -> None:
+    entries = [
+        {"message": "the cause\nin two lines", "level": "error", "extra": {}},
+        {"message": "what follows", "level": "error", "extra": {}},
+        *(
+            {
+                "message": "",
+                "level": "info",
+                "extra": {"sync_event": {"kind": "wait_refused", "seconds": seconds}},
+            }
+            for seconds in (30, 900, 60)
+        ),
+    ]
+    lines = [json.dumps(each) for each in entries]
+
+    result = run_of(
+        fleet, tap=f"import sys; print(*{lines}, sep=chr(10), file=sys.stderr); sys.exit(75)"
+    )
+
+    assert result.outcome is Outcome.TRY_AGAIN_LATER
+    assert result.message == "the cause in two lines"
+    assert result.retry_after_seconds == 900
+
+
+def test_a_log_that_repeats_itself_is_cut(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoho_bulk_fleet.tap_log._MAX_LOG_BYTES", 100)
+
+    run_of(fleet, tap="import sys; [print('x' * 49, file=sys.stderr) for _ in range(99)]")
+
+    (log,) = tmp_path.glob("organisations/acme/logs/*/*.gz")
+    assert len(gzip.decompress(log.read_bytes())) == 100
+
+
 def settings_of(result: Result) -> Any:
     """Return the settings that a tap was started with."""
     return json.loads(result.message)

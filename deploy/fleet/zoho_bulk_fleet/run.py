@@ -197,8 +197,8 @@ class _Run:
                 self._report = pipeline.wait()
                 raise
             finally:
-                if self._keeper.holds:
-                    self._store(store)
+                # Also without the lease: what is loaded is loaded, and a later run's state counts.
+                self._store(store)
 
     def _catalog(self, settings: Mapping[str, Any]) -> object:
         """Return the operator's catalog, or else the discovered one; None if discovery failed."""

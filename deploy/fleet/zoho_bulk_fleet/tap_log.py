@@ -95,7 +95,7 @@ class TapLog:
         elif kind == "wait_refused":
             self.retry_after_seconds = max(self.retry_after_seconds or 0.0, event["seconds"])
         if level >= logging.ERROR and not self.error:
-            self.error = text[:_MAX_MESSAGE_CHARACTERS]
+            self.error = " ".join(text[:_MAX_MESSAGE_CHARACTERS].split())
         logger.log(level, "%s: %s", self._organisation, text[:_MAX_MESSAGE_CHARACTERS])
 
     def compressed(self) -> bytes:
