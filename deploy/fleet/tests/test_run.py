@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -182,7 +183,9 @@ def test_a_loader_gets_records_and_its_state_is_kept(
     server: local_zoho_crm.ZohoServer,
     fleet: Fleet,
     tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.INFO)
     rows = tmp_path / "rows"
     organisation = organisation_of(
         server, loader=LOADER, loader_settings={"file": str(rows)}, credits_per_day=1000
@@ -208,6 +211,8 @@ def test_a_loader_gets_records_and_its_state_is_kept(
         for line in gzip.decompress(log.read_bytes()).splitlines()
     ]
     assert "run_ended" in kinds
+    assert "acme: Leads: ok, 20 records" in caplog.text
+    assert "METRIC" not in caplog.text
 
 
 def test_a_loader_that_fails_keeps_the_state_before(

@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 _MAX_LOG_BYTES = 64 << 20
 """Of a log that is kept. A run that logs more is one that repeats itself."""
 _MAX_MESSAGE_CHARACTERS = 1000
+_METRICS = "singer_sdk.metrics"
+"""Whose messages are the same word each time."""
 
 
 STRUCTURED = {
@@ -69,6 +71,8 @@ class TapLog:
             entry = json.loads(line)
             event, text = entry["extra"].get("sync_event", {}), entry["message"]
             level = logging.getLevelName(entry["level"].upper())
+            if entry["logger_name"] == _METRICS:
+                level = logging.DEBUG
         except (ValueError, KeyError, TypeError, AttributeError):
             event, text, level = {}, line.decode(errors="replace").rstrip(), logging.WARNING
             self.last_line = text[:_MAX_MESSAGE_CHARACTERS]
