@@ -114,6 +114,15 @@ def test_a_state_is_stored_once(folder: TroubledFolder) -> None:
     assert len(folder.numbers("state")) == 1
 
 
+def test_an_empty_state_is_not_stored(folder: TroubledFolder) -> None:
+    """Such as a loader prints that has read nothing. It would hide the state before."""
+    state = StateFile(folder, 1)
+
+    state.write()
+
+    assert folder.numbers("state") == []
+
+
 def test_a_state_waits_for_the_messages_before_it(folder: TroubledFolder) -> None:
     output = FilesOutput(StateFile(folder, 1), folder, "messages.jsonl")
     before, after = line("BATCH", manifest=["1"]), line("BATCH", manifest=["2"])
