@@ -103,7 +103,7 @@ def zoho_fleet() -> None:
         retry_policy=WaitAsAsked(),
         execution_timeout=timedelta(hours=7),
     )
-    def sync(described: dict[str, Any]) -> dict[str, Any]:
+    def sync(described: dict[str, Any]) -> None:
         # Airflow's own handler raises nothing, so the run would not stop until it is killed.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit("Airflow ends this task."))
         fleet = Variable.get("zoho_fleet", deserialize_json=True)
@@ -115,7 +115,6 @@ def zoho_fleet() -> None:
             raise AirflowSkipException(result.message)
         if result.outcome.exit_code:
             raise RunEndedError(result)
-        return result.figures
 
     # As a teardown, it runs in any case, and does not make a run green in which a sync failed.
     @teardown
