@@ -12,6 +12,8 @@ export UV_COMPILE_BYTECODE := 1
 PYTEST_ARGS ?= -n auto --dist loadfile --no-loadscope-reorder
 # The stories that `make simulate` plays, such as 17, 0-999 or 3,5,10-20
 SEEDS ?= 0-199
+# How many organisations `make fleet` has
+ORGANISATIONS ?= 100
 
 # The oldest Python that the tap supports if it is here, else the one that there is
 LOWEST_PYTHON ?= $(shell PYENV_VERSION=3.10 python3.10 -c 'import sys; print(sys.executable)' \
@@ -21,7 +23,7 @@ LOWEST_PYTHON ?= $(shell PYENV_VERSION=3.10 python3.10 -c 'import sys; print(sys
 LOWEST_TESTS ?= tests --ignore=tests/meltano --ignore=tests/warehouses \
 	--ignore=tests/repository/test_words.py --deselect=tests/emit/test_batches.py::test_files_on_s3_hold_every_record
 
-.PHONY: help demo test test-lowest test-prerelease test-airflow simulate bench docs lint prose configuration pictures format types settings dist clean
+.PHONY: help demo test test-lowest test-prerelease test-airflow simulate fleet bench docs lint prose configuration pictures format types settings dist clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +45,9 @@ test-airflow: .meltano/installed .venv-airflow/installed ## Run a fleet of organ
 
 simulate: .venv/installed ## Play stories of the simulation, those of SEEDS
 	$(BIN)/python -m tests.simulation $(SEEDS)
+
+fleet: .meltano/installed .venv-airflow/installed ## Sync 100 organisations by Airflow, with kills, which takes half an hour
+	$(BIN)/python -m tools.fleet --organisations $(ORGANISATIONS)
 
 bench: .meltano/installed ## Measure how fast it is, which takes an hour
 	$(BIN)/python -m benchmarks
@@ -129,7 +134,7 @@ clean: ## Remove everything that was installed or generated, but not .env and *.
 .venv-airflow/installed: deploy/airflow/constraints.txt deploy/fleet/pyproject.toml .venv/installed
 	$(BIN)/uv venv --quiet --clear --no-python-downloads --python $(BIN)/python .venv-airflow
 	$(BIN)/uv pip install --quiet --python .venv-airflow/bin/python \
-		--constraint deploy/airflow/constraints.txt apache-airflow --editable deploy/fleet
+		--constraint deploy/airflow/constraints.txt 'apache-airflow[celery,postgres]' --editable deploy/fleet
 	touch $@
 
 # The Meltano plugins: this tap and the targets, each in an environment of its own
