@@ -102,7 +102,6 @@ def zoho_fleet() -> None:
         retry_delay=timedelta(minutes=5),
         retry_policy=WaitAsAsked(),
         execution_timeout=timedelta(hours=7),
-        multiple_outputs=False,  # Else each figure is an XCom, with a request of its own.
     )
     def sync(described: dict[str, Any]) -> None:
         # Airflow's own handler raises nothing, so the run would not stop until it is killed.
