@@ -71,7 +71,7 @@ class TapLog:
             entry = json.loads(line)
             event, text = entry["extra"].get("sync_event", {}), entry["message"]
             level = logging.getLevelName(entry["level"].upper())
-            if entry["logger_name"] == _METRICS:
+            if entry.get("logger_name") == _METRICS:
                 level = logging.DEBUG
         except (ValueError, KeyError, TypeError, AttributeError):
             event, text, level = {}, line.decode(errors="replace").rstrip(), logging.WARNING
