@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from tap_zoho_bulk.bulk_read.query import BulkReadQuery
     from tests.support.tables import Table
 
-_changing = re.compile(rb',"time_extracted":"[^"]+"|"version":[0-9]+')
+_changing = re.compile(
+    rb',"time_extracted":"[^"]+"|"version":[0-9]+|,"catalog_check":{"at":"[^"]+"}'
+)
 
 
 class _OneByOne(TapZohoBulk):
