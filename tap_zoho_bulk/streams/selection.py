@@ -43,7 +43,10 @@ def selection_problems(
             "No stream is selected. Select one in the catalog, or with Meltano by `select` in "
             "meltano.yml."
         )
-    elif not modules and all(isinstance(stream, DeletedRecordsStream) for stream in selected):
+    elif not (modules or skipped) and all(
+        isinstance(stream, DeletedRecordsStream) for stream in selected
+    ):
+        # If discovery skipped modules, that stream's own error says why.
         yield (
             f"`{DeletedRecordsStream.name}` reads the deletes of the selected modules, and none is "
             "selected. Select one in the catalog, or check `modules` and `exclude_modules`."
