@@ -47,7 +47,7 @@ from tools.fleet.organisations import (
     processes_of_tap,
 )
 from tools.fleet.processes import adopt_orphans, kill_tree, tree
-from tools.fleet.services import Redis, wait_until
+from tools.fleet.services import GivenUpError, Redis, wait_until
 
 if TYPE_CHECKING:
     from tests.support.loaders import Loader
@@ -247,27 +247,34 @@ class FleetRun:
     def _progress(self, run_id: str) -> str:
         return f"{self._airflow.states(run_id)['success']} organisations done"
 
+    def _has_ended(self, run_id: str) -> bool:
+        return self._airflow.run_state(run_id) in {"success", "failed"}
+
     def _wait(self, run_id: str, done: int) -> None:
         wait_until(
             f"{done} organisations are synced",
-            lambda: self._airflow.states(run_id)["success"] >= done,
+            lambda: self._airflow.states(run_id)["success"] >= done or self._has_ended(run_id),
             _RUN_SECONDS,
         )
 
     def _worker_at_work(self, run_id: str, done: int) -> str:
         """Wait until so many organisations are synced and a tap runs; return its worker."""
         self._wait(run_id, done)
+        found: list[str] = []
 
-        def at_work() -> list[str]:
-            return [name for name in WORKERS if _taps(self._airflow.pid(name))]
+        def at_work() -> bool:
+            found[:] = [name for name in WORKERS if _taps(self._airflow.pid(name))]
+            return bool(found) or self._has_ended(run_id)
 
         wait_until("a worker runs a tap", at_work, _RUN_SECONDS)
-        return (at_work() or list(WORKERS))[0]
+        if not found:
+            raise GivenUpError("The run ended before its kills. Use more organisations.")
+        return found[0]
 
     def _end(self, run_id: str) -> None:
         wait_until(
             f"run {run_id} has ended",
-            lambda: self._airflow.run_state(run_id) in {"success", "failed"},
+            lambda: self._has_ended(run_id),
             _RUN_SECONDS,
         )
         if self._airflow.states(run_id) != {"success": len(self._tenants)}:
