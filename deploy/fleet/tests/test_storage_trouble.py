@@ -15,7 +15,7 @@ from zoho_bulk_fleet.keeper import Keeper
 from zoho_bulk_fleet.lease import Lease, LeaseHeldError
 from zoho_bulk_fleet.output import FilesOutput
 from zoho_bulk_fleet.state import StateFile
-from zoho_bulk_fleet.storage import Folder, StorageError
+from zoho_bulk_fleet.storage import Folder, StorageError, numbered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,14 +94,17 @@ def test_what_an_older_run_still_writes_does_not_count(folder: TroubledFolder) -
     assert StateFile(folder, 3).value == state_of(2)
 
 
-def test_five_states_are_kept(folder: TroubledFolder) -> None:
-    state = StateFile(folder, 1)
-    for position in range(9):
-        state.value = state_of(position)
-        state.write()
+def test_the_last_states_of_five_runs_are_kept(folder: TroubledFolder) -> None:
+    for term in range(1, 8):
+        state = StateFile(folder, term)
+        for position in range(9):
+            state.value = state_of(10 * term + position)
+            state.write()
 
-    assert len(folder.numbers("state")) == 5
-    assert StateFile(folder, 2).value == state_of(8)
+    kept = [folder.read_json(numbered("state", number)) for number in folder.numbers("state")]
+    # The newest may be cut off, so the one before it is kept as well.
+    assert kept == [state_of(position) for position in (38, 48, 58, 68, 77, 78)]
+    assert StateFile(folder, 8).value == state_of(78)
 
 
 def test_a_state_is_stored_once(folder: TroubledFolder) -> None:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _FOLDER = "state"
 _WRITES_PER_TERM = 10**6
-_KEPT = 5
-"""States that are kept, so that a person can return to an earlier one."""
+_KEPT_RUNS = 5
+"""Runs whose last state is kept, so that a person can return to an earlier one."""
 
 
 class StateFile:
@@ -58,8 +58,14 @@ class StateFile:
         self._next += 1
         self._folder.create(numbered(_FOLDER, number), content)
         self._written = content
-        old = self._folder.numbers(_FOLDER)[:-_KEPT]
-        self._folder.remove([numbered(_FOLDER, number) for number in old])
+        self._remove_old()
+
+    def _remove_old(self) -> None:
+        numbers = self._folder.numbers(_FOLDER)
+        last_of_run = {number // _WRITES_PER_TERM: number for number in numbers}
+        # The newest may be cut off, so the one before it is kept as well.
+        kept = {*numbers[-2:], *list(last_of_run.values())[-_KEPT_RUNS:]}
+        self._folder.remove([numbered(_FOLDER, each) for each in numbers if each not in kept])
 
 
 def newest_bookmark(state: dict[str, Any]) -> datetime | None:
