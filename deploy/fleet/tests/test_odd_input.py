@@ -112,6 +112,20 @@ def test_a_line_of_a_loader_that_is_not_a_state_is_skipped(fleet: Fleet) -> None
     assert result.figures["newest_bookmark"] == "2026-01-02T03:04:05+00:00"
 
 
+def test_a_loader_that_prints_no_state_is_a_persons_to_fix(fleet: Fleet) -> None:
+    ended = {"kind": "run_ended", "records": 3}
+    entry = {"extra": {"sync_event": ended}, "message": "Run ended.", "level": "info"}
+    tap = f"import sys; print({json.dumps(entry)!r}, file=sys.stderr)"
+
+    without = run_of(fleet, tap=tap, loader=READ)
+    with_state = run_of(fleet, tap=tap, loader=f"{READ} print({json.dumps(STATE)!r})")
+    again = run_of(fleet, tap=tap, loader=f"{READ} print({json.dumps(STATE)!r})")
+
+    assert without.outcome is Outcome.FIX_FIRST
+    assert "STATE" in without.message
+    assert [with_state.outcome, again.outcome] == [Outcome.OK, Outcome.OK]
+
+
 @pytest.mark.parametrize("line", ["hello", "[]", "{}"])
 def test_an_odd_line_of_a_tap_fails_without_a_loader(fleet: Fleet, line: str) -> None:
     result = run_of(fleet, tap=f"print({line!r})")
@@ -330,3 +344,13 @@ def test_a_wrong_file_is_a_persons_to_fix(fleet: Fleet, described: bytes) -> Non
 
     assert ended.returncode == Outcome.FIX_FIRST.exit_code
     assert b"Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"tap": "tap-zoho-bulk"}, {"tap": ()}]
+    + [{"lease_seconds": odd} for odd in (0, -1, float("nan"), float("inf"), "60")],
+)
+def test_a_fleet_that_is_described_wrongly(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"`{next(iter(options))}` must be"):
+        Fleet("file:///srv/zoho", **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ class Fleet:
         lease_seconds: After how long another run may start if this one is gone.
         timeout_seconds: After how long a run is stopped. The next one continues.
         grace_seconds: How long stopping may take.
+
+    Raises:
+        ValueError: If the tap is not a list, or seconds are not a positive number.
     """
 
     storage: str
@@ -29,3 +33,11 @@ class Fleet:
     lease_seconds: float = 60.0
     timeout_seconds: float = 6 * 3600.0
     grace_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.tap, str) or not self.tap:
+            raise ValueError("`tap` must be a list: a command and its arguments.")
+        for name in ("lease_seconds", "timeout_seconds", "grace_seconds"):
+            seconds = getattr(self, name)
+            if not (isinstance(seconds, (int, float)) and 0 < seconds < math.inf):
+                raise ValueError(f"`{name}` must be a number of seconds above 0, not {seconds!r}.")

@@ -46,6 +46,10 @@ _DISCOVERED = "discovered.json"
 _DAY = timedelta(days=1)
 _CREDENTIALS = frozenset({"client_id", "client_secret", "refresh_token"})
 _PARQUET = {"encoding": {"format": "parquet"}}
+_NO_STATE = (
+    "The loader printed no STATE, so the next run would read the same records again. "
+    "Use a loader that prints the STATE of what it has committed."
+)
 _MAX_MESSAGE_CHARACTERS = 1000
 
 
@@ -163,8 +167,13 @@ class _Run:
                 else None,
                 directory,
             )
+            before = self._state.value
             self._pipe(steps, output.take, output.store)
-        return self._ended()
+        outcome, message = self._ended()
+        is_new = self._state.value is not before
+        if outcome.exit_code == 0 and self._log.ended.get("records") and not is_new:
+            return Outcome.FIX_FIRST, _NO_STATE
+        return outcome, message
 
     def _limit_credits(self, settings: dict[str, Any]) -> None:
         """Limit the tap to what is left of the credits of a day, also after its discovery."""
