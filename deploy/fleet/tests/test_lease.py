@@ -78,7 +78,11 @@ class Actor(threading.Thread):
         self.resumed = threading.Semaphore(0)
         self.holding = False
         self.acquired = 0
-        self.lease = Lease(
+        self.lease = self.new_lease()
+
+    def new_lease(self) -> Lease:
+        """Return the lease of a run that begins."""
+        return Lease(
             SlowFolder(self),  # type: ignore[arg-type]
             self.name,
             SECONDS,
@@ -145,13 +149,7 @@ class Actor(threading.Thread):
             except StorageError:
                 continue
             if not self.holding and step != "work":
-                self.lease = Lease(
-                    SlowFolder(self),  # type: ignore[arg-type]
-                    self.name,
-                    SECONDS,
-                    clock=self.clock,
-                    wait=self.wait,
-                )
+                self.lease = self.new_lease()
 
 
 class SlowFolder:

@@ -6,25 +6,22 @@ import os
 import signal
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from acme import is_running, wait_until
 from zoho_bulk_fleet import Fleet, Organisation, Outcome, pipeline, run
 from zoho_bulk_fleet.storage import Folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from zoho_bulk_fleet import Result
 
 PROGRAM = (sys.executable, "-IS", "-c")
 READ = "import sys; sys.stdin.read();"
 SLEEP = "import time; time.sleep(600)"
 NOTE = "import os, sys; os.write(int(sys.argv[1]), f'{os.getpid()} '.encode());"
-MAX_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -57,20 +54,6 @@ def run_of(fleet: Fleet, *, tap: str, loader: str = "", **options: Any) -> Resul
     organisation = Organisation("acme", {}, loader=(*PROGRAM, loader) if loader else ())
     given = {"timeout_seconds": 1, "grace_seconds": 0.5, **options}
     return run(organisation, Fleet(fleet.storage, tap=(*PROGRAM, tap), **given))
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    until = time.monotonic() + MAX_SECONDS
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def test_a_tap_that_ignores_the_stop_is_killed(fleet: Fleet) -> None:

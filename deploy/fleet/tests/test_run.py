@@ -5,15 +5,11 @@ from __future__ import annotations
 import gzip
 import json
 import logging
-import os
-import signal
 import subprocess
 import sys
-import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
@@ -21,53 +17,27 @@ import pyarrow.parquet as pq
 import pytest
 
 import local_zoho_crm
+from acme import (
+    LOADER,
+    TAP,
+    crm_with_two_modules,
+    fleet_with_catalog,
+    fleet_without_catalog,
+    folder_of,
+    newest_state,
+    organisation_of,
+)
 from page_html import Html
 from zoho_bulk_fleet import Fleet, Organisation, Outcome, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-QUICK = {"poll_interval_seconds": 0.01, "max_poll_interval_seconds": 0.05, "max_retries": 0}
-LOADER = (sys.executable, str(Path(__file__).with_name("file_loader.py")))
-MAX_SECONDS = 60.0
-
-
-@pytest.fixture(autouse=True)
-def commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Find this environment's commands, as a scheduler's task does."""
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-
-
-@pytest.fixture(scope="module")
-def catalog(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """Return the catalog of the organisation, discovered once."""
-    config = tmp_path_factory.mktemp("discovery") / "config.json"
-    with local_zoho_crm.ZohoServer(organisation_with_two_modules()) as server:
-        config.write_text(json.dumps({**server.tap_config(), **QUICK}))
-        tap = Path(sys.executable).with_name("tap-zoho-bulk")
-        return subprocess.check_output([tap, "--discover", "--config", config])
+    from pathlib import Path
 
 
 @pytest.fixture
 def crm() -> local_zoho_crm.Organisation:
-    return organisation_with_two_modules()
-
-
-def organisation_with_two_modules() -> local_zoho_crm.Organisation:
-    organisation = local_zoho_crm.Organisation(seed=1)
-    organisation.advance(-timedelta(minutes=40))
-    for name in ("Leads", "Deals"):
-        organisation.add_module(
-            local_zoho_crm.Module.of(
-                name,
-                local_zoho_crm.Field("Name", "text", label="Name"),
-                local_zoho_crm.Field("Modified_Time", "datetime", label="Modified Time"),
-            )
-        )
-        for number in range(20):
-            organisation.insert(name, values={"Name": f"{name} {number}"})
-            organisation.advance(timedelta(minutes=1))
-    return organisation
+    return crm_with_two_modules()
 
 
 @pytest.fixture
@@ -80,48 +50,20 @@ def serve() -> Iterator[Callable[..., local_zoho_crm.ZohoServer]]:
 
 
 @pytest.fixture
-def new_fleet(tmp_path: Path) -> Fleet:
-    """Return a fleet whose storage is a local folder, with nothing in it."""
-    return Fleet((tmp_path / "storage").as_uri())
-
-
-@pytest.fixture
-def fleet(new_fleet: Fleet, catalog: bytes) -> Fleet:
-    """Return a fleet whose organisation has a catalog, so that runs need no discovery."""
-    folder_of(new_fleet).mkdir(parents=True)
-    (folder_of(new_fleet) / "catalog.json").write_bytes(catalog)
-    return new_fleet
-
-
-@pytest.fixture
 def server(
     crm: local_zoho_crm.Organisation, serve: Callable[..., local_zoho_crm.ZohoServer]
 ) -> local_zoho_crm.ZohoServer:
     return serve(crm)
 
 
-def organisation_of(server: local_zoho_crm.ZohoServer, **options: Any) -> Organisation:
-    settings = {**server.tap_config(), **QUICK, **options.pop("settings", {})}
-    return Organisation("acme", settings, **options)
+@pytest.fixture
+def new_fleet(tmp_path: Path) -> Fleet:
+    return fleet_without_catalog(tmp_path)
 
 
-def folder_of(fleet: Fleet) -> Path:
-    return Path(urlparse(fleet.storage).path) / "organisations" / "acme"
-
-
-def figures_of(fleet: Fleet) -> Iterator[Path]:
-    return folder_of(fleet).glob("figures/*/*.json")
-
-
-def newest_state(fleet: Fleet) -> Any:
-    return json.loads(max((folder_of(fleet) / "state").iterdir()).read_bytes())
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    until = time.monotonic() + MAX_SECONDS
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)
+@pytest.fixture
+def fleet(tmp_path: Path) -> Fleet:
+    return fleet_with_catalog(tmp_path)
 
 
 def names(crm: local_zoho_crm.Organisation, module: str) -> set[str]:
@@ -342,192 +284,8 @@ def test_storage_that_cannot_be_reached_is_tried_again_later() -> None:
         "retry_config": {"max_retries": 0},
     }
 
-    result = run(Organisation("acme", {}), Fleet("s3://bucket/fleet", options))
+    result = run(Organisation("acme", {}), Fleet("s3://bucket/fleet", options, tap=(TAP,)))
 
     assert result.outcome is Outcome.TRY_AGAIN_LATER
     assert "s3://bucket/fleet/organisations/acme" in result.message
     assert "secret" not in result.message
-
-
-# Runs in a process of their own, which is stopped, paused and killed
-
-
-@contextmanager
-def started(
-    organisation: Organisation, fleet: Fleet, *options: str
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the command line until the end of the block."""
-    described = {
-        "name": organisation.name,
-        "settings": dict(organisation.settings),
-        "loader": list(organisation.loader),
-        "loader_settings": dict(organisation.loader_settings),
-    }
-    with subprocess.Popen(
-        [
-            *(sys.executable, "-m", "zoho_bulk_fleet"),
-            *("run", "--storage", fleet.storage, *options, "-"),
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
-        assert process.stdin is not None
-        process.stdin.write(json.dumps(described).encode())
-        process.stdin.close()
-        process.stdin = None  # `communicate` would flush it.
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def children(pid: int) -> set[int]:
-    """Return all processes that a process started, and those started."""
-    found: set[int] = set()
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            _, _, rest = stat.read_text().rpartition(")")
-        except OSError:
-            continue
-        if int(rest.split()[1]) == pid:
-            child = int(stat.parent.name)
-            found |= {child} | children(child)
-    return found
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-@pytest.fixture
-def slow(
-    crm: local_zoho_crm.Organisation, serve: Callable[..., local_zoho_crm.ZohoServer]
-) -> local_zoho_crm.ZohoServer:
-    """Return a server whose jobs do not end."""
-    return serve(crm, job_seconds=600)
-
-
-def wait_for_jobs(server: local_zoho_crm.ZohoServer) -> None:
-    wait_until(lambda: len(server.requests_matching("POST", "/bulk/")) == 2)
-
-
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_it_gracefully(
-    slow: local_zoho_crm.ZohoServer, fleet: Fleet, signum: int
-) -> None:
-    with started(organisation_of(slow), fleet) as process:
-        wait_for_jobs(slow)
-        process.send_signal(signum)
-        process.communicate(timeout=MAX_SECONDS)
-
-    assert process.returncode not in {0, -signum}
-    state = newest_state(fleet)
-    assert state["bookmarks"]["Leads"]["bulk_read"]["job_id"]
-    figures = json.loads((folder_of(fleet) / "latest.json").read_bytes())
-    assert figures["outcome"] == "stopped"
-    assert run(organisation_of(slow), replace(fleet, timeout_seconds=3)).outcome is Outcome.STOPPED
-    assert len(slow.requests_matching("POST", "/bulk/")) == 2
-
-
-def test_nothing_outlives_a_run_that_is_killed(
-    crm: local_zoho_crm.Organisation, slow: local_zoho_crm.ZohoServer, fleet: Fleet, tmp_path: Path
-) -> None:
-    rows = tmp_path / "rows"
-    organisation = organisation_of(slow, loader=LOADER, loader_settings={"file": str(rows)})
-    with started(organisation, fleet, "--lease-seconds", "3") as process:
-        wait_for_jobs(slow)
-        family = children(process.pid)
-        assert len(family) == 3  # the guard, the tap, the loader
-        # What it spent is stored while it runs.
-        wait_until(lambda: any("running" in each.read_text() for each in figures_of(fleet)))
-        process.kill()
-        wait_until(lambda: not any(map(is_running, family)))
-
-    crm.advance(timedelta(seconds=700))
-    slow._board.job_seconds = 0  # noqa: SLF001 - later jobs end at once
-    result = run(organisation, replace(fleet, lease_seconds=3))
-    assert result.outcome is Outcome.OK
-    assert result.figures["credits_24h"] > result.figures["credits"]  # what the killed one spent
-
-
-def test_tap_and_loader_end_with_their_guard(
-    slow: local_zoho_crm.ZohoServer, fleet: Fleet, tmp_path: Path
-) -> None:
-    settings = {"file": str(tmp_path / "rows")}
-    organisation = organisation_of(slow, loader=LOADER, loader_settings=settings)
-    with started(organisation, fleet) as process:
-        wait_for_jobs(slow)
-        family = children(process.pid)
-        guard = next(pid for pid in family if children(pid))
-        os.kill(guard, signal.SIGKILL)
-        _, log = process.communicate(timeout=MAX_SECONDS)
-
-    assert process.returncode == 1
-    assert b"their guard" in log
-    assert not any(map(is_running, family))
-
-
-def test_a_run_that_is_paused_for_longer_than_its_lease_loses_it(
-    crm: local_zoho_crm.Organisation, slow: local_zoho_crm.ZohoServer, fleet: Fleet
-) -> None:
-    with started(organisation_of(slow), fleet, "--lease-seconds", "3") as process:
-        wait_for_jobs(slow)
-        family = children(process.pid)
-        process.send_signal(signal.SIGSTOP)
-        # Although it cannot notice anything, its tap ends.
-        wait_until(lambda: len([pid for pid in family if is_running(pid)]) == 0)
-        crm.advance(timedelta(seconds=700))
-        slow._board.job_seconds = 0  # noqa: SLF001 - later jobs end at once
-        second = run(organisation_of(slow), replace(fleet, lease_seconds=3))
-        state = newest_state(fleet)
-        process.send_signal(signal.SIGCONT)
-        _, log = process.communicate(timeout=MAX_SECONDS)
-
-    assert second.outcome is Outcome.OK
-    assert process.returncode == Outcome.LEASE_LOST.exit_code
-    assert b"lease" in log
-    assert newest_state(fleet) == state
-    latest = json.loads((folder_of(fleet) / "latest.json").read_bytes())
-    assert latest["term"] == second.figures["term"]
-
-
-def test_a_second_run_does_nothing_while_the_first_one_is_under_way(
-    slow: local_zoho_crm.ZohoServer, fleet: Fleet
-) -> None:
-    with started(organisation_of(slow), fleet, "--lease-seconds", "4"):
-        wait_for_jobs(slow)
-
-        result = run(organisation_of(slow), fleet)
-
-        assert result.outcome is Outcome.HELD
-        assert result.figures == {}
-    assert len(slow.requests_matching("POST", "/bulk/")) == 2
-
-
-def test_secrets_are_in_memory_only(
-    slow: local_zoho_crm.ZohoServer, fleet: Fleet, tmp_path: Path
-) -> None:
-    settings = {"file": str(tmp_path / "rows"), "password": "the warehouse's password"}
-    organisation = organisation_of(slow, loader=LOADER, loader_settings=settings)
-    config = slow.tap_config()
-    secrets = [config["client_secret"], config["refresh_token"], settings["password"]]
-    with started(organisation, fleet) as process:
-        wait_for_jobs(slow)
-        seen = [
-            Path(f"/proc/{pid}/{name}").read_bytes()
-            for pid in {process.pid, *children(process.pid)}
-            for name in ("cmdline", "environ")
-        ]
-        process.terminate()
-        _, log = process.communicate(timeout=MAX_SECONDS)
-    seen += [log, *(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())]
-    seen += [gzip.decompress(each.read_bytes()) for each in folder_of(fleet).rglob("*.gz")]
-
-    assert len(seen) > 10
-    for secret in secrets:
-        assert not any(secret.encode() in each for each in seen)
-        assert secret not in repr(organisation)
