@@ -306,7 +306,9 @@ class Plans:
             selected["deleted_records"] = None
         if rng.random() < 0.1:
             selected[rng.choice(("users", "roles", "fields"))] = None
-        return selected or {self.world.streams[0]: None}  # None at all would be an error.
+        if selected.keys() <= {"deleted_records"}:
+            selected[self.world.streams[0]] = None  # Nothing to read would be an error.
+        return selected
 
     def _catalog(
         self, discovered: Json, selected: dict[str, list[str] | None], full: set[str]
