@@ -1,7 +1,7 @@
 """The table of shapes: how long a sync takes, measured against the least possible.
 
 Every tap on the Meltano SDK imports it before it does anything, so this counts as part of the least
-possible.
+possible. Each time is the median of three.
 
 `python -m benchmarks.shape_table` measures it alone.
 """
@@ -22,7 +22,7 @@ from benchmarks.spool import SpoolWatch
 from benchmarks.target import target_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from benchmarks.processes import Usage
     from benchmarks.shapes import Shape
@@ -33,6 +33,7 @@ _ALONE_PAGES = 16
 # What the tap counts for a page that is smaller.
 _MIN_PAGE_BYTES = 16 << 20
 _NO_LIMIT = 10_000
+_ROUNDS = 3
 _HEADER = (
     "modules x pages x job",
     *("target", "at Zoho", "output", "what takes longest"),
@@ -142,16 +143,22 @@ def shape_table(shapes: Sequence[Shape], say: Callable[[str], None]) -> ShapeTab
         say(f"shapes, what {rows * _ALONE_PAGES:,} records of one module take")
         module = Module(pages.MODULE, _ALONE_PAGES)
         with processes.page_server(directories[rows], [module], rows=rows) as config:
-            alone = processes.tap(config, pages.catalog())
+            alone = _median(processes.tap(config, pages.catalog()) for _ in range(_ROUNDS))
         start = processes.run("benchmarks.sdk_alone").wall
         decoding_seconds = max(0.0, alone.wall - start) / (rows * _ALONE_PAGES)
         runs = []
         for number, shape in enumerate(shapes, 1):
             say(f"shapes, {number} of {len(shapes)}")
-            usage, spool_pages = _sync(shape, directories[shape.rows])
+            synced = dict(_sync(shape, directories[shape.rows]) for _ in range(_ROUNDS))
+            usage = _median(synced)
             least, longest = shape.least(decoding_seconds)
-            runs.append(ShapeRun(shape, start, least, longest, usage, spool_pages))
+            runs.append(ShapeRun(shape, start, least, longest, usage, synced[usage]))
     return ShapeTable(alone, runs)
+
+
+def _median(usages: Iterable[Usage]) -> Usage:
+    """Return the one that took the median time: where decoding counts, times vary by a tenth."""
+    return sorted(usages, key=lambda usage: usage.wall)[_ROUNDS // 2]
 
 
 def _sync(shape: Shape, directory: Path) -> tuple[Usage, float | None]:
