@@ -184,9 +184,16 @@ def test_what_does_not_fit_is_counted(start: Start, serve: Serve) -> None:
     let_go = held_back(server, r"/read/\d+$")
 
     def are_counted(lines: list[str]) -> bool:
-        rows = [line for line in lines if re.search(r" 1 +created ", line)]
-        more = re.findall(r"; (\d+) more active", "\n".join(lines))
-        return 0 < len(rows) < 10 == len(rows) + sum(map(int, more))  # `max_concurrent_jobs`
+        text = "\n".join(lines)
+        rows = re.search(
+            r"^stream +page .*\n((?:.+\n)+).* API credits; (\d+) more active", text, re.MULTILINE
+        )
+        active = re.search(r" (\d+) active,", text)
+        return (
+            rows is not None
+            and active is not None
+            and rows[1].count("\n") + int(rows[2]) == int(active[1])
+        )
 
     with start(server, size=(80, 12)) as tap:
         tap.wait_for(are_counted)
