@@ -217,7 +217,10 @@ class TapZohoBulk(TapOverrides):
         except TargetGoneError:
             raise
         except (StoppedError, TapZohoBulkError):
+            self.run.stop.set()  # So that no chain creates another job.
             with suppress(TargetGoneError):  # Ctrl-C also ends the target.
+                self._write_progress()
+                self.run.chains.settle()
                 self._write_progress()
             raise
 

@@ -158,7 +158,7 @@ class ZohoClient:
                 if error.not_processed:
                     self.credits.refund_job(spending)
                 raise  # Otherwise Zoho may have created the job, and charged for it.
-            except (ZohoRefusedError, TokenRejectedError):
+            except (ZohoRefusedError, TokenRejectedError, StoppedError):
                 self.credits.refund_job(spending)
                 raise
             if created is None:
@@ -241,6 +241,8 @@ class ZohoClient:
         size = 0
         received(size, total)
         for chunk in self._transport.chunks(response, seconds=seconds):
+            if self.stop.is_set():
+                raise StoppedError
             size += file.write(chunk)
             received(size, total)
             if size > MAX_DOWNLOAD_BYTES:

@@ -157,10 +157,10 @@ class Transport:
             TransientError: When the connection fails, or the response does not come in time.
             UnreachableError: When the request can never succeed.
         """
-        if self.stop.is_set():
-            raise StoppedError
         origin = _origin(request.url)
         with self._slots:
+            if self.stop.is_set():
+                raise StoppedError
             self._adapter.set_deadline(self._timeout)
             try:
                 with self._session.request(
@@ -209,7 +209,6 @@ class Transport:
             limit: Maximum bytes.
 
         Raises:
-            StoppedError: When the run is shutting down.
             TransientError: When the body ends early, takes too long or is too long.
         """
         if seconds is not None:
@@ -217,8 +216,6 @@ class Transport:
         received = 0
         while chunk := self._chunk(response, received):
             received += len(chunk)
-            if self.stop.is_set():
-                raise StoppedError
             if limit is not None and received > limit:
                 raise TransientError(f"the response is longer than {limit} bytes")
             yield chunk
@@ -235,12 +232,14 @@ class Transport:
     def read_text(self, response: requests.Response, *, limit: int) -> bytes:
         """Return the body of a response other than a download.
 
+        It is read to its end also when the run is shutting down: it may name a job that Zoho has
+        created.
+
         Args:
             response: From `send`.
             limit: Maximum bytes.
 
         Raises:
-            StoppedError: When the run is shutting down.
             TransientError: When the body ends early, takes too long or is too long.
         """
         return b"".join(self.chunks(response, limit=limit))

@@ -99,10 +99,21 @@ class Chain:
         self._refusals: list[str] = []
         self._left_out_logged: tuple[str, ...] = ()
         self._is_closed = threading.Event()
+        self._creating = threading.Lock()
 
     def close(self) -> None:
         """Create no more jobs: nothing of what is read now is of use."""
         self._is_closed.set()
+
+    def settle(self) -> None:
+        """Wait for the job that Zoho is creating, if there is one, so that the ledger has it.
+
+        The run must be shutting down, so that no other one follows.
+        """
+        if self._creating.locked():
+            logger.info("%s: Waiting for the job that Zoho is creating.", self.query.module)
+        with self._creating:
+            pass
 
     def reserve(self, start: Position) -> None:
         """Reserve the API credits of the first job, or of what follows if it exists.
@@ -226,27 +237,32 @@ class Chain:
         while not position.job_id:
             if self._is_closed.is_set():
                 raise StoppedError
-            try:
-                created = self._jobs.create(
-                    self.query,
-                    position.page,
-                    self.query.without(position.rejected).body(position.page, position.page_token),
-                )
-            except ZohoRefusedError as error:
-                position = self._after_refusal(position, error, ahead=ahead)
-                continue
-            # A chain starts with the job of its first page, also if that is created again.
-            started = (position.page > 1 and position.started) or created.created_time
-            if position.page > 1 and position.page_token is None and _is_stale(started, created):
-                self._restart(position, "a day has passed")
-                raise UnreadableStreamError(
-                    f"{self.query.module}: reading took more than a day, twice, so page numbers "
-                    "mean other records by now. Set `api_version` to v7 or later, which have page "
-                    "tokens."
-                )
-            position = replace(position, job_id=created.id, started=started)
-            self.ledger.add(position)
+            with self._creating:
+                position = self._with_new_job(position, ahead=ahead)
         return position, position.job_id
+
+    def _with_new_job(self, position: Position, *, ahead: bool) -> Position:
+        """Return the position with a new job; without one, if Zoho has to be asked otherwise."""
+        try:
+            created = self._jobs.create(
+                self.query,
+                position.page,
+                self.query.without(position.rejected).body(position.page, position.page_token),
+            )
+        except ZohoRefusedError as error:
+            return self._after_refusal(position, error, ahead=ahead)
+        # A chain starts with the job of its first page, also if that is created again.
+        started = (position.page > 1 and position.started) or created.created_time
+        if position.page > 1 and position.page_token is None and _is_stale(started, created):
+            self._restart(position, "a day has passed")
+            raise UnreadableStreamError(
+                f"{self.query.module}: reading took more than a day, twice, so page numbers "
+                "mean other records by now. Set `api_version` to v7 or later, which have page "
+                "tokens."
+            )
+        position = replace(position, job_id=created.id, started=started)
+        self.ledger.add(position)
+        return position
 
     def _after_refusal(
         self, position: Position, error: ZohoRefusedError, *, ahead: bool

@@ -184,6 +184,13 @@ class Feed:
         self._chain.close()
         self.worker.close()
 
+    def settle(self) -> None:
+        """Wait for the job that Zoho is creating, if there is one. The run must be shutting down.
+
+        So it is part of the progress, and is not paid for again.
+        """
+        self._chain.settle()
+
     @property
     def progress(self) -> Progress:
         """All that a later run needs to resume."""

@@ -136,6 +136,11 @@ class ChainPool:
         for feed in self._feeds.values():
             feed.record()
 
+    def settle(self) -> None:
+        """Wait for the jobs that Zoho is creating. The run must be shutting down."""
+        for feed in self._feeds.values():
+            feed.settle()
+
     def close(self) -> None:
         """Free the disk space of pages that were not taken. The run must be shutting down."""
         for feed in self._feeds.values():

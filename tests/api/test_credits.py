@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tap_zoho_bulk.api.client import ZohoClient
 from tap_zoho_bulk.api.credits import CreditBudget
+from tap_zoho_bulk.api.request import ApiRequest
 from tap_zoho_bulk.exceptions import CreditLimitReachedError, StoppedError
 from tap_zoho_bulk.reporting.spending import Spending
+from tap_zoho_bulk.settings import Settings
+from tests.support.organisations import small_organisation
+
+if TYPE_CHECKING:
+    from tests.conftest import Serve
 
 JOB = 60  # its creation, and what follows
 
@@ -68,6 +76,26 @@ def test_a_job_that_was_not_created_costs_nothing(stop: threading.Event, leads: 
     budget.charge_job(leads)
 
     assert (budget.spending.credits, budget.spending.jobs) == (50, 1)
+
+
+def test_a_job_that_is_not_requested_as_the_run_ends_costs_nothing(
+    serve: Serve, leads: Spending
+) -> None:
+    server = serve(small_organisation({"Rooms": 1}))
+    client = ZohoClient(Settings.from_config(server.tap_config()))
+    client.get(ApiRequest("/crm/v8/org", what="ask for the organisation", scope="of org"))
+    client.stop.set()
+
+    with pytest.raises(StoppedError):
+        client.create_job(
+            ApiRequest("/crm/bulk/v8/read", what="create a job", scope="of bulk"),
+            {"query": {"module": {"api_name": "Rooms"}}},
+            spending=leads,
+        )
+    client.close()
+
+    assert (leads.credits, leads.jobs) == (0, 0)
+    assert client.credits.spending.credits == 1
 
 
 def test_a_job_of_an_earlier_run_reserves_its_checks_and_its_download(

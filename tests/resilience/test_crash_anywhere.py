@@ -271,6 +271,9 @@ def check_cost(recoveries: list[Recovery]) -> None:
     twice = [recovery.jobs_paid_twice for recovery in recoveries]
     assert max(twice) <= JOBS_AT_LEAST
     assert sum(twice) / len(twice) < 3
+    assert not [
+        each for each in recoveries if each.crash.way.startswith("SIGTERM") and each.jobs_paid_twice
+    ]
 
 
 def chosen_crashes(version: str, count: int) -> list[Crash]:

@@ -203,6 +203,37 @@ def test_a_job_made_while_a_page_goes_out_is_not_paid_twice(tap: TapCommand, ser
     assert [job.module for job in server.jobs] == ["Deals", "Tasks"]
 
 
+@pytest.mark.parametrize("how", ["terminated", "failed"])
+def test_a_job_that_zoho_creates_while_the_run_ends_is_not_paid_twice(
+    tap: TapCommand, serve: Serve, how: str
+) -> None:
+    organisation = small_organisation({"Rooms": 3, "Visits": 3})
+    server = serve(organisation)
+    if how == "failed":
+        server.faults.add(Fault(kind="job_failure", module="Visits", times=None))
+    requested, go = threading.Event(), threading.Event()
+
+    def hold_rooms(request: LoggedRequest) -> None:
+        if request.method == "POST" and "Rooms" in str(request.json):
+            requested.set()
+            go.wait(60)
+
+    server.on_request = hold_rooms
+    running = tap.start(server.tap_config(**FAST, on_stream_error="abort"))
+    running.wait_until(requested)
+    if how == "terminated":
+        running.terminate()
+    running.wait_for_log("Rooms: Waiting for the job")
+    go.set()
+    stopped = tap.finish(running, server)
+    server.faults.clear()
+    rest = tap.sync(server, state=stopped.state)
+
+    assert stopped.exit_code == (143 if how == "terminated" else ExitCode.TRY_AGAIN_LATER)
+    assert rest.by_id("Rooms") == organisation.truth("Rooms")
+    assert [job.module for job in server.jobs].count("Rooms") == 1
+
+
 def test_the_state_of_another_stream_names_the_jobs_of_running_chains(
     tap: TapCommand, serve: Serve
 ) -> None:
