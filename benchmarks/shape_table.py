@@ -1,7 +1,8 @@
 """The table of shapes: how long a sync takes, measured against the least possible.
 
 Every tap on the Meltano SDK imports it before it does anything, so this counts as part of the least
-possible. Each time is the median of three.
+possible. Each time is the median of three. What decoding takes is measured in the same minute as
+the sync, since the speed of a machine changes by more than what is to be shown.
 
 `python -m benchmarks.shape_table` measures it alone.
 """
@@ -47,6 +48,7 @@ class ShapeRun:
 
     Args:
         shape: What was synced.
+        alone: What large pages of one module took, without a wait.
         start: Seconds in which the SDK is imported.
         least: The least possible seconds after that.
         longest: What takes them.
@@ -55,6 +57,7 @@ class ShapeRun:
     """
 
     shape: Shape
+    alone: Usage
     start: float
     least: float
     longest: str
@@ -100,11 +103,9 @@ class ShapeTable:
     """Syncs of several shapes.
 
     Args:
-        alone: What one module's large pages took, without a wait.
         runs: The syncs.
     """
 
-    alone: Usage
     runs: Sequence[ShapeRun]
 
     def figures(self) -> Iterator[Figure]:
@@ -112,7 +113,8 @@ class ShapeTable:
         worst = max(run.times for run in self.runs)
         yield Figure("any shape ÷ the least possible", worst, _MAX_TIMES)
         peak = max(run.usage.peak_bytes for run in self.runs)
-        yield Figure("peak memory of any shape ÷ of one module", peak / self.alone.peak_bytes, 1.1)
+        alone = max(run.alone.peak_bytes for run in self.runs)
+        yield Figure("peak memory of any shape ÷ of one module", peak / alone, 1.1)
         for share in filter(None, (run.spool_share for run in self.runs)):
             yield Figure("pages on disk ÷ what `max_spool_bytes` permits", share, 1.0)
 
@@ -140,20 +142,28 @@ def shape_table(shapes: Sequence[Shape], say: Callable[[str], None]) -> ShapeTab
             directory.mkdir()
             processes.run("benchmarks.pages", str(directory), "1", str(rows))
         rows = max(directories)
-        say(f"shapes, what {rows * _ALONE_PAGES:,} records of one module take")
-        module = Module(pages.MODULE, _ALONE_PAGES)
-        with processes.page_server(directories[rows], [module], rows=rows) as config:
-            alone = _median(processes.tap(config, pages.catalog()) for _ in range(_ROUNDS))
         start = processes.run("benchmarks.sdk_alone").wall
-        decoding_seconds = max(0.0, alone.wall - start) / (rows * _ALONE_PAGES)
         runs = []
         for number, shape in enumerate(shapes, 1):
             say(f"shapes, {number} of {len(shapes)}")
-            synced = dict(_sync(shape, directories[shape.rows]) for _ in range(_ROUNDS))
+            alone, synced = [], {}
+            for _ in range(_ROUNDS):
+                alone.append(_sync_one(directories[rows], rows))
+                usage, spool_pages = _sync(shape, directories[shape.rows])
+                synced[usage] = spool_pages
+            decoding = _median(alone)
+            decoding_seconds = max(0.0, decoding.wall - start) / (rows * _ALONE_PAGES)
             usage = _median(synced)
             least, longest = shape.least(decoding_seconds)
-            runs.append(ShapeRun(shape, start, least, longest, usage, synced[usage]))
-    return ShapeTable(alone, runs)
+            runs.append(ShapeRun(shape, decoding, start, least, longest, usage, synced[usage]))
+    return ShapeTable(runs)
+
+
+def _sync_one(directory: Path, rows: int) -> Usage:
+    """Sync one module whose jobs end at once."""
+    module = Module(pages.MODULE, _ALONE_PAGES)
+    with processes.page_server(directory, [module], rows=rows) as config:
+        return processes.tap(config, pages.catalog())
 
 
 def _median(usages: Iterable[Usage]) -> Usage:
