@@ -177,7 +177,7 @@ def test_ctrl_c_in_place_of_an_answer_starts_no_job(
         ["--config", str(config), "--probe"], program=PROGRAM, stdin_too=True
     ) as terminal:
         terminal.wait_for(lambda lines: any("[y/N]" in line for line in lines))
-        terminal.interrupt()
+        terminal.interrupt_until_it_ends()
         assert terminal.end() == 128 + signal.SIGINT
 
     assert not server.jobs

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import termios
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pyte
@@ -151,6 +152,17 @@ class TerminalTap:
         with self._changed:  # Until then, the terminal drops output, also the tap's last lines.
             self._changed.wait_for(lambda: b"^C" in self.raw or not self._is_open, MAX_RUN_SECONDS)
         self._process.send_signal(signal.SIGINT)
+
+    def interrupt_until_it_ends(self) -> None:
+        """Press Ctrl-C up to three times until the program has ended.
+
+        Python does not handle a signal that comes right before it waits for a line.
+        """
+        for _ in range(3):
+            self.interrupt()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(5)
+                return
 
     def _watch(self) -> None:
         while True:
