@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 import threading
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,14 +42,23 @@ def nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
     Folder(tmp_path.as_uri(), "other").numbers("lease")  # What obstore opens once, it keeps open.
-    before = threading.active_count(), open_files()
+    # Those of other tests in this process may end meanwhile.
+    threads, files = set(threading.enumerate()), open_files()
     yield
-    wait_until(lambda: (threading.active_count(), open_files()) == before)
+    with suppress(AssertionError):
+        wait_until(lambda: not (set(threading.enumerate()) - threads or open_files() - files))
+    assert set(threading.enumerate()) - threads == set()
+    assert open_files() - files == Counter()
     assert list(temporary.iterdir()) == []
 
 
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
+def open_files() -> Counter[str]:
+    """Return what the open files of this process are, such as one end of a certain pipe."""
+    found: Counter[str] = Counter()
+    for file in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # It has just been closed.
+            found[str(file.readlink())] += 1
+    return found
 
 
 def run_of(fleet: Fleet, *, tap: str, loader: str = "", **options: Any) -> Result:
