@@ -122,9 +122,15 @@ def test_a_signal_stops_it_gracefully(
 
 
 def test_nothing_outlives_a_run_that_is_killed(
-    crm: local_zoho_crm.Organisation, slow: local_zoho_crm.ZohoServer, fleet: Fleet, tmp_path: Path
+    crm: local_zoho_crm.Organisation,
+    slow: local_zoho_crm.ZohoServer,
+    fleet: Fleet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    rows = tmp_path / "rows"
+    rows, temporary = tmp_path / "rows", tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     organisation = organisation_of(slow, loader=LOADER, loader_settings={"file": str(rows)})
     with started(organisation, fleet, "--lease-seconds", "3") as process:
         wait_for_jobs(slow)
@@ -132,8 +138,10 @@ def test_nothing_outlives_a_run_that_is_killed(
         assert len(family) == 3  # the guard, the tap, the loader
         # What it spent is stored while it runs.
         wait_until(lambda: any("running" in each.read_text() for each in figures_of(fleet)))
+        assert list(temporary.iterdir())
         process.kill()
         wait_until(lambda: not any(map(is_running, family)))
+        assert list(temporary.iterdir()) == []
 
     crm.advance(timedelta(seconds=700))
     slow._board.job_seconds = 0  # noqa: SLF001 - later jobs end at once
