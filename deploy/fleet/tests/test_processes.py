@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from acme import is_running, wait_until
-from zoho_bulk_fleet import Fleet, Organisation, Outcome, pipeline, run
+from zoho_bulk_fleet import Fleet, Organisation, Outcome, keeper, pipeline, run
 from zoho_bulk_fleet.storage import Folder
 
 if TYPE_CHECKING:
@@ -157,3 +157,38 @@ def test_a_lease_that_ends_before_it_is_renewed_is_lost(
     result = run_of(fleet, tap=SLEEP, lease_seconds=1, timeout_seconds=300)
 
     assert result.outcome is Outcome.LEASE_LOST
+
+
+def test_a_run_goes_on_past_the_seconds_of_its_lease(fleet: Fleet) -> None:
+    """The guard learns of each renewal."""
+    lease = Folder(fleet.storage, "acme").url.removeprefix("file://") + "/lease"
+    tap = f"""
+import os, time
+while max(map(str, os.listdir({lease!r}))) < "000000000006":
+    time.sleep(0.01)
+"""
+
+    # The fifth renewal comes after five seconds.
+    result = run_of(fleet, tap=tap, lease_seconds=4, timeout_seconds=300)
+
+    assert result.outcome is Outcome.OK
+
+
+def test_a_run_whose_lease_is_taken_over_is_killed_at_once(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A renewal tells it, long before its own lease would have ended."""
+    monkeypatch.setattr(keeper, "_RENEWALS", 600)
+    newer = Folder(fleet.storage, "acme").url.removeprefix("file://") + "/lease/000000000999.json"
+    outlived = tmp_path / "outlived"
+    tap = f"""
+import time
+open({newer!r}, "w").write('{{"owner": "another run", "seconds": 60}}')
+time.sleep(30)
+open({str(outlived)!r}, "w")
+"""
+
+    result = run_of(fleet, tap=tap, lease_seconds=60, timeout_seconds=300)
+
+    assert result.outcome is Outcome.LEASE_LOST
+    assert not outlived.exists()

@@ -166,6 +166,7 @@ def test_a_loader_that_fails_keeps_the_state_before(
     result = run(organisation, fleet)
 
     assert result.outcome is Outcome.FAILED
+    assert result.outcome.exit_code == 1
     assert "the disk is full" in result.message
     assert not (folder_of(fleet) / "state").exists()
 
@@ -187,6 +188,7 @@ def test_what_a_person_must_fix_says_so(
     result = run(organisation_of(server, settings={"refresh_token": "revoked"}), new_fleet)
 
     assert result.outcome is Outcome.FIX_FIRST
+    assert result.outcome.exit_code == 78
     assert "refresh token" in result.message
     assert result.figures["last_ok"] is None
 
@@ -218,6 +220,7 @@ def test_some_streams_that_fail_are_named(server: local_zoho_crm.ZohoServer, fle
     result = run(organisation_of(server), fleet)
 
     assert result.outcome is Outcome.STREAMS_FAILED
+    assert result.outcome.exit_code == 3
     assert len(result.figures["failed_streams"]) == 1
     assert result.figures["last_ok"]
 
@@ -236,6 +239,7 @@ def test_zoho_says_how_long_to_wait(server: local_zoho_crm.ZohoServer, fleet: Fl
     result = run(organisation_of(server), fleet)
 
     assert result.outcome is Outcome.TRY_AGAIN_LATER
+    assert result.outcome.exit_code == 75
     assert result.retry_after_seconds == pytest.approx(1800)
 
 

@@ -167,6 +167,27 @@ def test_of_two_that_begin_at_once_one_waits_as_long_as_a_lease(tmp_path: Path) 
     assert raised.value.seconds == 60
 
 
+def test_a_lease_whose_response_was_lost_is_this_runs(tmp_path: Path) -> None:
+    """The storage's client has sent the request again, and found the object there."""
+
+    class RetriedFolder(Folder):
+        """Its client repeats each request to create an object."""
+
+        def create(self, path: str, content: bytes) -> bool:
+            """Create an object, as `Folder` does."""
+            super().create(path, content)
+            return super().create(path, content)
+
+    folder = RetriedFolder(tmp_path.as_uri(), "acme")
+    lease = Lease(folder, "first", 60)
+
+    lease.acquire()
+    lease.renew()
+    lease.release()
+
+    assert folder.numbers("lease") == [3]
+
+
 def test_figures_that_are_stored_late_do_not_replace_the_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
