@@ -147,7 +147,7 @@ def test_what_a_run_that_is_killed_has_spent_counts(
 ) -> None:
     with started(organisation_of(slow), fleet, "--lease-seconds", "3") as process:
         wait_for_jobs(slow)
-        # It is stored while the run goes on.
+        # It is stored while the run continues.
         wait_until(lambda: any("running" in each.read_text() for each in figures_of(fleet)))
         process.kill()
 

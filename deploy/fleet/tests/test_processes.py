@@ -177,7 +177,7 @@ while max(map(str, os.listdir({lease!r}))) < "000000000006":
 def test_a_run_whose_lease_is_taken_over_is_killed_at_once(
     fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A renewal tells it, long before its own lease would have ended."""
+    """A renewal finds that out, long before its own lease would have ended."""
     monkeypatch.setattr(keeper, "_RENEWALS", 600)
     newer = Folder(fleet.storage, "acme").url.removeprefix("file://") + "/lease/000000000999.json"
     outlived = tmp_path / "outlived"
