@@ -222,20 +222,20 @@ def test_the_lower_limit_of_credits_counts(fleet: Fleet, limit: Any, expected: A
 
 
 def test_a_run_that_ended_in_the_day_counts(fleet: Fleet) -> None:
-    """Also if it began before midnight, more than a day ago."""
+    """Also if it began more than a day ago, and on the day before that one."""
     now = datetime.now(timezone.utc)
-    for hours, spent in ((25, 3), (36, 50)):
+    for hours, duration, spent in ((25, 2, 3), (48, 25, 400), (36, 2, 50)):
         began = now - timedelta(hours=hours)
         figures = {
             "began": began.isoformat(),
-            "seconds": 2 * 3600,
+            "seconds": duration * 3600,
             "credits": spent,
             "records": 1,
         }
         path = f"figures/{began:%Y-%m-%d/%H%M%S}-000000000000.json"
         put(fleet, path, json.dumps(figures).encode())
 
-    assert run_of(fleet).figures["credits_24h"] == 3
+    assert run_of(fleet).figures["credits_24h"] == 403
 
 
 def test_what_a_discovery_spends_counts(fleet: Fleet) -> None:
